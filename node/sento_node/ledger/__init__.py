@@ -1,0 +1,1 @@
+"""The ledger of one site: what apply decides, and how it stands on disk."""

@@ -1,0 +1,280 @@
+"""Apply: what a block does to the ledger, decided the same at every site from (state, block) alone.
+
+No clock, no randomness, no configuration, no network; nothing that is encrypted or can be erased. The order of checks is part of the rules:
+
+ 1. the block's form, its ledger and epoch, its place in its lane, its site's signature   else the block is a numbered no-op with its reason
+ 2. a submission's form, its ledger, an enrolled key, the author's signature              else the submission is refused whole
+ 3. (author, record id) known: the same hash is KNOWN at its position, another is RECORD_ID_REUSED
+ 4. permission of the author for registry and compartment                                 else NOT_PERMITTED
+ 5. the author's budget in the window this position falls into                            else HELD
+ 6. the fact's `previous`: it must be the head; an older version, or nothing where a head stands, is STALE;
+    anything else that is not there is PREDECESSOR_MISSING
+
+Records stand or fall one by one, in order; a group is tried as one where its first member stands, and stands whole or not at all, a member that
+is known counting as standing. The rules have a number that is part of the state; this module holds rules 1 (`RULES`).
+Officers' acts have a form already; rules 1 give them no power: NOT_PERMITTED.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sento_proto.block import Block, decode_block, site_signature_holds
+from sento_proto.chain import next_link
+from sento_proto.errors import Code
+from sento_proto.header import ZERO16, ZERO32
+from sento_proto.record import Record
+from sento_proto.submission import Submission, author_signature_holds, decode_submission
+from sento_proto.wire import Malformed
+
+from sento_node.ledger.governance import BUDGET_WINDOW_POSITIONS as BUDGET_WINDOW
+from sento_node.ledger.results import (
+    NOWHERE,
+    BlockResult,
+    RecordOutcome,
+    StandingRecord,
+    SubmissionResult,
+)
+from sento_node.ledger.state import FactHead, LedgerState, SubjectHead
+from sento_node.ordering.port import OrderedBlock
+
+RULES = 1
+
+
+class UnknownRules(Exception):
+    """The ledger is under rules that this release does not have: it stops before the block and says which release is needed."""
+
+    def __init__(self, rules: int) -> None:
+        super().__init__(
+            f"The ledger is under rules {rules} and this release knows rules {RULES}; install a release that lists rules {rules}."
+        )
+
+
+class _Scratch:
+    """What a block has changed so far, over the state; a group works in a child that is merged or thrown away."""
+
+    def __init__(self, state: LedgerState, parent: _Scratch | None = None) -> None:
+        self.state = state
+        self.parent = parent
+        self.standing: list[StandingRecord] = []
+        self.ids: dict[tuple[str, bytes], tuple[int, bytes]] = {}
+        self.facts: dict[tuple[str, bytes], FactHead] = {}
+        self.versions: set[tuple[str, bytes, bytes]] = set()
+        self.subjects: dict[tuple[str, bytes], SubjectHead] = {}
+        self.next_position: int = parent.next_position if parent else state.size
+
+    def known(self, author: str, record_id: bytes) -> tuple[int, bytes] | None:
+        found = self.ids.get((author, record_id))
+        if found is not None:
+            return found
+        if self.parent is not None:
+            return self.parent.known(author, record_id)
+        position = self.state.position_of_id(author, record_id)
+        return None if position is None else (position, self.state.record_hash_at(position))
+
+    def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
+        found = self.facts.get((registry, fact))
+        if found is not None:
+            return found
+        if self.parent is not None:
+            return self.parent.fact_head(registry, fact)
+        return self.state.fact_head(registry, fact)
+
+    def is_version_of(self, registry: str, fact: bytes, record_hash: bytes) -> bool:
+        if (registry, fact, record_hash) in self.versions:
+            return True
+        if self.parent is not None:
+            return self.parent.is_version_of(registry, fact, record_hash)
+        return self.state.is_version_of(registry, fact, record_hash)
+
+    def subject_head(self, registry: str, subject: bytes) -> SubjectHead:
+        found = self.subjects.get((registry, subject))
+        if found is not None:
+            return found
+        if self.parent is not None:
+            return self.parent.subject_head(registry, subject)
+        return self.state.subject_head(registry, subject)
+
+    def items(self) -> list[StandingRecord]:
+        return (self.parent.items() if self.parent else []) + self.standing
+
+    def add(self, item: StandingRecord) -> None:
+        header, record_hash = item.record.header, item.record.record_hash
+        self.standing.append(item)
+        self.ids[item.author, header.record_id] = (item.position, record_hash)
+        self.facts[header.registry, header.fact] = FactHead(item.position, record_hash)
+        self.versions.add((header.registry, header.fact, record_hash))
+        self.subjects[header.registry, header.subject] = SubjectHead(item.position, item.link)
+        self.next_position = item.position + 1
+
+    def merge(self, child: _Scratch) -> None:
+        for item in child.standing:
+            self.add(item)
+
+
+class _Place(NamedTuple):
+    """Where in the block a record came from."""
+
+    author: str
+    submission: int
+    nth: int
+
+
+def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
+    """Decide what `ordered` does and make it part of `state`. Raises UnknownRules before anything is changed."""
+    if state.governance.rules != RULES:
+        raise UnknownRules(state.governance.rules)
+    scratch = _Scratch(state)
+    refusal, site, block = _open_block(state, ordered)
+    submissions: list[SubmissionResult] = []
+    if block is not None:
+        submissions = [
+            _apply_submission(scratch, index, data) for index, data in enumerate(block.submissions)
+        ]
+    size_before = state.size
+    for item in scratch.standing:
+        state.frontier.append(item.record.record_hash)
+    result = BlockResult(
+        number=ordered.number,
+        revision=ordered.revision,
+        lane=ordered.lane,
+        seq=ordered.seq,
+        site=site,
+        size_before=size_before,
+        refusal=refusal,
+        submissions=tuple(submissions),
+        standing=tuple(scratch.standing),
+        root=state.frontier.root(),
+    )
+    state.absorb(result)
+    return result
+
+
+def _open_block(state: LedgerState, ordered: OrderedBlock) -> tuple[Code | None, str, Block | None]:
+    """Check 1: (reason of refusal, name of the site, the block)."""
+    try:
+        block = decode_block(ordered.data)
+    except Malformed:
+        return Code.MALFORMED, "", None
+    if block.ledger_id != state.governance.ledger_id or block.epoch != state.epoch:
+        return Code.WRONG_LEDGER, "", None
+    if (str(block.lane), block.seq) != (ordered.lane, ordered.seq):
+        return Code.MALFORMED, "", None
+    site, key = state.governance.site_of_key.get(block.site_key_id, ("", None))
+    if key is None or site != block.lane.site:
+        return Code.NOT_PERMITTED, "", None
+    if not site_signature_holds(block, key):
+        return Code.BAD_SIGNATURE, "", None
+    return None, site, block
+
+
+def check_submission(state: LedgerState, data: bytes) -> tuple[Code | None, str, Submission | None]:
+    """Check 2, which ingress makes too: (reason of refusal, author, the submission)."""
+    try:
+        submission = decode_submission(data)
+    except Malformed:
+        return Code.MALFORMED, "", None
+    if submission.ledger_id != state.governance.ledger_id:
+        return Code.WRONG_LEDGER, "", None
+    if submission.is_act:
+        return Code.NOT_PERMITTED, "", None
+    author, key = state.governance.author_of_key.get(submission.author_key_id, ("", None))
+    if key is None:
+        return Code.UNKNOWN_AUTHOR, "", None
+    if not author_signature_holds(submission, key):
+        return Code.BAD_SIGNATURE, "", None
+    return None, author, submission
+
+
+def _apply_submission(scratch: _Scratch, number: int, data: bytes) -> SubmissionResult:
+    refusal, author, submission = check_submission(scratch.state, data)
+    if submission is None:
+        return SubmissionResult(refusal, b"", (), ())
+    outcomes: dict[int, RecordOutcome] = {}
+    for index, record in enumerate(submission.records):
+        if index in outcomes:
+            continue
+        if record.header.group == ZERO16:
+            outcomes[index] = _apply_record(scratch, _Place(author, number, index), record)
+        else:
+            members = [
+                i for i, other in enumerate(submission.records) if other.header.group == record.header.group
+            ]
+            outcomes.update(_apply_group(scratch, author, number, submission, members))
+    in_order = tuple(outcomes[index] for index in range(len(submission.records)))
+    return SubmissionResult(None, submission.author_key_id, submission.signatures, in_order)
+
+
+def _apply_group(
+    scratch: _Scratch, author: str, number: int, submission: Submission, members: list[int]
+) -> dict[int, RecordOutcome]:
+    """All members or none: tried in a child that is merged only if every member stands."""
+    child = _Scratch(scratch.state, scratch)
+    tried = {i: _apply_record(child, _Place(author, number, i), submission.records[i]) for i in members}
+    if all(outcome.code in (Code.ACCEPTED, Code.KNOWN) for outcome in tried.values()):
+        scratch.merge(child)
+        return tried
+    return {
+        i: RecordOutcome(outcome.record_hash, Code.GROUP_REFUSED, NOWHERE)
+        if outcome.code is Code.ACCEPTED
+        else outcome
+        for i, outcome in tried.items()
+    }
+
+
+def _apply_record(scratch: _Scratch, place: _Place, record: Record) -> RecordOutcome:
+    """Checks 3 to 6, and the record's place if it stands."""
+    known = scratch.known(place.author, record.header.record_id)
+    if known is not None:
+        position, record_hash = known
+        if record_hash == record.record_hash:
+            return RecordOutcome(record_hash, Code.KNOWN, position)
+        return RecordOutcome(record.record_hash, Code.RECORD_ID_REUSED, NOWHERE)
+    refusal = _refusal(scratch, place.author, record)
+    if refusal is not None:
+        return RecordOutcome(record.record_hash, refusal, NOWHERE)
+    header = record.header
+    subject_head = scratch.subject_head(header.registry, header.subject)
+    fact_head = scratch.fact_head(header.registry, header.fact)
+    item = StandingRecord(
+        position=scratch.next_position,
+        record=record,
+        author=place.author,
+        submission=place.submission,
+        nth=place.nth,
+        link=next_link(subject_head.link, record.record_hash),
+        previous_of_subject=subject_head.position,
+        previous_of_fact=NOWHERE if fact_head is None else fact_head.position,
+    )
+    scratch.add(item)
+    return RecordOutcome(record.record_hash, Code.ACCEPTED, item.position)
+
+
+def _refusal(scratch: _Scratch, author: str, record: Record) -> Code | None:
+    header = record.header
+    if not scratch.state.governance.may_write(author, header.registry, header.compartment):
+        return Code.NOT_PERMITTED
+    if _over_budget(scratch, author, header.subject):
+        return Code.HELD
+    head = scratch.fact_head(header.registry, header.fact)
+    if header.previous == (ZERO32 if head is None else head.record_hash):
+        return None
+    if header.previous == ZERO32 or scratch.is_version_of(header.registry, header.fact, header.previous):
+        return Code.STALE
+    return Code.PREDECESSOR_MISSING
+
+
+def _over_budget(scratch: _Scratch, author: str, subject: bytes) -> bool:
+    """Whether one more record about `subject` would exceed the author's budget in the window of its position."""
+    budget = scratch.state.governance.authors[author].budget
+    position = scratch.next_position
+    window_start = position - position % BUDGET_WINDOW
+    records, subjects = scratch.state.usage(author, position)
+    if (
+        records + len(scratch.standing) < budget.records
+        and len(subjects) + len(scratch.standing) < budget.subjects
+    ):
+        return False
+    here = [item for item in scratch.items() if item.author == author and item.position >= window_start]
+    distinct = subjects | {item.record.header.subject for item in here} | {subject}
+    return records + len(here) >= budget.records or len(distinct) > budget.subjects

@@ -1,0 +1,239 @@
+"""The state that apply reads and changes: what is on disk, with everything since the last flush laid over it.
+
+`LedgerState` answers apply's questions (is this record known, what is this fact's head, this subject's last link, may this author still write)
+from the newest layer down to the store's indexes. Changes go into the pending layer; `seal_batch` hands the layer over to be flushed while apply goes on
+in a new one. Nothing here waits, reads a clock or fails in part: the same blocks give the same state at every site.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from sento_proto.chain import FIRST_LINK
+from sento_proto.merkle import Frontier
+
+from sento_node.ledger.governance import BUDGET_WINDOW_POSITIONS, Governance
+from sento_node.ledger.results import NOWHERE, BlockResult, StandingRecord
+
+
+class FactHead(NamedTuple):
+    """The standing version of a fact."""
+
+    position: int
+    record_hash: bytes
+
+
+class SubjectHead(NamedTuple):
+    """The last record about a subject in a registry, and the chain's link after it."""
+
+    position: int
+    link: bytes
+
+
+class Tip(NamedTuple):
+    """How far a ledger goes: the tree's frontier, and the last block with its revision in the ordering log of `epoch`."""
+
+    epoch: int
+    block: int
+    revision: int
+    size: int
+    frontier: tuple[bytes, ...]
+
+
+EMPTY_TIP = Tip(epoch=0, block=0, revision=0, size=0, frontier=())
+
+
+class Indexes(Protocol):
+    """What a store answers about its flushed records. Every name is exact; None means that it does not stand."""
+
+    def position_of_id(self, author: str, record_id: bytes) -> int | None:
+        """Position of an author's record id."""
+        ...
+
+    def position_of_hash(self, record_hash: bytes) -> int | None:
+        """Position of a record hash."""
+        ...
+
+    def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
+        """The standing version of a fact."""
+        ...
+
+    def subject_head(self, registry: str, subject: bytes) -> SubjectHead | None:
+        """The last record about a subject."""
+        ...
+
+    def record_hash_at(self, position: int) -> bytes:
+        """The record hash at a position that stands."""
+        ...
+
+    def fact_at(self, position: int) -> tuple[str, bytes]:
+        """(registry, fact) of the record at a position that stands."""
+        ...
+
+
+class Usage(NamedTuple):
+    """What an author used of its budget in the running window."""
+
+    records: int
+    subjects: frozenset[bytes] | set[bytes]
+
+
+class StandingBrief(NamedTuple):
+    """What the budget window must know of a record; also what the store returns to fill the window at start."""
+
+    position: int
+    author: str
+    subject: bytes
+
+
+@dataclass(slots=True)
+class Layer:
+    """Changes since one flush, by the names that apply asks for."""
+
+    ids: dict[tuple[str, bytes], int] = field(default_factory=dict)
+    hashes: dict[bytes, int] = field(default_factory=dict)
+    facts: dict[tuple[str, bytes], FactHead] = field(default_factory=dict)
+    subjects: dict[tuple[str, bytes], SubjectHead] = field(default_factory=dict)
+    standing: dict[int, StandingRecord] = field(default_factory=dict)
+
+    def add(self, item: StandingRecord) -> None:
+        """Take in one record that stands."""
+        header = item.record.header
+        self.ids[item.author, header.record_id] = item.position
+        self.hashes[item.record.record_hash] = item.position
+        self.facts[header.registry, header.fact] = FactHead(item.position, item.record.record_hash)
+        self.subjects[header.registry, header.subject] = SubjectHead(item.position, item.link)
+        self.standing[item.position] = item
+
+
+class Batch(NamedTuple):
+    """What one flush makes durable: blocks in order, the newest index entries of all their records, and the tip after them."""
+
+    blocks: tuple[BlockResult, ...]
+    layer: Layer
+    tip: Tip
+
+
+class LedgerState:
+    """Apply's state of one site. `window` holds the records since the start of the budget window, for a store that was not empty."""
+
+    def __init__(
+        self, governance: Governance, indexes: Indexes, tip: Tip, window: tuple[StandingBrief, ...] = ()
+    ) -> None:
+        self.governance = governance
+        self.epoch = tip.epoch
+        self.block = tip.block
+        self.revision = tip.revision
+        self.frontier = Frontier(tip.size, tip.frontier)
+        self._indexes = indexes
+        self._pending = Layer()
+        self._pending_blocks: list[BlockResult] = []
+        self._flushing: Layer | None = None
+        self._window_start = tip.size - tip.size % BUDGET_WINDOW_POSITIONS
+        self._usage: dict[str, tuple[int, set[bytes]]] = {}
+        for brief in window:
+            if brief.position >= self._window_start:
+                self._use(brief.author, brief.subject)
+
+    @property
+    def size(self) -> int:
+        """Records that stand, flushed or not."""
+        return self.frontier.size
+
+    @property
+    def tip(self) -> Tip:
+        """The tip after everything applied."""
+        return Tip(self.epoch, self.block, self.revision, self.size, tuple(self.frontier.hashes))
+
+    @property
+    def pending_records(self) -> int:
+        """Records applied and not yet handed over to a flush."""
+        return len(self._pending.standing)
+
+    @property
+    def pending_blocks(self) -> int:
+        """Blocks applied and not yet handed over to a flush."""
+        return len(self._pending_blocks)
+
+    def _layers(self) -> tuple[Layer, ...]:
+        return (self._pending,) if self._flushing is None else (self._pending, self._flushing)
+
+    def position_of_id(self, author: str, record_id: bytes) -> int | None:
+        """Position of an author's record id, or None."""
+        for layer in self._layers():
+            found = layer.ids.get((author, record_id))
+            if found is not None:
+                return found
+        return self._indexes.position_of_id(author, record_id)
+
+    def record_hash_at(self, position: int) -> bytes:
+        """Record hash at a position that stands."""
+        for layer in self._layers():
+            found = layer.standing.get(position)
+            if found is not None:
+                return found.record.record_hash
+        return self._indexes.record_hash_at(position)
+
+    def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
+        """The standing version of a fact, or None."""
+        for layer in self._layers():
+            found = layer.facts.get((registry, fact))
+            if found is not None:
+                return found
+        return self._indexes.fact_head(registry, fact)
+
+    def subject_head(self, registry: str, subject: bytes) -> SubjectHead:
+        """The end of a subject's chain; (NOWHERE, zeros) when nothing stands about it."""
+        for layer in self._layers():
+            found = layer.subjects.get((registry, subject))
+            if found is not None:
+                return found
+        return self._indexes.subject_head(registry, subject) or SubjectHead(NOWHERE, FIRST_LINK)
+
+    def is_version_of(self, registry: str, fact: bytes, record_hash: bytes) -> bool:
+        """Whether a standing record of this hash is a version of this fact."""
+        for layer in self._layers():
+            position = layer.hashes.get(record_hash)
+            if position is not None:
+                header = layer.standing[position].record.header
+                return (header.registry, header.fact) == (registry, fact)
+        position = self._indexes.position_of_hash(record_hash)
+        return position is not None and self._indexes.fact_at(position) == (registry, fact)
+
+    def usage(self, author: str, position: int) -> tuple[int, set[bytes]]:
+        """(records, subjects) that the author used in the window that `position` falls into."""
+        if position - position % BUDGET_WINDOW_POSITIONS != self._window_start:
+            return 0, set()
+        return self._usage.get(author, (0, set()))
+
+    def _use(self, author: str, subject: bytes) -> None:
+        records, subjects = self._usage.get(author, (0, set()))
+        subjects.add(subject)
+        self._usage[author] = (records + 1, subjects)
+
+    def absorb(self, result: BlockResult) -> None:
+        """Make a block's result part of the state. Its standing records were appended to the frontier by whoever made the result."""
+        if result.number != self.block + 1 or result.revision <= self.revision:
+            raise ValueError("blocks are absorbed in order, each once")
+        for item in result.standing:
+            start = item.position - item.position % BUDGET_WINDOW_POSITIONS
+            if start != self._window_start:
+                self._window_start = start
+                self._usage.clear()
+            self._use(item.author, item.record.header.subject)
+            self._pending.add(item)
+        self._pending_blocks.append(result)
+        self.block, self.revision = result.number, result.revision
+
+    def seal_batch(self) -> Batch | None:
+        """Hand over everything pending to a flush, or None when there is nothing or a flush is under way."""
+        if self._flushing is not None or not self._pending_blocks:
+            return None
+        batch = Batch(tuple(self._pending_blocks), self._pending, self.tip)
+        self._flushing, self._pending, self._pending_blocks = self._pending, Layer(), []
+        return batch
+
+    def batch_flushed(self) -> None:
+        """The store now answers for the batch that was handed over last."""
+        self._flushing = None

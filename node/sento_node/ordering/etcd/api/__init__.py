@@ -1,0 +1,1 @@
+"""Generated stubs of the part of etcd's gRPC interface that Sento uses; `etcd.proto` is the source."""

@@ -1,0 +1,276 @@
+"""Every error code, once: what happened, what to do, and whether the same record may be sent again.
+
+Codes are stable: programs compare them, runbooks name them, a renamed code is a broken promise. Outcomes of records and errors of calls share one
+table, because a person reads both. `Standing` says what a code means for the record it speaks of.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+from typing import NamedTuple
+
+
+class Standing(Enum):
+    """What a code means for the record or call it speaks of."""
+
+    STANDS = "stands"
+    """The record is in the ledger."""
+    FINAL = "final"
+    """It can never come true later: do not send it again."""
+    NOT_YET = "not yet"
+    """Not now; the client keeps the record and its id and sends it again once the cause is gone."""
+    UNKNOWN = "outcome unknown"
+    """It may or may not be ordered; sending it again with the same record id, anywhere, is safe."""
+    TRY_AGAIN = "try again"
+    """Nothing was ordered; send it again, here or at another site."""
+    FIX_CALL = "fix the call"
+    """Nothing was done; the same call will fail again."""
+
+
+class Code(IntEnum):
+    """Stable numbers on the wire; names are what people and programs see."""
+
+    ACCEPTED = 1
+    KNOWN = 2
+    MALFORMED = 10
+    BAD_SIGNATURE = 11
+    RECORD_ID_REUSED = 12
+    STALE = 13
+    GROUP_REFUSED = 14
+    PREDECESSOR_MISSING = 20
+    NOT_PERMITTED = 21
+    HELD = 22
+    UNKNOWN_AUTHOR = 23
+    TOO_LARGE = 30
+    WRONG_LEDGER = 31
+    QUEUE_FULL = 40
+    ORDERING_FULL = 41
+    NO_ORDERING = 42
+    DISK_LOW = 43
+    NOT_READY = 44
+    STOPPING = 45
+    STOPPED = 46
+    NOT_FOUND = 50
+    NOT_FRESH = 51
+    PURPOSE_MISSING = 52
+    OUT_OF_RANGE = 53
+    ERASED = 54
+    IDENTITY_REFUSED = 60
+    DEADLINE = 61
+    UNREACHABLE = 62
+    DIVERGED = 70
+    DAMAGED = 71
+    BAD_REQUEST = 80
+    INTERNAL = 90
+
+
+class Entry(NamedTuple):
+    """One row of the table. `grpc_status` is the name of the gRPC status that carries the code when it ends a call."""
+
+    standing: Standing
+    cause: str
+    remedy: str
+    grpc_status: str
+
+
+_S = Standing
+TABLE: dict[Code, Entry] = {
+    Code.ACCEPTED: Entry(_S.STANDS, "The record stands in the ledger.", "Nothing to do.", "OK"),
+    Code.KNOWN: Entry(
+        _S.STANDS, "The same record stood already; this is its position.", "Nothing to do.", "OK"
+    ),
+    Code.MALFORMED: Entry(
+        _S.FINAL,
+        "The bytes are not a record, submission or block in the one accepted form.",
+        "Build it with the client library of this release; if you did, report a defect.",
+        "INVALID_ARGUMENT",
+    ),
+    Code.BAD_SIGNATURE: Entry(
+        _S.FINAL,
+        "The author's signature does not verify over these records.",
+        "Sign again with the key that the key id names; if the bytes crossed a proxy, look there for the alteration.",
+        "INVALID_ARGUMENT",
+    ),
+    Code.RECORD_ID_REUSED: Entry(
+        _S.FINAL,
+        "This author's record id stands already with other content.",
+        "Read the standing record; if the new content is meant, write it as a further version with a new id.",
+        "ALREADY_EXISTS",
+    ),
+    Code.STALE: Entry(
+        _S.FINAL,
+        "The fact has a newer version than the one this record follows.",
+        "Read the fact again, apply the change to the newest version, and write with a new id.",
+        "ABORTED",
+    ),
+    Code.GROUP_REFUSED: Entry(
+        _S.FINAL,
+        "Another record of the same group was refused, so none of the group stands.",
+        "Mend the member that has a code of its own and write the whole group again with new ids.",
+        "ABORTED",
+    ),
+    Code.PREDECESSOR_MISSING: Entry(
+        _S.NOT_YET,
+        "The version that this record follows has not arrived here.",
+        "Keep the record; send the predecessor first or wait for its author.",
+        "FAILED_PRECONDITION",
+    ),
+    Code.NOT_PERMITTED: Entry(
+        _S.NOT_YET,
+        "The author may not write this registry or compartment at this position.",
+        "Ask the registry's officers for the permission, then send the same record again.",
+        "PERMISSION_DENIED",
+    ),
+    Code.HELD: Entry(
+        _S.NOT_YET,
+        "The author's budget of records or of distinct subjects is used up.",
+        "If the load is meant, ask the officers to raise the budget; if it is not, look who is using the author's key.",
+        "RESOURCE_EXHAUSTED",
+    ),
+    Code.UNKNOWN_AUTHOR: Entry(
+        _S.NOT_YET,
+        "No author was ever enrolled with this key.",
+        "Check the key file against the genesis file, or have the key enrolled.",
+        "PERMISSION_DENIED",
+    ),
+    Code.TOO_LARGE: Entry(
+        _S.FIX_CALL,
+        "The message is over a size limit.",
+        "Split it: at most 56 KiB of records in a submission, 30 KiB of content in a record.",
+        "INVALID_ARGUMENT",
+    ),
+    Code.WRONG_LEDGER: Entry(
+        _S.FIX_CALL,
+        "The submission was made for another ledger.",
+        "Compare the ledger id in the client's configuration with the site's; a training ledger is never the production one.",
+        "FAILED_PRECONDITION",
+    ),
+    Code.QUEUE_FULL: Entry(
+        _S.TRY_AGAIN,
+        "This site's queue for the author is full.",
+        "Wait a moment and send again; spread the load over sites if it lasts.",
+        "RESOURCE_EXHAUSTED",
+    ),
+    Code.ORDERING_FULL: Entry(
+        _S.TRY_AGAIN,
+        "The ordering log is half full because the ledgers have not taken over its blocks.",
+        "Wait; operators look which site holds back trimming (sento status).",
+        "RESOURCE_EXHAUSTED",
+    ),
+    Code.NO_ORDERING: Entry(
+        _S.UNKNOWN,
+        "The ordering log did not answer in time; the record may or may not be ordered.",
+        "Send the same record with the same id again, at another site.",
+        "UNAVAILABLE",
+    ),
+    Code.DISK_LOW: Entry(
+        _S.TRY_AGAIN,
+        "The site's disk is nearly full, so it takes no new records.",
+        "Send to another site; operators free space and the site opens again by itself.",
+        "RESOURCE_EXHAUSTED",
+    ),
+    Code.NOT_READY: Entry(
+        _S.TRY_AGAIN,
+        "The site is starting or catching up.",
+        "Send to another site, or wait until its status says serving.",
+        "UNAVAILABLE",
+    ),
+    Code.STOPPING: Entry(_S.TRY_AGAIN, "The site is being stopped.", "Send to another site.", "UNAVAILABLE"),
+    Code.STOPPED: Entry(
+        _S.TRY_AGAIN,
+        "The site stopped itself because its own disk or state can no longer be trusted.",
+        "Send to another site; operators read the site's log and follow the runbook.",
+        "UNAVAILABLE",
+    ),
+    Code.NOT_FOUND: Entry(
+        _S.FIX_CALL,
+        "Nothing stands under that name at this position.",
+        "Check the name; or read LINEARIZABLE.",
+        "NOT_FOUND",
+    ),
+    Code.NOT_FRESH: Entry(
+        _S.TRY_AGAIN,
+        "No majority confirmed in time that this answer would be current.",
+        "Ask another site, or read LOCAL and mind the age in the answer.",
+        "UNAVAILABLE",
+    ),
+    Code.PURPOSE_MISSING: Entry(
+        _S.FIX_CALL,
+        "A request for records carries a purpose and a case number, and this one does not.",
+        "State both; they will be shown to the person concerned.",
+        "INVALID_ARGUMENT",
+    ),
+    Code.OUT_OF_RANGE: Entry(
+        _S.FIX_CALL,
+        "The position or size asked for is beyond this site's ledger.",
+        "Ask for less, or wait until the site has caught up.",
+        "OUT_OF_RANGE",
+    ),
+    Code.ERASED: Entry(
+        _S.FIX_CALL,
+        "The payload was erased by order; header and proofs still stand.",
+        "Nothing brings it back; the erasure order in the ledger says why.",
+        "NOT_FOUND",
+    ),
+    Code.IDENTITY_REFUSED: Entry(
+        _S.FIX_CALL,
+        "The certificate's identity may not make this call.",
+        "Check which certificate the program uses and what its role is.",
+        "PERMISSION_DENIED",
+    ),
+    Code.DEADLINE: Entry(
+        _S.UNKNOWN,
+        "The call took longer than its deadline; what it wrote may or may not stand.",
+        "Send the same record with the same id again, or ask for its outcome by id.",
+        "DEADLINE_EXCEEDED",
+    ),
+    Code.UNREACHABLE: Entry(
+        _S.UNKNOWN,
+        "No site could be reached, or the connection broke before the answer.",
+        "Check network and certificates; the same record with the same id is safe to send again.",
+        "UNAVAILABLE",
+    ),
+    Code.DIVERGED: Entry(
+        _S.TRY_AGAIN,
+        "This site's ledger differs from the quorum's at equal size, so it answers nothing.",
+        "Ask another site; operators rebuild this one from its last agreed size.",
+        "UNAVAILABLE",
+    ),
+    Code.DAMAGED: Entry(
+        _S.TRY_AGAIN,
+        "What this site has on disk for that record does not verify, so it is not given out.",
+        "Ask another site; operators run sento-node verify here.",
+        "DATA_LOSS",
+    ),
+    Code.BAD_REQUEST: Entry(
+        _S.FIX_CALL,
+        "A field of the request is missing or out of bounds.",
+        "Mend the field that the message names.",
+        "INVALID_ARGUMENT",
+    ),
+    Code.INTERNAL: Entry(
+        _S.UNKNOWN,
+        "The site met a condition that it does not know.",
+        "Send the same record with the same id to another site and report the time to the operators.",
+        "INTERNAL",
+    ),
+}
+
+STANDING_CODES = frozenset(code for code, entry in TABLE.items() if entry.standing is Standing.STANDS)
+FINAL_CODES = frozenset(code for code, entry in TABLE.items() if entry.standing is Standing.FINAL)
+
+
+class SentoError(Exception):
+    """An error with a stable code. `detail` adds what is particular to this case, never a name, a number or a key of a person."""
+
+    def __init__(self, code: Code, detail: str = "") -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(describe(code, detail))
+
+
+def describe(code: Code, detail: str = "") -> str:
+    """`CODE: cause (detail) remedy` for people."""
+    entry = TABLE[code]
+    middle = f" ({detail})" if detail else ""
+    return f"{code.name}: {entry.cause}{middle} {entry.remedy}"

@@ -1,0 +1,127 @@
+"""The record header: 180 fixed bytes, three names, and clear content where a registry may have it.
+
+    u8 version || u8 suite || u16 zero || record id 16 || author key id 16 || u64 time ms || u32 key epoch || u32 payload length
+    || subject 32 || fact 16 || previous 32 || group 16 || dek_commit 32
+    || u8 length, registry || u8 length, compartment || u8 length, kind || u32 length, content
+
+All big-endian, nothing after it. `decode` accepts exactly what `encode` makes and nothing else; whatever it refuses is MALFORMED at every site.
+`previous` is the record hash of the fact's last version (zeros: the first); `group` ties records of one submission together (`submission.py`).
+
+Source: DESIGN.md section "The record"; record id: RFC 9562 section 5.7 (UUID version 7).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import struct
+from typing import NamedTuple
+
+from sento_proto import limits
+from sento_proto.wire import Malformed, Reader, u8, u32
+
+VERSION = 1
+SUITE_AES256GCM = 1
+"""AES-256-GCM under a DEK of its own, DEK wrapped by RFC 3394 (`sealing.py`)."""
+SUITES = frozenset({SUITE_AES256GCM})
+ZERO16 = bytes(16)
+ZERO32 = bytes(32)
+
+_FIXED = struct.Struct(">BBH16s16sQII32s16s32s16s32s")
+FIXED_BYTES = _FIXED.size
+_NAME = re.compile(rb"[a-z0-9/-]{1,32}")
+
+
+class Header(NamedTuple):
+    """One record's header. `time_ms` is the author's clock since 1970 UTC; byte fields have the lengths of the layout above."""
+
+    record_id: bytes
+    author_key_id: bytes
+    time_ms: int
+    key_epoch: int
+    payload_bytes: int
+    subject: bytes
+    fact: bytes
+    previous: bytes
+    group: bytes
+    dek_commit: bytes
+    registry: str
+    compartment: str
+    kind: str
+    content: bytes = b""
+    suite: int = SUITE_AES256GCM
+
+    @property
+    def is_first_version(self) -> bool:
+        """Whether this record opens its fact."""
+        return self.previous == ZERO32
+
+
+@functools.lru_cache(maxsize=4096)
+def _name(data: bytes, field: str) -> str:
+    if not _NAME.fullmatch(data):
+        raise Malformed(f"header: {field} must be 1 to 32 characters of a-z 0-9 / -")
+    return data.decode("ascii")
+
+
+def check_name(text: str, field: str) -> bytes:
+    """The ASCII form of a registry, compartment or kind. Raises Malformed with the field's name."""
+    try:
+        data = text.encode("ascii")
+    except UnicodeEncodeError:
+        raise Malformed(f"header: {field} must be 1 to 32 characters of a-z 0-9 / -") from None
+    _name(data, field)
+    return data
+
+
+def _check(header: Header) -> None:
+    if header.suite not in SUITES:
+        raise Malformed(f"header: unknown suite {header.suite}")
+    if header.record_id[6] >> 4 != 7 or header.record_id[8] >> 6 != 2:
+        raise Malformed("header: record id is not a UUID of version 7")
+    if header.payload_bytes > limits.PAYLOAD_MAX_BYTES:
+        raise Malformed(f"header: payload length {header.payload_bytes} is over {limits.PAYLOAD_MAX_BYTES}")
+    if (header.payload_bytes == 0) != (header.dek_commit == ZERO32):
+        raise Malformed("header: a record has a DEK commitment exactly when it has a payload")
+    if header.content and header.registry not in limits.CLEAR_CONTENT_REGISTRIES:
+        raise Malformed("header: only registries governance and keys may have clear content")
+
+
+def encode(header: Header) -> bytes:
+    """Header bytes. Raises Malformed when a field is outside of the layout."""
+    try:
+        fixed = _FIXED.pack(VERSION, header.suite, 0, *header[:10])
+    except struct.error as error:
+        raise Malformed(f"header: {error}") from None
+    for size, field in zip((16, 16, 32, 16, 32, 16, 32), (0, 1, 5, 6, 7, 8, 9), strict=True):
+        value = header[field]
+        if not isinstance(value, bytes) or len(value) != size:
+            raise Malformed(f"header: {Header._fields[field]} must have {size} bytes")
+    _check(header)
+    if len(header.content) > limits.CONTENT_MAX_BYTES:
+        raise Malformed(f"header: content is over {limits.CONTENT_MAX_BYTES} bytes")
+    registry = check_name(header.registry, "registry")
+    compartment = check_name(header.compartment, "compartment") if header.compartment else b""
+    kind = check_name(header.kind, "kind")
+    names = b"".join((u8(len(registry)), registry, u8(len(compartment)), compartment, u8(len(kind)), kind))
+    return b"".join((fixed, names, u32(len(header.content)), header.content))
+
+
+def decode(data: bytes) -> Header:
+    """The header in `data`, all of it. Raises Malformed."""
+    reader = Reader(data, "header")
+    fixed = _FIXED.unpack(reader.take(FIXED_BYTES, "fixed part"))
+    version, suite, zero = fixed[:3]
+    if version != VERSION:
+        raise Malformed(f"header: unknown version {version}")
+    if zero:
+        raise Malformed("header: reserved bytes are not zero")
+    registry = _name(reader.take(reader.u8("registry length"), "registry"), "registry")
+    size = reader.u8("compartment length")
+    compartment = _name(reader.take(size, "compartment"), "compartment") if size else ""
+    kind = _name(reader.take(reader.u8("kind length"), "kind"), "kind")
+    content = reader.sized32("content", limits.CONTENT_MAX_BYTES)
+    reader.end()
+    header = Header._make((*fixed[3:], registry, compartment, kind, content, suite))
+    _check(header)
+    return header
