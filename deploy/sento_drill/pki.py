@@ -66,9 +66,7 @@ class Authority:
             _builder(self._name, self._name, self._key.public_key(), validity)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
-            .add_extension(
-                x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
-            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
         )
         self._certificate = builder.sign(self._key, hashes.SHA256())
 

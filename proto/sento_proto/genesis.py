@@ -233,7 +233,7 @@ def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _text(value: object, path: str) -> str:
-    if not isinstance(value, str) or not value.isprintable():
+    if not isinstance(value, str) or not value.replace("\u3000", " ").isprintable():
         raise Malformed(f"genesis: {path} must be text in one line")
     return value
 

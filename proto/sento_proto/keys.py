@@ -111,11 +111,13 @@ def check_public_key(key: PublicKey) -> None:
 
 @functools.lru_cache(maxsize=4096)
 def _ed25519(data: bytes) -> Ed25519PublicKey:
+    check_public_key(PublicKey(Suite.ED25519, data))
     return Ed25519PublicKey.from_public_bytes(data)
 
 
 def verifies(key: PublicKey, signature: Signature, message: bytes) -> bool:
-    """Whether `key` made `signature` over `message`. A suite that does not match, or a suite not known here, is a no."""
+    """Whether `key` made `signature` over `message`. A suite that does not match, a suite not known here, or a key that
+    `check_public_key` refuses is a no."""
     if key.suite != signature.suite or key.suite != Suite.ED25519:
         return False
     try:

@@ -14,7 +14,7 @@ from itertools import count
 from typing import NamedTuple
 
 from sento_drill.municipality import fhir, records
-from sento_drill.municipality.fhir import Prescription
+from sento_drill.municipality.fhir import CoverageState, Prescription
 from sento_drill.municipality.income import Correction, tax_subjects
 from sento_drill.municipality.people import REGISTER_DATE, Address, Household, Resident, draw_address
 from sento_drill.municipality.records import Fact
@@ -42,6 +42,7 @@ class _Memory:
     residence: dict[str, ResidenceState] = field(default_factory=dict)
     former_home: dict[str, tuple[Address, date]] = field(default_factory=dict)
     assessment_versions: dict[str, int] = field(default_factory=dict)
+    coverage: dict[str, CoverageState] = field(default_factory=dict)
     prescriptions: dict[str, list[Prescription]] = field(default_factory=dict)
 
 
@@ -122,9 +123,12 @@ class _Office:
         yield Event(fact, fact.natural_key)
 
     def renew_coverage(self, household: Household, today: date) -> Iterator[Event]:
-        """One member's class of the limit amount is set anew."""
+        """One member's class of the limit amount changes."""
         resident = self._rng.choice(household.members)
-        state = fhir.CoverageState(self._rng.choice(fhir.LIMIT_CLASSES), today)
+        now = self._memory.coverage.get(resident.addressee_no) or fhir.first_coverage(resident, self._seed)
+        others = [limit_class for limit_class in fhir.LIMIT_CLASSES if limit_class != now.limit_class]
+        state = CoverageState(self._rng.choice(others), today)
+        self._memory.coverage[resident.addressee_no] = state
         fact = records.coverage_fact(resident, state, "health/coverage")
         yield Event(fact, fact.natural_key)
 

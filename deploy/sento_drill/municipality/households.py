@@ -34,7 +34,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class _Other:
-    """A member besides the head: relationship or placeholder, and the range of the age minus the head's, in years; sex where only one fits."""
+    """A member besides the head: relationship or placeholder, age minus the head's in years, sex where only one fits."""
 
     relationship: str
     youngest: int

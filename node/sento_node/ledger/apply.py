@@ -19,14 +19,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sento_proto.block import Block, decode_block, site_signature_holds
-from sento_proto.chain import next_link
-from sento_proto.errors import Code
-from sento_proto.header import ZERO16, ZERO32
-from sento_proto.record import Record
-from sento_proto.submission import Submission, author_signature_holds, decode_submission
-from sento_proto.wire import Malformed
-
 from sento_node.ledger.governance import BUDGET_WINDOW_POSITIONS as BUDGET_WINDOW
 from sento_node.ledger.results import (
     NOWHERE,
@@ -37,6 +29,13 @@ from sento_node.ledger.results import (
 )
 from sento_node.ledger.state import FactHead, LedgerState, SubjectHead
 from sento_node.ordering.port import OrderedBlock
+from sento_proto.block import Block, decode_block, site_signature_holds
+from sento_proto.chain import next_link
+from sento_proto.errors import Code
+from sento_proto.header import ZERO16, ZERO32
+from sento_proto.record import Record
+from sento_proto.submission import Submission
+from sento_proto.wire import Malformed
 
 RULES = 1
 
@@ -50,10 +49,18 @@ class UnknownRules(Exception):
         )
 
 
-class _Scratch:
+class Place(NamedTuple):
+    """Where in the block a record came from."""
+
+    author: str
+    submission: int
+    nth: int
+
+
+class Scratch:
     """What a block has changed so far, over the state; a group works in a child that is merged or thrown away."""
 
-    def __init__(self, state: LedgerState, parent: _Scratch | None = None) -> None:
+    def __init__(self, state: LedgerState, parent: Scratch | None = None) -> None:
         self.state = state
         self.parent = parent
         self.standing: list[StandingRecord] = []
@@ -64,6 +71,7 @@ class _Scratch:
         self.next_position: int = parent.next_position if parent else state.size
 
     def known(self, author: str, record_id: bytes) -> tuple[int, bytes] | None:
+        """(position, record hash) of an author's record id."""
         found = self.ids.get((author, record_id))
         if found is not None:
             return found
@@ -73,6 +81,7 @@ class _Scratch:
         return None if position is None else (position, self.state.record_hash_at(position))
 
     def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
+        """The fact's standing version here."""
         found = self.facts.get((registry, fact))
         if found is not None:
             return found
@@ -81,6 +90,7 @@ class _Scratch:
         return self.state.fact_head(registry, fact)
 
     def is_version_of(self, registry: str, fact: bytes, record_hash: bytes) -> bool:
+        """Whether this hash is a version of this fact."""
         if (registry, fact, record_hash) in self.versions:
             return True
         if self.parent is not None:
@@ -88,6 +98,7 @@ class _Scratch:
         return self.state.is_version_of(registry, fact, record_hash)
 
     def subject_head(self, registry: str, subject: bytes) -> SubjectHead:
+        """The end of the subject's chain here."""
         found = self.subjects.get((registry, subject))
         if found is not None:
             return found
@@ -96,9 +107,11 @@ class _Scratch:
         return self.state.subject_head(registry, subject)
 
     def items(self) -> list[StandingRecord]:
+        """All records that took a position in this block so far."""
         return (self.parent.items() if self.parent else []) + self.standing
 
     def add(self, item: StandingRecord) -> None:
+        """Take in a record that stands."""
         header, record_hash = item.record.header, item.record.record_hash
         self.standing.append(item)
         self.ids[item.author, header.record_id] = (item.position, record_hash)
@@ -107,24 +120,35 @@ class _Scratch:
         self.subjects[header.registry, header.subject] = SubjectHead(item.position, item.link)
         self.next_position = item.position + 1
 
-    def merge(self, child: _Scratch) -> None:
+    def stand(self, place: Place, record: Record) -> StandingRecord:
+        """Give the record the next position, and its links in the chains of its subject and its fact."""
+        header = record.header
+        subject_head = self.subject_head(header.registry, header.subject)
+        fact_head = self.fact_head(header.registry, header.fact)
+        item = StandingRecord(
+            position=self.next_position,
+            record=record,
+            author=place.author,
+            submission=place.submission,
+            nth=place.nth,
+            link=next_link(subject_head.link, record.record_hash),
+            previous_of_subject=subject_head.position,
+            previous_of_fact=NOWHERE if fact_head is None else fact_head.position,
+        )
+        self.add(item)
+        return item
+
+    def merge(self, child: Scratch) -> None:
+        """Take in all of a child that stood whole."""
         for item in child.standing:
             self.add(item)
-
-
-class _Place(NamedTuple):
-    """Where in the block a record came from."""
-
-    author: str
-    submission: int
-    nth: int
 
 
 def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
     """Decide what `ordered` does and make it part of `state`. Raises UnknownRules before anything is changed."""
     if state.governance.rules != RULES:
         raise UnknownRules(state.governance.rules)
-    scratch = _Scratch(state)
+    scratch = Scratch(state)
     refusal, site, block = _open_block(state, ordered)
     submissions: list[SubmissionResult] = []
     if block is not None:
@@ -171,7 +195,7 @@ def _open_block(state: LedgerState, ordered: OrderedBlock) -> tuple[Code | None,
 def check_submission(state: LedgerState, data: bytes) -> tuple[Code | None, str, Submission | None]:
     """Check 2, which ingress makes too: (reason of refusal, author, the submission)."""
     try:
-        submission = decode_submission(data)
+        submission, verified_by, digest = state.verified.decode(data)
     except Malformed:
         return Code.MALFORMED, "", None
     if submission.ledger_id != state.governance.ledger_id:
@@ -181,12 +205,12 @@ def check_submission(state: LedgerState, data: bytes) -> tuple[Code | None, str,
     author, key = state.governance.author_of_key.get(submission.author_key_id, ("", None))
     if key is None:
         return Code.UNKNOWN_AUTHOR, "", None
-    if not author_signature_holds(submission, key):
+    if not state.verified.verify(submission, key, verified_by, digest):
         return Code.BAD_SIGNATURE, "", None
     return None, author, submission
 
 
-def _apply_submission(scratch: _Scratch, number: int, data: bytes) -> SubmissionResult:
+def _apply_submission(scratch: Scratch, number: int, data: bytes) -> SubmissionResult:
     refusal, author, submission = check_submission(scratch.state, data)
     if submission is None:
         return SubmissionResult(refusal, b"", (), ())
@@ -195,7 +219,7 @@ def _apply_submission(scratch: _Scratch, number: int, data: bytes) -> Submission
         if index in outcomes:
             continue
         if record.header.group == ZERO16:
-            outcomes[index] = _apply_record(scratch, _Place(author, number, index), record)
+            outcomes[index] = _apply_record(scratch, Place(author, number, index), record)
         else:
             members = [
                 i for i, other in enumerate(submission.records) if other.header.group == record.header.group
@@ -206,11 +230,11 @@ def _apply_submission(scratch: _Scratch, number: int, data: bytes) -> Submission
 
 
 def _apply_group(
-    scratch: _Scratch, author: str, number: int, submission: Submission, members: list[int]
+    scratch: Scratch, author: str, number: int, submission: Submission, members: list[int]
 ) -> dict[int, RecordOutcome]:
     """All members or none: tried in a child that is merged only if every member stands."""
-    child = _Scratch(scratch.state, scratch)
-    tried = {i: _apply_record(child, _Place(author, number, i), submission.records[i]) for i in members}
+    child = Scratch(scratch.state, scratch)
+    tried = {i: _apply_record(child, Place(author, number, i), submission.records[i]) for i in members}
     if all(outcome.code in (Code.ACCEPTED, Code.KNOWN) for outcome in tried.values()):
         scratch.merge(child)
         return tried
@@ -222,7 +246,7 @@ def _apply_group(
     }
 
 
-def _apply_record(scratch: _Scratch, place: _Place, record: Record) -> RecordOutcome:
+def _apply_record(scratch: Scratch, place: Place, record: Record) -> RecordOutcome:
     """Checks 3 to 6, and the record's place if it stands."""
     known = scratch.known(place.author, record.header.record_id)
     if known is not None:
@@ -233,28 +257,15 @@ def _apply_record(scratch: _Scratch, place: _Place, record: Record) -> RecordOut
     refusal = _refusal(scratch, place.author, record)
     if refusal is not None:
         return RecordOutcome(record.record_hash, refusal, NOWHERE)
-    header = record.header
-    subject_head = scratch.subject_head(header.registry, header.subject)
-    fact_head = scratch.fact_head(header.registry, header.fact)
-    item = StandingRecord(
-        position=scratch.next_position,
-        record=record,
-        author=place.author,
-        submission=place.submission,
-        nth=place.nth,
-        link=next_link(subject_head.link, record.record_hash),
-        previous_of_subject=subject_head.position,
-        previous_of_fact=NOWHERE if fact_head is None else fact_head.position,
-    )
-    scratch.add(item)
+    item = scratch.stand(place, record)
     return RecordOutcome(record.record_hash, Code.ACCEPTED, item.position)
 
 
-def _refusal(scratch: _Scratch, author: str, record: Record) -> Code | None:
+def _refusal(scratch: Scratch, author: str, record: Record) -> Code | None:
     header = record.header
     if not scratch.state.governance.may_write(author, header.registry, header.compartment):
         return Code.NOT_PERMITTED
-    if _over_budget(scratch, author, header.subject):
+    if over_budget(scratch, author, header.subject):
         return Code.HELD
     head = scratch.fact_head(header.registry, header.fact)
     if header.previous == (ZERO32 if head is None else head.record_hash):
@@ -264,7 +275,7 @@ def _refusal(scratch: _Scratch, author: str, record: Record) -> Code | None:
     return Code.PREDECESSOR_MISSING
 
 
-def _over_budget(scratch: _Scratch, author: str, subject: bytes) -> bool:
+def over_budget(scratch: Scratch, author: str, subject: bytes) -> bool:
     """Whether one more record about `subject` would exceed the author's budget in the window of its position."""
     budget = scratch.state.governance.authors[author].budget
     position = scratch.next_position

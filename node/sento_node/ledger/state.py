@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from sento_proto.chain import FIRST_LINK
-from sento_proto.merkle import Frontier
-
 from sento_node.ledger.governance import BUDGET_WINDOW_POSITIONS, Governance
 from sento_node.ledger.results import NOWHERE, BlockResult, StandingRecord
+from sento_node.ledger.verified import VerifiedMemo
+from sento_proto.chain import FIRST_LINK
+from sento_proto.merkle import Frontier
 
 
 class FactHead(NamedTuple):
@@ -126,6 +126,7 @@ class LedgerState:
         self.block = tip.block
         self.revision = tip.revision
         self.frontier = Frontier(tip.size, tip.frontier)
+        self.verified = VerifiedMemo()
         self._indexes = indexes
         self._pending = Layer()
         self._pending_blocks: list[BlockResult] = []

@@ -18,10 +18,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from sento_proto.errors import Code
-
 from sento_node.ledger.results import SubmissionResult
 from sento_node.ledger.state import Batch, Indexes, StandingBrief, Tip
+from sento_proto.errors import Code
 
 
 class LedgerFailed(Exception):

@@ -27,10 +27,13 @@ class AnnounceBootRequest(_message.Message):
     LEDGER_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     BOOT_NUMBER_FIELD_NUMBER: _builtins.int
+    LIFE_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     ledger_id: _builtins.bytes
     epoch: _builtins.int
     boot_number: _builtins.int
+    life: _builtins.bytes
+    """Drawn at random by each life of a node, so that an announcement whose answer was lost can be repeated."""
     def __init__(
         self,
         *,
@@ -38,10 +41,11 @@ class AnnounceBootRequest(_message.Message):
         ledger_id: _builtins.bytes = ...,
         epoch: _builtins.int = ...,
         boot_number: _builtins.int = ...,
+        life: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_number", b"boot_number", "epoch", b"epoch", "ledger_id", b"ledger_id", "site", b"site"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_number", b"boot_number", "epoch", b"epoch", "ledger_id", b"ledger_id", "life", b"life", "site", b"site"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -55,7 +59,7 @@ class AnnounceBootReply(_message.Message):
     REMEMBERED_COSIGNED_SIZE_FIELD_NUMBER: _builtins.int
     SITE_FIELD_NUMBER: _builtins.int
     remembered_boot_number: _builtins.int
-    """The highest boot number of the caller that this site had on disk before this call (0: none). The new one is on disk now if it is higher."""
+    """The highest boot number of the caller that this site remembered before this life (0: none). The new one is on disk now if it is higher."""
     remembered_cosigned_size: _builtins.int
     """The largest size under which this site holds a cosignature by the caller."""
     site: _builtins.str

@@ -1,0 +1,21 @@
+# Few commands, the same names everywhere. Each sets up what it needs: virtual environment, packages, etcd.
+SHELL := /bin/bash
+PY := .venv/bin/python
+STAY ?= 0
+SEEDS ?= 0:200
+SEED ?=
+PROTO := proto/sento_proto/v1/*.proto
+PROTOC = $(PY) -m grpc_tools.protoc --plugin=.venv/bin/protoc-gen-mypy --plugin=.venv/bin/protoc-gen-mypy_grpc
+STUBS = --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1)
+
+.PHONY: setup demo test check proto sim soak bench
+setup: ; @deploy/setup.sh
+demo: setup ; @$(PY) -m sento_drill.cli demo $(if $(filter 1,$(STAY)),--stay)
+test: setup ; $(PY) -m pytest -q -n 2 --dist loadfile
+check: setup ; @tests/architecture/check.sh
+proto: setup
+	$(PROTOC) -Iproto $(call STUBS,proto) $(PROTO)
+	$(PROTOC) -Inode $(call STUBS,node) node/sento_node/ordering/etcd/api/etcd.proto
+sim: setup ; $(PY) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+soak: setup ; $(PY) -m sento_drill.cli soak
+bench: setup ; $(PY) -m sento_drill.cli bench

@@ -1,0 +1,101 @@
+"""Gathering: records of many callers become submissions, without the callers knowing of each other.
+
+One signature costs as much for forty records as for one, so company is worth a short wait; but only while there is other traffic to wait behind.
+The rules, all of them:
+
+1. A submission holds records of one registry, within the limits of count and size.
+2. Pieces leave in the order in which they came, so the versions of one fact do too.
+3. A piece (one record, or a group that stands or falls together) is never divided.
+4. A batch leaves when the next piece does not fit, when the next of the same size would not, or when it is due.
+5. It is due at once while nothing is on its way, else after the linger: a lone caller never waits, a crowd shares.
+
+Pure: time comes in as a number, ready batches go out as values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
+
+from sento_proto import limits
+from sento_proto.errors import Code, SentoError
+from sento_proto.record import Record
+from sento_proto.submission import encoded_record_bytes
+
+T = TypeVar("T")
+
+
+class Waiting(NamedTuple, Generic[T]):
+    """A record on its way out. `owner` is whatever the shell wants back with the outcome; it is not looked at here."""
+
+    record: Record
+    deadline_ms: int
+    owner: T
+
+
+@dataclass(slots=True)
+class _Open(Generic[T]):
+    due_ms: int
+    bytes_left: int = limits.SUBMISSION_RECORDS_MAX_BYTES
+    waiting: list[Waiting[T]] = field(default_factory=list)
+
+
+class Batcher(Generic[T]):
+    """Open batches, at most one for each registry."""
+
+    def __init__(self, linger_ms: int) -> None:
+        self._linger_ms = linger_ms
+        self._open: dict[str, _Open[T]] = {}
+
+    def add(self, piece: Sequence[Waiting[T]], now_ms: int, *, busy: bool) -> list[list[Waiting[T]]]:
+        """Take in one piece; returns the batches that must leave now, in order.
+
+        `busy`: other submissions are on their way. Raises SentoError TOO_LARGE when the piece can never fit one submission."""
+        size_bytes = sum(encoded_record_bytes(waiting.record) for waiting in piece)
+        _check_fits(len(piece), size_bytes)
+        registry = piece[0].record.header.registry
+        due_ms = now_ms + self._linger_ms if busy else now_ms
+        leaving: list[list[Waiting[T]]] = []
+        batch = self._open.get(registry)
+        if batch is not None and not _has_room(batch, len(piece), size_bytes):
+            leaving.append(self._take(registry))
+            batch = None
+        if batch is None:
+            batch = self._open[registry] = _Open(due_ms)
+        batch.waiting.extend(piece)
+        batch.bytes_left -= size_bytes
+        batch.due_ms = min(batch.due_ms, due_ms)
+        if not _has_room(batch, len(piece), size_bytes):
+            leaving.append(self._take(registry))
+        return leaving
+
+    def take_due(self, now_ms: int) -> list[list[Waiting[T]]]:
+        """Batches whose time has come."""
+        due = [registry for registry, batch in self._open.items() if batch.due_ms <= now_ms]
+        return [self._take(registry) for registry in due]
+
+    def take_all(self) -> list[list[Waiting[T]]]:
+        """Every open batch, due or not."""
+        return [self._take(registry) for registry in list(self._open)]
+
+    @property
+    def due_at_ms(self) -> int | None:
+        """When `take_due` will next have something; None while nothing waits."""
+        return min((batch.due_ms for batch in self._open.values()), default=None)
+
+    def _take(self, registry: str) -> list[Waiting[T]]:
+        return self._open.pop(registry).waiting
+
+
+def _has_room(batch: _Open[T], count: int, size_bytes: int) -> bool:
+    return (
+        batch.bytes_left >= size_bytes and len(batch.waiting) + count <= limits.SUBMISSION_MAX_RECORDS
+    )
+
+
+def _check_fits(count: int, size_bytes: int) -> None:
+    if size_bytes > limits.SUBMISSION_RECORDS_MAX_BYTES or count > limits.SUBMISSION_MAX_RECORDS:
+        raise SentoError(
+            Code.TOO_LARGE, f"{count} records that must travel together take {size_bytes} bytes"
+        )

@@ -1,0 +1,94 @@
+"""The configuration files of a world: `node.toml` for a site, `sento.toml` for whoever dials sites, as text.
+
+Names in them are the ones that node and client read; paths are relative to the file. The standard library reads TOML and does not write it, so the few
+forms that occur here (text, whole numbers, tables, lists of tables) are written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sento_drill.ports import SitePorts
+
+GENESIS = "genesis.json"
+NODE_CA = "node-ca.pem"
+NODE_CERTIFICATE = "node.pem"
+NODE_KEY = "node.key"
+SITE_KEY = "site.key"
+ORDERING_CA = "ordering-ca.pem"
+ORDERING_CERTIFICATE = "ordering.pem"
+ORDERING_KEY = "ordering.key"
+CLIENT_CERTIFICATE = "client.pem"
+CLIENT_KEY = "client.key"
+SIGNING_KEY = "signing.key"
+SEAL_KEY = "seal.key"
+KEK_SEALS = "kek-seals.json"
+PSEUDONYMS = "pseudonyms.json"
+NODE_TOML = "node.toml"
+SENTO_TOML = "sento.toml"
+DATA_DIR = "data"
+
+Table = Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderingSettings:
+    """How a site's ordering member is run; times suit sites on one machine."""
+
+    etcd_path: str = ""
+    heartbeat_ms: int = 100
+    election_ms: int = 1000
+    lanes: int = 4
+
+
+def node_toml(site: str, ports: Mapping[str, SitePorts], ordering: OrderingSettings) -> str:
+    """The configuration of one site's node; the other sites in `ports` are its peers."""
+    own = ports[site]
+    head: Table = {"site": site, "data_dir": DATA_DIR, "genesis": GENESIS, "signing_key": SITE_KEY}
+    tables: dict[str, Table] = {
+        "listen": {"address": own.address},
+        "tls": {"ca": NODE_CA, "certificate": NODE_CERTIFICATE, "key": NODE_KEY},
+        "ordering": {
+            "engine": "etcd",
+            "etcd_path": ordering.etcd_path,
+            "peer_url": own.ordering_peer_url,
+            "ca": ORDERING_CA,
+            "certificate": ORDERING_CERTIFICATE,
+            "key": ORDERING_KEY,
+            "heartbeat_ms": ordering.heartbeat_ms,
+            "election_ms": ordering.election_ms,
+            "lanes": ordering.lanes,
+        },
+    }
+    peers: list[Table] = [
+        {"name": name, "address": peer.address, "ordering_peer_url": peer.ordering_peer_url}
+        for name, peer in ports.items()
+        if name != site
+    ]
+    return toml_text(head, tables, {"peers": peers})
+
+
+def sento_toml(institution: str, ports: Mapping[str, SitePorts], *, keys: Sequence[str]) -> str:
+    """The configuration of one institution; `keys`: which of the four key files it has."""
+    head: Table = {"genesis": GENESIS, "institution": institution}
+    named = {"signing": SIGNING_KEY, "seal": SEAL_KEY, "kek_seals": KEK_SEALS, "pseudonyms": PSEUDONYMS}
+    tables: dict[str, Table] = {
+        "tls": {"ca": NODE_CA, "certificate": CLIENT_CERTIFICATE, "key": CLIENT_KEY},
+        "keys": {name: file for name, file in named.items() if name in keys},
+    }
+    sites: list[Table] = [{"name": name, "address": site.address} for name, site in ports.items()]
+    return toml_text(head, tables, {"sites": sites})
+
+
+def toml_text(head: Table, tables: Mapping[str, Table], lists: Mapping[str, Iterable[Table]]) -> str:
+    """TOML with the keys of `head` first, then tables, then lists of tables; values are text or whole numbers."""
+    blocks = [_lines(head)]
+    blocks += [f"[{name}]\n{_lines(table)}" for name, table in tables.items() if table]
+    blocks += [f"[[{name}]]\n{_lines(item)}" for name, items in lists.items() for item in items]
+    return "\n".join(blocks)
+
+
+def _lines(table: Table) -> str:
+    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in table.items())

@@ -1,0 +1,52 @@
+"""Development keys: every private key of a world, made in one place and held in memory until the world is written.
+
+In production each of these is made where it is used and never leaves it; a drill makes all of them on one machine and says so in the
+genesis file (`purpose: training`). Randomness comes in as a function of the number of bytes, `os.urandom` outside of tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sento_drill.plan import PERSONAL_REGISTRIES, WorldPlan
+from sento_proto.kek_seal import XWING_SECRET_BYTES, xwing_public
+from sento_proto.keys import Ed25519Signer
+from sento_proto.pseudonyms import PSEUDONYM_KEY_BYTES
+
+Entropy = Callable[[int], bytes]
+"""So many random bytes."""
+_SEED_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class DevelopmentKeys:
+    """Ed25519 seeds (32 bytes) by name, X-Wing secrets (96 bytes) by institution, pseudonym keys (32 bytes) by registry."""
+
+    site_seeds: Mapping[str, bytes]
+    author_seeds: Mapping[str, bytes]
+    officer_seeds: Mapping[str, bytes]
+    seal_secrets: Mapping[str, bytes]
+    pseudonym_keys: Mapping[str, bytes]
+
+    def seal_public(self, institution: str) -> bytes:
+        """The X-Wing public key (1,216 bytes) that KEKs are sealed to for this institution."""
+        return xwing_public(self.seal_secrets[institution])
+
+
+def make_keys(plan: WorldPlan, entropy: Entropy) -> DevelopmentKeys:
+    """Fresh keys for everybody in the plan."""
+    institutions = [author.name for author in plan.authors] + [reader.name for reader in plan.readers]
+    registries = [registry for registry in plan.registries if registry in PERSONAL_REGISTRIES]
+    return DevelopmentKeys(
+        site_seeds={place.site: entropy(_SEED_BYTES) for place in plan.sites},
+        author_seeds={author.name: entropy(_SEED_BYTES) for author in plan.authors},
+        officer_seeds={officer: entropy(_SEED_BYTES) for officer in plan.officers},
+        seal_secrets={name: entropy(XWING_SECRET_BYTES) for name in dict.fromkeys(institutions)},
+        pseudonym_keys={registry: entropy(PSEUDONYM_KEY_BYTES) for registry in registries},
+    )
+
+
+def public_bytes(seed: bytes) -> bytes:
+    """The Ed25519 public key of a seed."""
+    return Ed25519Signer(seed).public_key.data

@@ -1,0 +1,102 @@
+"""The plan of a development world: who takes part, who may write and read what, before any key or file exists.
+
+An author writes scopes and makes a KEK for each; a reader is given some of them. A reader without KEKs (`opens=()`) can fetch and verify everything
+and open nothing: that is an auditor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sento_drill.places import PLACES, Place
+from sento_proto.genesis import Scope
+
+REGISTRIES = ("governance", "keys", "residency", "tax", "health")
+PERSONAL_REGISTRIES = ("residency", "tax", "health")
+"""Registries about people: each has a pseudonym key."""
+OFFICERS = (
+    "chief-cabinet-secretary",
+    "digital-minister",
+    "internal-affairs-minister",
+    "health-minister",
+    "ciso",
+)
+OFFICERS_THRESHOLD = 3
+FIRST_KEY_EPOCH = 1
+ANY = "*"
+OPEN = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorPlan:
+    """An institution that writes. `may_write` may name compartment "*"; `keks` names each compartment it makes a KEK for."""
+
+    name: str
+    may_write: tuple[Scope, ...]
+    keks: tuple[Scope, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderPlan:
+    """An institution that reads. `may_read`: what sites give it; `opens`: what authors seal their KEKs to it for."""
+
+    name: str
+    may_read: tuple[Scope, ...]
+    opens: tuple[Scope, ...]
+
+    def opens_scope(self, scope: Scope) -> bool:
+        """Whether KEKs of that registry and compartment are sealed to this reader."""
+        return any(mine.covers(scope.registry, scope.compartment) for mine in self.opens)
+
+    @property
+    def pseudonym_registries(self) -> tuple[str, ...]:
+        """Registries in which it must find a person by number: those it can open something of."""
+        return tuple(dict.fromkeys(scope.registry for scope in self.opens))
+
+
+IIZUKA_CITY = AuthorPlan(
+    "iizuka-city",
+    may_write=(Scope("residency", ANY), Scope("tax", ANY), Scope("health", "coverage")),
+    keks=(
+        Scope("residency", OPEN),
+        Scope("residency", "basic"),
+        Scope("residency", "protected"),
+        Scope("tax", OPEN),
+        Scope("tax", "income"),
+        Scope("health", "coverage"),
+    ),
+)
+IIZUKA_HOSPITAL = AuthorPlan(
+    "iizuka-hospital",
+    may_write=(Scope("health", ANY),),
+    keks=(Scope("health", OPEN), Scope("health", "prescription")),
+)
+DISASTER_MEDICAL_TEAM = ReaderPlan(
+    "disaster-medical-team", may_read=(Scope("health", ANY),), opens=(Scope("health", ANY),)
+)
+AUDITOR_BOARD = ReaderPlan(
+    "auditor-board", may_read=tuple(Scope(registry, ANY) for registry in REGISTRIES), opens=()
+)
+AUTHORS = (IIZUKA_CITY, IIZUKA_HOSPITAL)
+READERS = (DISASTER_MEDICAL_TEAM, AUDITOR_BOARD)
+OPERATOR = "drill"
+
+
+@dataclass(frozen=True, slots=True)
+class WorldPlan:
+    """A whole world. All sites vote and are the receipt set; the quorum is their majority."""
+
+    name: str = "sento-drill"
+    sites: tuple[Place, ...] = PLACES
+    authors: tuple[AuthorPlan, ...] = AUTHORS
+    readers: tuple[ReaderPlan, ...] = READERS
+    operator: str = OPERATOR
+    officers: tuple[str, ...] = OFFICERS
+    officers_threshold: int = OFFICERS_THRESHOLD
+    registries: tuple[str, ...] = REGISTRIES
+    purpose: str = "training"
+
+    @property
+    def receipt_quorum(self) -> int:
+        """More than half of the sites."""
+        return len(self.sites) // 2 + 1

@@ -1,0 +1,238 @@
+"""A development world: one directory with all that sites, institutions and an operator need, and nothing that lives elsewhere.
+
+    <world>/genesis.json                     the ledger's name is the hash of this file; everybody has a copy
+    <world>/sites/<site>/                    node.toml, site.key, node.pem/.key, ordering.pem/.key, both CAs; later data/, node.log
+    <world>/institutions/<institution>/      sento.toml, client.pem/.key, signing.key, seal.key, kek-seals.json, pseudonyms.json
+    <world>/operator/                        sento.toml, client.pem/.key
+    <world>/officers/<name>/signing.key
+
+Directories are 0700 and files with keys 0600. Everything stands on one machine, in plain files: never for production.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sento_drill import config_files as names
+from sento_drill import institution_files, pki
+from sento_drill.ceremony import seal_keks
+from sento_drill.config_files import OrderingSettings
+from sento_drill.genesis_file import genesis_bytes
+from sento_drill.keys import DevelopmentKeys, Entropy, make_keys
+from sento_drill.plan import WorldPlan
+from sento_drill.ports import SitePorts, fixed_ports, free_ports
+from sento_drill.private_files import make_directory, write_private, write_public
+from sento_proto.genesis import Genesis, decode_genesis
+from sento_proto.identity import Identity
+
+SITES = "sites"
+INSTITUTIONS = "institutions"
+OPERATOR = "operator"
+OFFICERS = "officers"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFiles:
+    """One site's directory and the address at which its node is to listen."""
+
+    name: str
+    directory: Path
+    address: str
+
+    @property
+    def config(self) -> Path:
+        """The node's configuration."""
+        return self.directory / names.NODE_TOML
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFiles:
+    """The files of one who dials sites."""
+
+    directory: Path
+
+    @property
+    def config(self) -> Path:
+        """The client's configuration."""
+        return self.directory / names.SENTO_TOML
+
+    @property
+    def ca(self) -> Path:
+        """Whom it trusts to name sites."""
+        return self.directory / names.NODE_CA
+
+    @property
+    def certificate(self) -> Path:
+        """What it shows."""
+        return self.directory / names.CLIENT_CERTIFICATE
+
+    @property
+    def key(self) -> Path:
+        """The private key of its certificate."""
+        return self.directory / names.CLIENT_KEY
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A world on disk."""
+
+    directory: Path
+    genesis: Genesis
+    sites: tuple[SiteFiles, ...]
+
+    @property
+    def sites_directory(self) -> Path:
+        """Above all sites' directories: what a plaintext search goes through."""
+        return self.directory / SITES
+
+    def institution(self, name: str) -> ClientFiles:
+        """The files of an author or reader."""
+        return ClientFiles(self.directory / INSTITUTIONS / name)
+
+    @property
+    def operator(self) -> ClientFiles:
+        """The operator's files."""
+        return ClientFiles(self.directory / OPERATOR)
+
+
+class NoWorld(Exception):
+    """The directory does not hold a world, or holds something that must not be written over."""
+
+
+def make_world(
+    directory: Path,
+    plan: WorldPlan | None = None,
+    *,
+    now: datetime | None = None,
+    entropy: Entropy = os.urandom,
+    base_port: int | None = None,
+    ordering: OrderingSettings | None = None,
+    validity: pki.Validity | None = None,
+) -> World:
+    """Write a world into `directory`, which must be empty or absent.
+
+    Without `base_port` free ports are asked of the OS. Raises NoWorld when something lies there, Malformed when the plan cannot be a genesis.
+    """
+    if directory.exists() and any(directory.iterdir()):
+        raise NoWorld(f"{directory} is not empty; remove it or name another directory")
+    plan = plan or WorldPlan()
+    now = now or pki.now_utc()
+    keys = make_keys(plan, entropy)
+    genesis_data = genesis_bytes(plan, keys, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    genesis = decode_genesis(genesis_data)
+    writer = _Writer(directory, plan, keys, genesis_data, validity or pki.Validity.around(now))
+    sites = [place.site for place in plan.sites]
+    chosen = fixed_ports(base_port, len(sites)) if base_port is not None else free_ports(len(sites))
+    ports = dict(zip(sites, chosen, strict=True))
+    make_directory(directory)
+    write_public(directory / names.GENESIS, genesis_data)
+    writer.write_sites(ports, ordering or OrderingSettings())
+    writer.write_institutions(ports, genesis, entropy)
+    writer.write_operator(ports)
+    writer.write_officers()
+    return open_world(directory)
+
+
+def open_world(directory: Path) -> World:
+    """A world that was made before. Raises NoWorld when there is none, Malformed when its genesis file was altered beyond reading."""
+    directory = directory.resolve()
+    try:
+        genesis = decode_genesis((directory / names.GENESIS).read_bytes())
+        sites = tuple(_open_site(directory / SITES / site.name) for site in genesis.sites)
+    except FileNotFoundError as error:
+        raise NoWorld(f"{directory} holds no world ({error.filename} is missing)") from None
+    return World(directory, genesis, sites)
+
+
+def _open_site(directory: Path) -> SiteFiles:
+    config = tomllib.loads((directory / names.NODE_TOML).read_text(encoding="utf-8"))
+    return SiteFiles(config["site"], directory, config["listen"]["address"])
+
+
+class _Writer:
+    """Writes the directories of one world, with the two authorities that exist only while it does."""
+
+    def __init__(
+        self,
+        directory: Path,
+        plan: WorldPlan,
+        keys: DevelopmentKeys,
+        genesis_data: bytes,
+        validity: pki.Validity,
+    ) -> None:
+        self._directory = directory
+        self._plan = plan
+        self._keys = keys
+        self._genesis_data = genesis_data
+        self._validity = validity
+        self._node_ca = pki.Authority("Sento drill: node authority", validity)
+        self._ordering_ca = pki.Authority("Sento drill: ordering authority", validity)
+
+    def write_sites(self, ports: Mapping[str, SitePorts], ordering: OrderingSettings) -> None:
+        for site in ports:
+            directory = self._start(self._directory / SITES / site)
+            grpc_pair = pki.issue_site(self._node_ca, site, self._validity)
+            member_pair = pki.issue_ordering_member(self._ordering_ca, site, self._validity)
+            _write_pair(directory, names.NODE_CERTIFICATE, names.NODE_KEY, grpc_pair)
+            _write_pair(directory, names.ORDERING_CERTIFICATE, names.ORDERING_KEY, member_pair)
+            write_public(directory / names.ORDERING_CA, self._ordering_ca.certificate_pem)
+            institution_files.write_signing_key(directory / names.SITE_KEY, self._keys.site_seeds[site])
+            write_public(
+                directory / names.NODE_TOML, names.node_toml(site, ports, ordering).encode("utf-8")
+            )
+
+    def write_institutions(
+        self, ports: Mapping[str, SitePorts], genesis: Genesis, entropy: Entropy
+    ) -> None:
+        above = self._directory / INSTITUTIONS
+        seals = seal_keks(self._plan, self._keys, genesis.ledger_id, entropy)
+        for author in self._plan.authors:
+            registries = tuple(dict.fromkeys(scope.registry for scope in author.keks))
+            directory = self._client(above / author.name, Identity("author", author.name))
+            written = institution_files.write_keys(directory, author.name, registries, self._keys, seals)
+            self._sento_toml(directory, author.name, ports, written)
+        for reader in self._plan.readers:
+            directory = self._client(above / reader.name, Identity("reader", reader.name))
+            written = institution_files.write_keys(
+                directory, reader.name, reader.pseudonym_registries, self._keys, seals
+            )
+            self._sento_toml(directory, reader.name, ports, written)
+
+    def write_operator(self, ports: Mapping[str, SitePorts]) -> None:
+        directory = self._client(self._directory / OPERATOR, Identity("operator", self._plan.operator))
+        self._sento_toml(directory, self._plan.operator, ports, ())
+
+    def write_officers(self) -> None:
+        for officer, seed in self._keys.officer_seeds.items():
+            directory = make_directory(self._directory / OFFICERS / officer)
+            institution_files.write_signing_key(directory / names.SIGNING_KEY, seed)
+
+    def _client(self, directory: Path, identity: Identity) -> Path:
+        self._start(directory)
+        pair = pki.issue_client(self._node_ca, identity, self._validity)
+        _write_pair(directory, names.CLIENT_CERTIFICATE, names.CLIENT_KEY, pair)
+        return directory
+
+    def _start(self, directory: Path) -> Path:
+        make_directory(directory)
+        write_public(directory / names.GENESIS, self._genesis_data)
+        write_public(directory / names.NODE_CA, self._node_ca.certificate_pem)
+        return directory
+
+    @staticmethod
+    def _sento_toml(
+        directory: Path, name: str, ports: Mapping[str, SitePorts], keys: Sequence[str]
+    ) -> None:
+        write_public(
+            directory / names.SENTO_TOML, names.sento_toml(name, ports, keys=keys).encode("utf-8")
+        )
+
+
+def _write_pair(directory: Path, certificate: str, key: str, pair: pki.KeyPair) -> None:
+    write_public(directory / certificate, pair.certificate_pem)
+    write_private(directory / key, pair.key_pem)

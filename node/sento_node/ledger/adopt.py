@@ -1,0 +1,151 @@
+"""Adopt: taking blocks from another site's ledger instead of from the ordering log, after they are proven.
+
+A site whose place in the ordering log was trimmed away catches up from a peer. The peer is not believed: a chunk of blocks ends at a checkpoint that a
+receipt-set quorum cosigned, and the chunk is adopted whole or not at all. Checked for each chunk, before anything of the state is changed:
+
+ 1. block numbers, revisions and sizes go on exactly from this ledger's tip
+ 2. each submission's signature verifies, by its author's key, over the root of all its record hashes
+ 3. each standing record's header and payload give the hash that was signed, and it takes the next position
+ 4. the tree at the chunk's end has the size and root of the checkpoint
+
+What apply would have refused cannot be told from the chunk alone; that the quorum's root is reached says that exactly these records stand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sento_node.ledger.apply import Place, Scratch
+from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome, StandingRecord, SubmissionResult
+from sento_node.ledger.state import LedgerState
+from sento_proto import header as header_layout
+from sento_proto import merkle
+from sento_proto.checkpoint import Checkpoint
+from sento_proto.errors import Code
+from sento_proto.keys import Signature, verifies
+from sento_proto.record import Record, record_hash_of
+from sento_proto.submission import signed_bytes
+from sento_proto.wire import Malformed
+
+
+class NotProven(Exception):
+    """The chunk does not follow from this ledger and the quorum's checkpoint; nothing was adopted. The text names block and check."""
+
+
+class OfferedRecord(NamedTuple):
+    """A record of an offered submission. Only an ACCEPTED one has header and payload."""
+
+    record_hash: bytes
+    code: Code
+    position: int
+    header_bytes: bytes
+    payload: bytes
+
+
+class OfferedSubmission(NamedTuple):
+    """A submission as a peer's ledger keeps it; with a `refusal` it has nothing else."""
+
+    refusal: Code | None
+    author_key_id: bytes
+    signatures: tuple[Signature, ...]
+    records: tuple[OfferedRecord, ...]
+
+
+class OfferedBlock(NamedTuple):
+    """A block as a peer's ledger keeps it."""
+
+    number: int
+    revision: int
+    lane: str
+    seq: int
+    site: str
+    size_before: int
+    refusal: Code | None
+    submissions: tuple[OfferedSubmission, ...]
+
+
+def adopt_chunk(
+    state: LedgerState, blocks: Sequence[OfferedBlock], checkpoint: Checkpoint
+) -> list[BlockResult]:
+    """Prove the chunk and make it part of `state`. `checkpoint` is known to be a quorum's. Raises NotProven, with the state unchanged."""
+    if checkpoint.ledger_id != state.governance.ledger_id or checkpoint.epoch != state.epoch:
+        raise NotProven("The checkpoint is of another ledger or epoch.")
+    scratch = Scratch(state)
+    frontier = state.frontier.copy()
+    number, revision = state.block, state.revision
+    results: list[BlockResult] = []
+    for block in blocks:
+        if block.number != number + 1 or block.revision <= revision or block.size_before != frontier.size:
+            raise NotProven(f"Block {block.number} does not follow block {number} at size {frontier.size}.")
+        number, revision = block.number, block.revision
+        submissions, standing = _prove_submissions(scratch, block)
+        for item in standing:
+            frontier.append(item.record.record_hash)
+        results.append(
+            BlockResult(
+                number, revision, block.lane, block.seq, block.site, block.size_before, block.refusal,
+                tuple(submissions), tuple(standing), frontier.root(),
+            )
+        )  # fmt: skip
+    if (frontier.size, frontier.root()) != (checkpoint.size, checkpoint.root):
+        raise NotProven(f"The tree after block {number} is not the one that the quorum cosigned.")
+    for result in results:
+        for item in result.standing:
+            state.frontier.append(item.record.record_hash)
+        state.absorb(result)
+    return results
+
+
+def _prove_submissions(
+    scratch: Scratch, block: OfferedBlock
+) -> tuple[list[SubmissionResult], list[StandingRecord]]:
+    results: list[SubmissionResult] = []
+    standing: list[StandingRecord] = []
+    for number, offered in enumerate(block.submissions):
+        if offered.refusal is not None:
+            results.append(SubmissionResult(offered.refusal, b"", (), ()))
+            continue
+        author = _prove_signature(scratch.state, block.number, offered)
+        accepted = [
+            (record.position, nth, record)
+            for nth, record in enumerate(offered.records)
+            if record.code is Code.ACCEPTED
+        ]
+        for position, nth, record in sorted(accepted):
+            if position != scratch.next_position:
+                raise NotProven(f"Block {block.number} has a record out of its position.")
+            standing.append(scratch.stand(Place(author, number, nth), _prove_record(block.number, record)))
+        outcomes = tuple(
+            RecordOutcome(
+                record.record_hash, record.code, record.position if record.code in _STAND else NOWHERE
+            )
+            for record in offered.records
+        )
+        results.append(SubmissionResult(None, offered.author_key_id, offered.signatures, outcomes))
+    return results, standing
+
+
+_STAND = (Code.ACCEPTED, Code.KNOWN)
+
+
+def _prove_signature(state: LedgerState, block: int, offered: OfferedSubmission) -> str:
+    author, key = state.governance.author_of_key.get(offered.author_key_id, ("", None))
+    root = merkle.root_of(record.record_hash for record in offered.records)
+    message = signed_bytes(state.governance.ledger_id, root, len(offered.records), offered.author_key_id)
+    if key is None or len(offered.signatures) != 1 or not verifies(key, offered.signatures[0], message):
+        raise NotProven(f"Block {block} has a submission whose author did not sign it.")
+    return author
+
+
+def _prove_record(block: int, offered: OfferedRecord) -> Record:
+    try:
+        header = header_layout.decode(offered.header_bytes)
+    except Malformed as error:
+        raise NotProven(f"Block {block} has a malformed record ({error}).") from None
+    payload_hash = hashlib.sha256(offered.payload).digest()
+    record_hash = record_hash_of(offered.header_bytes, payload_hash)
+    if record_hash != offered.record_hash or len(offered.payload) != header.payload_bytes:
+        raise NotProven(f"Block {block} has a record whose content is not what was signed.")
+    return Record(header, offered.header_bytes, offered.payload, payload_hash, record_hash)

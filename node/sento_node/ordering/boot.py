@@ -1,0 +1,129 @@
+"""Boot numbers: may this site's ordering member start under its old id?
+
+An ordering member is its disk. A member that lost or rolled back its disk and comes back under its old id can lose acknowledged writes: it
+votes again on what it had promised to remember. So a node raises its boot number on disk, flushed, and tells every other node; its member starts once
+one other voting site's node has confirmed. It never starts when somebody remembers more than its own disk does:
+
+ - the disk is empty and anybody remembers this site                     (a new disk)
+ - anybody remembers a higher boot number                                (a rolled-back disk)
+ - the ledger is smaller than a size that this site once cosigned        (a rolled-back ledger)
+ - the ordering directory's own copy of the number is not the node's, nor one ahead of it (one of the two was replaced; the copy is written first)
+ - the ordering directory is empty although the member had started         (the member's disk alone was lost)
+
+The way back is the same for all: remove the member, add it as a learner, promote it. A roll-back that is hidden from every site that answers is not detected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class LocalDisk(NamedTuple):
+    """What this site's own disk says, before the number is raised. `boot_number` is the last life's (0: never booted); `ordering_boot_number`
+    the copy kept with the member's data (0: none), which is written first; `member_started` whether a former life started the member;
+    `member_has_data` whether the member's directory holds a log; `ledger_size` records flushed; `cosigned_size` the largest it noted down."""
+
+    boot_number: int
+    ordering_boot_number: int
+    member_started: bool
+    member_has_data: bool
+    ledger_size: int
+    cosigned_size: int
+
+
+class PeerMemory(NamedTuple):
+    """What another site remembers of this one: its highest boot number before this life's, and the largest size it cosigned."""
+
+    boot_number: int
+    cosigned_size: int
+
+
+class Wait(NamedTuple):
+    """Not yet: nobody has confirmed. The ledger can be read meanwhile."""
+
+    words: str
+
+
+class Start(NamedTuple):
+    """The member may start under `boot_number`."""
+
+    boot_number: int
+
+
+class Refuse(NamedTuple):
+    """The member must never start under its old id."""
+
+    words: str
+
+
+BootDecision = Wait | Start | Refuse
+
+_REMEDY = (
+    "Do not copy a data directory back. Remove this site's member from the ordering log and let it join again as a learner with an empty "
+    "directory (runbook: a site with a new disk)."
+)
+
+
+def decide_boot(
+    disk: LocalDisk, announced: int, answers: Mapping[str, PeerMemory], voting_others: frozenset[str]
+) -> BootDecision:
+    """Whether the member may start as boot number `announced` (already flushed here). `answers` are by site, `voting_others` the other voters."""
+    refusal = refuse_locally(disk) or _refuse_by_memory(disk, announced, answers)
+    if refusal is not None:
+        return Refuse(f"{refusal} {_REMEDY}")
+    if voting_others and not voting_others & answers.keys():
+        return Wait(
+            "Waiting for another voting site to confirm this site's boot number; none has answered yet. "
+            "Reads of freshness LOCAL are served from the ledger as it stands on disk."
+        )
+    return Start(announced)
+
+
+def refuse_locally(disk: LocalDisk) -> str | None:
+    """What this site's own disk says against a start."""
+    if disk.ordering_boot_number not in (disk.boot_number, disk.boot_number + 1):
+        return (
+            f"This node's disk says boot {disk.boot_number} and its ordering member's directory says boot "
+            f"{disk.ordering_boot_number}: one of the two was replaced or rolled back."
+        )
+    if disk.member_started and not disk.member_has_data:
+        return f"The ordering member's directory is empty although it held this site's log by boot {disk.boot_number}."
+    if disk.ledger_size < disk.cosigned_size:
+        return (
+            f"The ledger holds {disk.ledger_size} records and this site once cosigned {disk.cosigned_size}."
+        )
+    return None
+
+
+def _refuse_by_memory(disk: LocalDisk, announced: int, answers: Mapping[str, PeerMemory]) -> str | None:
+    for site, memory in sorted(answers.items()):
+        if disk.boot_number == 0 and memory.boot_number:
+            return f"This site's disk is empty and {site} remembers its boot {memory.boot_number}."
+        if memory.boot_number >= announced:
+            return f"This site's disk was rolled back: it would boot as {announced} and {site} remembers boot {memory.boot_number}."
+        if disk.ledger_size < memory.cosigned_size:
+            return (
+                f"This site's ledger was rolled back: it holds {disk.ledger_size} records and {site} has its cosignature "
+                f"under {memory.cosigned_size}."
+            )
+    return None
+
+
+class BootMemory(NamedTuple):
+    """What a site keeps on disk about another one's boots: the highest number, the life that announced it, and the number before that life."""
+
+    boot_number: int
+    life: bytes
+    before: int
+
+
+def remember_boot(memory: BootMemory | None, announced: int, life: bytes) -> tuple[BootMemory, int]:
+    """(what to keep, the number remembered before this life). A repeated announcement of one life gets the same answer again."""
+    if memory is None:
+        return BootMemory(announced, life, 0), 0
+    if memory.life == life and memory.boot_number == announced:
+        return memory, memory.before
+    if announced <= memory.boot_number:
+        return memory, memory.boot_number
+    return BootMemory(announced, life, memory.boot_number), memory.boot_number

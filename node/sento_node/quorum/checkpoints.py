@@ -1,0 +1,338 @@
+"""Checkpoints: when to propose one, when to cosign one, and when a quorum's word is reached.
+
+Each second or 1,000 records the site with the lead proposes the tree at a block's end; any site does after 3 s of silence. A site cosigns (epoch, size, root)
+only if
+
+ 1. it applied every record of it itself, and flushed them and their payloads;
+ 2. its own root at that block is the same;
+ 3. it is not smaller than the last it cosigned, which it wrote down, flushed, before it signed.
+
+Extension of the last cosigned one follows from 1 to 3: both are prefixes of one ledger that this site built. A proposal that is ahead of what is flushed here
+waits for the flush. A quorum's checkpoint with another root at a size that this site has means that this site is wrong: `Diverged`.
+The core keeps (block, size, root) for each block since the last quorum. It signs nothing before the shell says that `WriteCosigned` is on disk.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sento_node.ledger.results import BlockResult
+from sento_node.quorum.trimming import SiteProgress
+from sento_proto.checkpoint import (
+    Checkpoint,
+    NoteSignature,
+    cosign,
+    cosigner_of,
+    cosigners,
+    merge_signatures,
+    note_signature_holds,
+    sign_note,
+)
+from sento_proto.errors import Code
+from sento_proto.genesis import ReceiptSet
+from sento_proto.keys import PublicKey, Signer
+
+PROPOSE_EVERY_MS = 1_000
+PROPOSE_EVERY_RECORDS = 1_000
+SILENCE_MS = 3_000
+PROPOSAL_LIFETIME_MS = 2_000
+PARK_MS = 1_500
+PARKED_MAX = 64
+MIN_GAP_MS = 100
+"""Never more than ten proposals a second, however fast records come."""
+
+
+class TreeAt(NamedTuple):
+    """The tree at a block's end."""
+
+    block: int
+    size: int
+    root: bytes
+
+
+class Cosigned(NamedTuple):
+    """What this site last put its cosignature under."""
+
+    epoch: int
+    size: int
+    root: bytes
+
+
+class WriteCosigned(NamedTuple):
+    """Write this down, flushed, then call `cosigned_written`."""
+
+    cosigned: Cosigned
+
+
+class AskCosign(NamedTuple):
+    """Ask a site for its cosignature; answer with `cosign_reply` or nothing."""
+
+    site: str
+    checkpoint: Checkpoint
+    block: int
+
+
+class AnswerCosign(NamedTuple):
+    """Answer a site's request: a signature line, or the code why not."""
+
+    ticket: int
+    line: NoteSignature | None
+    code: Code | None
+
+
+class QuorumReached(NamedTuple):
+    """Keep this checkpoint; `publish_to` names the sites to hand it to (empty when it came from one)."""
+
+    checkpoint: Checkpoint
+    block: int
+    publish_to: tuple[str, ...]
+
+
+class Diverged(NamedTuple):
+    """A quorum holds another root than this site at the same size: stop answering."""
+
+    size: int
+
+
+CheckpointEffect = WriteCosigned | AskCosign | AnswerCosign | QuorumReached | Diverged
+
+
+@dataclass(slots=True)
+class _Parked:
+    ticket: int
+    checkpoint: Checkpoint
+    block: int
+    since_ms: int
+
+
+@dataclass(slots=True)
+class _Proposal:
+    tree: TreeAt
+    checkpoint: Checkpoint
+    started_ms: int
+    lines: dict[str, NoteSignature] = field(default_factory=dict)
+
+
+class Checkpoints:
+    """One site's part in checkpoints. All times are milliseconds of one clock, given by the caller."""
+
+    def __init__(
+        self,
+        *,
+        ledger_id: bytes,
+        epoch: int,
+        site: str,
+        signer: Signer,
+        site_keys: Mapping[str, PublicKey],
+        receipt_set: ReceiptSet,
+        last_cosigned: Cosigned | None,
+        flushed: TreeAt,
+        quorum: TreeAt,
+        now_ms: int,
+    ) -> None:
+        self._ledger_id = ledger_id
+        self._epoch = epoch
+        self._site = site
+        self._signer = signer
+        self._site_keys = site_keys
+        self._receipt_set = receipt_set
+        self._receipt_keys = {name: site_keys[name] for name in receipt_set.sites}
+        self.last_cosigned = last_cosigned
+        self._trees: deque[TreeAt] = deque([flushed])
+        self._flushed = flushed
+        self.quorum = quorum
+        self.quorum_time_s = 0
+        self._quorum_seen_ms = now_ms
+        self._proposed_ms = now_ms - PROPOSE_EVERY_MS
+        self._proposal: _Proposal | None = None
+        self._parked: list[_Parked] = []
+        self._writing: list[tuple[Cosigned, Checkpoint, int | None]] = []
+        self._ahead: tuple[Checkpoint, int] | None = None
+        self.progress: dict[str, SiteProgress] = {}
+        self.is_lead = False
+
+    # -- what happens here ---------------------------------------------------------------------------------------
+
+    def applied(self, result: BlockResult) -> None:
+        """A block was applied: remember the tree after it."""
+        self._trees.append(TreeAt(result.number, result.size_after, result.root))
+
+    def flushed(self, block: int, now_ms: int, now_s: int) -> list[CheckpointEffect]:
+        """The ledger is flushed through `block`: parked requests may be answered now."""
+        effects: list[CheckpointEffect] = []
+        for tree in self._trees:
+            if tree.block > block:
+                break
+            self._flushed = tree
+        parked, self._parked = self._parked, []
+        for item in parked:
+            effects += self._consider(item.ticket, item.checkpoint, item.block, item.since_ms, now_ms)
+        if self._ahead is not None and self._ahead[0].size <= self._flushed.size:
+            checkpoint, at_block = self._ahead
+            self._ahead = None
+            effects += self.published(checkpoint, at_block, now_ms)
+        return effects + self.tick(now_ms, now_s)
+
+    def tick(self, now_ms: int, now_s: int) -> list[CheckpointEffect]:
+        """Time went by."""
+        effects: list[CheckpointEffect] = []
+        for item in [item for item in self._parked if now_ms - item.since_ms >= PARK_MS]:
+            self._parked.remove(item)
+            effects.append(AnswerCosign(item.ticket, None, Code.NOT_READY))
+        if self._proposal is not None and now_ms - self._proposal.started_ms > PROPOSAL_LIFETIME_MS:
+            self._proposal = None
+        if self._may_propose(now_ms):
+            effects.append(self._propose(now_ms))
+        return effects
+
+    def _may_propose(self, now_ms: int) -> bool:
+        if self._proposal is not None or self._writing or self._site not in self._site_keys:
+            return False
+        new_records = self._flushed.size - self.quorum.size
+        if self._flushed.size == 0 or self._flushed.block <= self.quorum.block:
+            return False
+        since_ms = now_ms - self._proposed_ms
+        if not self.is_lead:
+            return now_ms - self._quorum_seen_ms >= SILENCE_MS and since_ms >= SILENCE_MS
+        return since_ms >= PROPOSE_EVERY_MS or (
+            new_records >= PROPOSE_EVERY_RECORDS and since_ms >= MIN_GAP_MS
+        )
+
+    def _propose(self, now_ms: int) -> CheckpointEffect:
+        tree = self._flushed
+        bare = Checkpoint(self._ledger_id, self._epoch, tree.size, tree.root)
+        signed = bare._replace(signatures=(sign_note(bare, self._site, self._signer),))
+        self._proposal = _Proposal(tree, signed, now_ms)
+        self._proposed_ms = now_ms
+        return self._write_down(signed, None)
+
+    # -- cosigning ------------------------------------------------------------------------------------------------
+
+    def cosign_request(
+        self, ticket: int, proposer: str, checkpoint: Checkpoint, block: int, now_ms: int
+    ) -> list[CheckpointEffect]:
+        """A site asks for our cosignature. `proposer` is who it is by its certificate."""
+        key = self._site_keys.get(proposer)
+        if key is None or not note_signature_holds(checkpoint, proposer, key):
+            return [AnswerCosign(ticket, None, Code.BAD_SIGNATURE)]
+        if (checkpoint.ledger_id, checkpoint.epoch) != (self._ledger_id, self._epoch):
+            return [AnswerCosign(ticket, None, Code.WRONG_LEDGER)]
+        return self._consider(ticket, checkpoint, block, now_ms, now_ms)
+
+    def _consider(
+        self, ticket: int, checkpoint: Checkpoint, block: int, since_ms: int, now_ms: int
+    ) -> list[CheckpointEffect]:
+        last = self.last_cosigned
+        if last is not None and checkpoint.size < last.size:
+            return [AnswerCosign(ticket, None, Code.STALE)]
+        if block > self._flushed.block:
+            if now_ms - since_ms >= PARK_MS or len(self._parked) >= PARKED_MAX:
+                return [AnswerCosign(ticket, None, Code.NOT_READY)]
+            self._parked.append(_Parked(ticket, checkpoint, block, since_ms))
+            return []
+        mine = next((tree for tree in self._trees if tree.block == block), None)
+        if mine is None:
+            return [AnswerCosign(ticket, None, Code.STALE)]
+        if (mine.size, mine.root) != (checkpoint.size, checkpoint.root):
+            return [AnswerCosign(ticket, None, Code.DIVERGED)]
+        return [self._write_down(checkpoint, ticket)]
+
+    def _write_down(self, checkpoint: Checkpoint, ticket: int | None) -> CheckpointEffect:
+        cosigned = Cosigned(self._epoch, checkpoint.size, checkpoint.root)
+        self._writing.append((cosigned, checkpoint, ticket))
+        return WriteCosigned(cosigned)
+
+    def cosigned_written(self, cosigned: Cosigned, now_s: int) -> list[CheckpointEffect]:
+        """What was to be written down is on disk: now the signature may leave."""
+        effects: list[CheckpointEffect] = []
+        ready = [item for item in self._writing if item[0] == cosigned]
+        self._writing = [item for item in self._writing if item[0] != cosigned]
+        if not ready:
+            return effects
+        if self.last_cosigned is None or cosigned.size >= self.last_cosigned.size:
+            self.last_cosigned = cosigned
+        for _, checkpoint, ticket in ready:
+            if cosigned.size < self.last_cosigned.size:
+                if ticket is not None:
+                    effects.append(AnswerCosign(ticket, None, Code.STALE))
+                continue
+            line = cosign(checkpoint, self._site, self._signer, now_s)
+            if ticket is not None:
+                effects.append(AnswerCosign(ticket, line, None))
+            elif self._proposal is not None:
+                self._proposal.lines[self._site] = line
+                others = [name for name in self._site_keys if name != self._site]
+                effects += [AskCosign(name, checkpoint, self._proposal.tree.block) for name in others]
+                effects += self._count_lines()
+        return effects
+
+    def cosign_reply(self, site: str, size: int, line: NoteSignature | None) -> list[CheckpointEffect]:
+        """A site answered our proposal of `size`."""
+        proposal = self._proposal
+        if proposal is None or proposal.tree.size != size or line is None or line.name != site:
+            return []
+        if cosigner_of(proposal.checkpoint, line, self._site_keys) is None:
+            return []
+        proposal.lines[site] = line
+        return self._count_lines()
+
+    def heard(self, site: str, flushed_block: int, now_ms: int) -> None:
+        """A site said how far its ledger is flushed."""
+        self.progress[site] = SiteProgress(flushed_block, now_ms)
+
+    def _count_lines(self) -> list[CheckpointEffect]:
+        proposal = self._proposal
+        if (
+            proposal is None
+            or len(self._receipt_keys.keys() & proposal.lines.keys()) < self._receipt_set.quorum
+        ):
+            return []
+        self._proposal = None
+        checkpoint = merge_signatures(proposal.checkpoint, proposal.lines.values())
+        others = tuple(name for name in self._site_keys if name != self._site)
+        return [
+            *self._take_quorum(checkpoint, proposal.tree),
+            QuorumReached(checkpoint, proposal.tree.block, others),
+        ]
+
+    # -- a quorum's word --------------------------------------------------------------------------------------------
+
+    def published(self, checkpoint: Checkpoint, block: int, now_ms: int) -> list[CheckpointEffect]:
+        """A site hands over a checkpoint that a quorum is said to have cosigned; nothing happens unless it did."""
+        if not self.is_quorum(checkpoint) or checkpoint.size < self.quorum.size:
+            return []
+        mine = next((tree for tree in self._trees if tree.size == checkpoint.size), None)
+        if mine is not None and mine.root != checkpoint.root:
+            return [Diverged(checkpoint.size)]
+        if mine is None and self._trees[-1].size > checkpoint.size:
+            return []
+        self._quorum_seen_ms = now_ms
+        if mine is None or checkpoint.size > self._flushed.size:
+            self._ahead = (checkpoint, block)
+            return []
+        same_size = [tree for tree in self._trees if tree.size == checkpoint.size and tree.block <= block]
+        tree = same_size[-1] if same_size else mine
+        if tree.block <= self.quorum.block:
+            return []
+        return [*self._take_quorum(checkpoint, tree), QuorumReached(checkpoint, tree.block, ())]
+
+    def is_quorum(self, checkpoint: Checkpoint) -> bool:
+        """Whether a quorum of the receipt set cosigned this checkpoint of this ledger and epoch."""
+        if (checkpoint.ledger_id, checkpoint.epoch) != (self._ledger_id, self._epoch):
+            return False
+        return len(cosigners(checkpoint, self._receipt_keys)) >= self._receipt_set.quorum
+
+    def _take_quorum(self, checkpoint: Checkpoint, tree: TreeAt) -> list[CheckpointEffect]:
+        self.quorum = tree
+        times = cosigners(checkpoint, self._receipt_keys).values()
+        self.quorum_time_s = max(times, default=0)
+        while len(self._trees) > 1 and self._trees[0].block < tree.block:
+            self._trees.popleft()
+        return []
+
+    def tree_at_block(self, block: int) -> TreeAt | None:
+        """The tree at a block's end, while it is kept."""
+        return next((tree for tree in self._trees if tree.block == block), None)
