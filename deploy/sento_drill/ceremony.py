@@ -6,37 +6,32 @@ A seal is bound to the ledger id, so the ceremony comes after the genesis file i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
+from sento_client.keyfiles import SealedKek
 from sento_drill.keys import DevelopmentKeys, Entropy
 from sento_drill.plan import FIRST_KEY_EPOCH, AuthorPlan, WorldPlan
 from sento_proto.genesis import Scope
-from sento_proto.kek_seal import KEK_BYTES, KekName, seal_kek
+from sento_proto.kek_seal import KekName, seal_kek
+from sento_proto.sealing import KEK_BYTES
+
+SealsOf = Mapping[str, list[SealedKek]]
+"""Institution -> the seals made to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealedKek:
-    """One KEK as one institution holds it."""
-
-    recipient: str
-    name: KekName
-    seal: bytes
-
-
-def seal_keks(
-    plan: WorldPlan, keys: DevelopmentKeys, ledger_id: bytes, entropy: Entropy
-) -> tuple[SealedKek, ...]:
-    """All seals of the first key epoch. The KEKs themselves are forgotten: each recipient opens its seal when it needs the key."""
-    sealed: list[SealedKek] = []
+def seal_keks(plan: WorldPlan, keys: DevelopmentKeys, ledger_id: bytes, entropy: Entropy) -> SealsOf:
+    """All seals of the first key epoch, by recipient. The KEKs are forgotten: each recipient opens its seal when it needs the key."""
+    seals: dict[str, list[SealedKek]] = {institution: [] for institution in keys.seal_secrets}
     for author in plan.authors:
         for scope in author.keks:
             kek = entropy(KEK_BYTES)
             name = KekName(ledger_id, author.name, scope.registry, scope.compartment, FIRST_KEY_EPOCH)
-            sealed += [
-                SealedKek(recipient, name, seal_kek(kek, name, keys.seal_public(recipient)))
-                for recipient in recipients_of(plan, author, scope)
-            ]
-    return tuple(sealed)
+            for recipient in recipients_of(plan, author, scope):
+                seal = seal_kek(kek, name, keys.seal_public(recipient))
+                seals[recipient].append(
+                    SealedKek(author.name, scope.registry, scope.compartment, FIRST_KEY_EPOCH, seal)
+                )
+    return seals
 
 
 def recipients_of(plan: WorldPlan, author: AuthorPlan, scope: Scope) -> tuple[str, ...]:

@@ -34,9 +34,7 @@ class LocalCluster:
     def __init__(self, world: World, *, bound: bool = True) -> None:
         self.world = world
         self.processes = {
-            site.name: SiteProcesses(
-                site.name, site.directory, node_command(site.config), bound=bound
-            )
+            site.name: SiteProcesses(site.name, site.directory, node_command(site.config), bound=bound)
             for site in world.sites
         }
         self._channels = {site.name: self._dial(site) for site in world.sites}
@@ -91,7 +89,8 @@ class LocalCluster:
 
         async def all_serve() -> bool:
             self._check_running(names)
-            return all([status is not None and status.state == SERVING for status in await self._ask(names)])
+            answers = await self._ask(names)
+            return all(status is not None and status.state == SERVING for status in answers)
 
         try:
             await until(all_serve, deadline_s=deadline_s, what="not every site serves")

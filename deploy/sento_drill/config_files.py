@@ -7,7 +7,7 @@ forms that occur here (text, whole numbers, tables, lists of tables) are written
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sento_drill.ports import SitePorts
@@ -70,13 +70,13 @@ def node_toml(site: str, ports: Mapping[str, SitePorts], ordering: OrderingSetti
     return toml_text(head, tables, {"peers": peers})
 
 
-def sento_toml(institution: str, ports: Mapping[str, SitePorts], *, keys: Sequence[str]) -> str:
-    """The configuration of one institution; `keys`: which of the four key files it has."""
+def sento_toml(institution: str, ports: Mapping[str, SitePorts], *, signs: bool) -> str:
+    """The configuration of one institution; a reader does not sign."""
     head: Table = {"genesis": GENESIS, "institution": institution}
-    named = {"signing": SIGNING_KEY, "seal": SEAL_KEY, "kek_seals": KEK_SEALS, "pseudonyms": PSEUDONYMS}
+    signing = {"signing": SIGNING_KEY} if signs else {}
     tables: dict[str, Table] = {
         "tls": {"ca": NODE_CA, "certificate": CLIENT_CERTIFICATE, "key": CLIENT_KEY},
-        "keys": {name: file for name, file in named.items() if name in keys},
+        "keys": {**signing, "seal": SEAL_KEY, "kek_seals": KEK_SEALS, "pseudonyms": PSEUDONYMS},
     }
     sites: list[Table] = [{"name": name, "address": site.address} for name, site in ports.items()]
     return toml_text(head, tables, {"sites": sites})

@@ -25,7 +25,9 @@ class Place:
     legal_basis: str
 
 
-_ENTRUSTED = "Local Autonomy Act (Act 67 of 1947) art. 252-14: administration entrusted between municipalities"
+_ENTRUSTED = (
+    "Local Autonomy Act (Act 67 of 1947) art. 252-14: administration entrusted between municipalities"
+)
 
 JP_FUKUOKA = Place(
     site="jp-fukuoka",

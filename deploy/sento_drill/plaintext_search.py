@@ -51,10 +51,19 @@ def search(directory: Path, needles: Sequence[bytes]) -> SearchResult:
 
 
 def _grep(pattern_file: Path, directory: Path) -> list[Path]:
-    command = ["grep", "-r", "-l", "-a", "-F", "-Z", "--devices=skip", "-f", str(pattern_file), str(directory)]
-    done = subprocess.run(
-        command, capture_output=True, env=_C_LOCALE, timeout=SEARCH_DEADLINE_S, check=False
-    )
+    command = [
+        "grep",
+        "-r",
+        "-l",
+        "-a",
+        "-F",
+        "-Z",
+        "--devices=skip",
+        "-f",
+        str(pattern_file),
+        str(directory),
+    ]
+    done = subprocess.run(command, capture_output=True, env=_C_LOCALE, timeout=SEARCH_DEADLINE_S, check=False)
     if done.returncode not in (_FOUND, _NOT_FOUND):
         raise OSError(f"grep ended with {done.returncode}: {done.stderr.decode(errors='replace')[:300]}")
     return [Path(os.fsdecode(name)) for name in done.stdout.split(b"\0") if name]

@@ -35,6 +35,11 @@ class AuthorPlan:
     may_write: tuple[Scope, ...]
     keks: tuple[Scope, ...]
 
+    @property
+    def registries(self) -> tuple[str, ...]:
+        """Registries in which it names people."""
+        return tuple(dict.fromkeys(scope.registry for scope in self.keks))
+
 
 @dataclass(frozen=True, slots=True)
 class ReaderPlan:
@@ -49,7 +54,7 @@ class ReaderPlan:
         return any(mine.covers(scope.registry, scope.compartment) for mine in self.opens)
 
     @property
-    def pseudonym_registries(self) -> tuple[str, ...]:
+    def registries(self) -> tuple[str, ...]:
         """Registries in which it must find a person by number: those it can open something of."""
         return tuple(dict.fromkeys(scope.registry for scope in self.opens))
 

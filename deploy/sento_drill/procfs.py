@@ -99,7 +99,7 @@ def _works_in(pid: int, root: str) -> bool:
         links += (_PROC / str(pid) / "fd").iterdir()
     for link in links:
         with contextlib.suppress(OSError):
-            target = os.readlink(link)
+            target = str(link.readlink())
             if target == root or target.startswith(root + "/"):
                 return True
     return False

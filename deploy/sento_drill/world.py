@@ -3,7 +3,7 @@
     <world>/genesis.json                     the ledger's name is the hash of this file; everybody has a copy
     <world>/sites/<site>/                    node.toml, site.key, node.pem/.key, ordering.pem/.key, both CAs; later data/, node.log
     <world>/institutions/<institution>/      sento.toml, client.pem/.key, signing.key, seal.key, kek-seals.json, pseudonyms.json
-    <world>/operator/                        sento.toml, client.pem/.key
+    <world>/operator/                        client.pem/.key
     <world>/officers/<name>/signing.key
 
 Directories are 0700 and files with keys 0600. Everything stands on one machine, in plain files: never for production.
@@ -18,15 +18,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sento_client.keyfiles import (
+    write_kek_seals,
+    write_pseudonyms,
+    write_seal_key,
+    write_secret,
+    write_signing_key,
+)
 from sento_drill import config_files as names
-from sento_drill import institution_files, pki
-from sento_drill.ceremony import seal_keks
+from sento_drill import pki
+from sento_drill.ceremony import SealsOf, seal_keks
 from sento_drill.config_files import OrderingSettings
 from sento_drill.genesis_file import genesis_bytes
 from sento_drill.keys import DevelopmentKeys, Entropy, make_keys
 from sento_drill.plan import WorldPlan
 from sento_drill.ports import SitePorts, fixed_ports, free_ports
-from sento_drill.private_files import make_directory, write_private, write_public
+from sento_drill.private_files import make_directory, write_public
 from sento_proto.genesis import Genesis, decode_genesis
 from sento_proto.identity import Identity
 
@@ -132,8 +139,8 @@ def make_world(
     make_directory(directory)
     write_public(directory / names.GENESIS, genesis_data)
     writer.write_sites(ports, ordering or OrderingSettings())
-    writer.write_institutions(ports, genesis, entropy)
-    writer.write_operator(ports)
+    writer.write_institutions(ports, seal_keks(plan, keys, genesis.ledger_id, entropy))
+    writer.write_operator()
     writer.write_officers()
     return open_world(directory)
 
@@ -181,36 +188,43 @@ class _Writer:
             _write_pair(directory, names.NODE_CERTIFICATE, names.NODE_KEY, grpc_pair)
             _write_pair(directory, names.ORDERING_CERTIFICATE, names.ORDERING_KEY, member_pair)
             write_public(directory / names.ORDERING_CA, self._ordering_ca.certificate_pem)
-            institution_files.write_signing_key(directory / names.SITE_KEY, self._keys.site_seeds[site])
-            write_public(
-                directory / names.NODE_TOML, names.node_toml(site, ports, ordering).encode("utf-8")
-            )
+            write_signing_key(directory / names.SITE_KEY, self._keys.site_seeds[site])
+            write_public(directory / names.NODE_TOML, names.node_toml(site, ports, ordering).encode("utf-8"))
 
-    def write_institutions(
-        self, ports: Mapping[str, SitePorts], genesis: Genesis, entropy: Entropy
-    ) -> None:
-        above = self._directory / INSTITUTIONS
-        seals = seal_keks(self._plan, self._keys, genesis.ledger_id, entropy)
+    def write_institutions(self, ports: Mapping[str, SitePorts], seals: SealsOf) -> None:
         for author in self._plan.authors:
-            registries = tuple(dict.fromkeys(scope.registry for scope in author.keks))
-            directory = self._client(above / author.name, Identity("author", author.name))
-            written = institution_files.write_keys(directory, author.name, registries, self._keys, seals)
-            self._sento_toml(directory, author.name, ports, written)
+            identity = Identity("author", author.name)
+            directory = self._institution(identity, ports, author.registries, seals, signs=True)
+            write_signing_key(directory / names.SIGNING_KEY, self._keys.author_seeds[author.name])
         for reader in self._plan.readers:
-            directory = self._client(above / reader.name, Identity("reader", reader.name))
-            written = institution_files.write_keys(
-                directory, reader.name, reader.pseudonym_registries, self._keys, seals
-            )
-            self._sento_toml(directory, reader.name, ports, written)
+            self._institution(Identity("reader", reader.name), ports, reader.registries, seals, signs=False)
 
-    def write_operator(self, ports: Mapping[str, SitePorts]) -> None:
-        directory = self._client(self._directory / OPERATOR, Identity("operator", self._plan.operator))
-        self._sento_toml(directory, self._plan.operator, ports, ())
+    def write_operator(self) -> None:
+        self._client(self._directory / OPERATOR, Identity("operator", self._plan.operator))
 
     def write_officers(self) -> None:
         for officer, seed in self._keys.officer_seeds.items():
             directory = make_directory(self._directory / OFFICERS / officer)
-            institution_files.write_signing_key(directory / names.SIGNING_KEY, seed)
+            write_signing_key(directory / names.SIGNING_KEY, seed)
+
+    def _institution(
+        self,
+        identity: Identity,
+        ports: Mapping[str, SitePorts],
+        registries: Sequence[str],
+        seals: SealsOf,
+        *,
+        signs: bool,
+    ) -> Path:
+        """The directory of an author or reader; it can name people in `registries`."""
+        directory = self._client(self._directory / INSTITUTIONS / identity.name, identity)
+        pseudonym_keys = {registry: self._keys.pseudonym_keys[registry] for registry in registries}
+        write_seal_key(directory / names.SEAL_KEY, self._keys.seal_secrets[identity.name])
+        write_kek_seals(directory / names.KEK_SEALS, seals[identity.name])
+        write_pseudonyms(directory / names.PSEUDONYMS, pseudonym_keys)
+        config = names.sento_toml(identity.name, ports, signs=signs)
+        write_public(directory / names.SENTO_TOML, config.encode("utf-8"))
+        return directory
 
     def _client(self, directory: Path, identity: Identity) -> Path:
         self._start(directory)
@@ -224,15 +238,7 @@ class _Writer:
         write_public(directory / names.NODE_CA, self._node_ca.certificate_pem)
         return directory
 
-    @staticmethod
-    def _sento_toml(
-        directory: Path, name: str, ports: Mapping[str, SitePorts], keys: Sequence[str]
-    ) -> None:
-        write_public(
-            directory / names.SENTO_TOML, names.sento_toml(name, ports, keys=keys).encode("utf-8")
-        )
-
 
 def _write_pair(directory: Path, certificate: str, key: str, pair: pki.KeyPair) -> None:
     write_public(directory / certificate, pair.certificate_pem)
-    write_private(directory / key, pair.key_pem)
+    write_secret(directory / key, pair.key_pem)

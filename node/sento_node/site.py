@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from sento_node.intake.lanes import KEPT_MAX_BYTES, Append, Lanes, OwnBlock, Unknown
 from sento_node.intake.queues import Waiting
-from sento_node.ledger.adopt import OfferedBlock, adopt_chunk
+from sento_node.ledger.adopt import NotProven, OfferedBlock, adopt_chunk
 from sento_node.ledger.apply import Scratch, apply_block, check_submission, over_budget
 from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome
 from sento_node.ledger.state import Batch, LedgerState
@@ -179,6 +179,8 @@ class Site:
     def adopt(self, blocks: Sequence[OfferedBlock], checkpoint: Checkpoint, now_ms: int) -> list[Effect]:
         """A chunk of another site's ledger, proven here. Raises NotProven, with the ledger unchanged. The log no longer holds what it brings."""
         effects: list[Effect] = []
+        if not self.checkpoints.is_quorum(checkpoint):
+            raise NotProven("The checkpoint at the chunk's end has no quorum of cosignatures.")
         self._retained.clear()
         self._retained_at.clear()
         for result in adopt_chunk(self.state, blocks, checkpoint):

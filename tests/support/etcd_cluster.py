@@ -13,17 +13,19 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
+from ordering_certs import OrderingCa
 from sento_node.ordering.etcd.follow import FollowTimes
 from sento_node.ordering.etcd.log import EtcdLog
-from sento_node.ordering.etcd.member import EtcdMember
+from sento_node.ordering.etcd.member import STOP_GRACE_MS, EtcdMember
 from sento_node.ordering.etcd.member_process import MemberEvent
 from sento_node.ordering.etcd.settings import MemberSettings
 from sento_node.ordering.etcd.supervision import SupervisionPolicy
 from sento_node.ordering.etcd.version import find_etcd
-from sento_node.ordering.port import Appended, OrderingLog, OutcomeUnknown
+from sento_node.ordering.port import Appended, Head, OrderingLog, OutcomeUnknown
 
-from ordering_certs import OrderingCa
+T = TypeVar("T")
 
 READY_TIMEOUT_MS = 20_000
 CALL_TIMEOUT_MS = 3_000
@@ -68,11 +70,11 @@ class TestMember:
     async def ready(self) -> None:
         await self.member.wait_ready(timeout_ms=READY_TIMEOUT_MS)
 
-    async def stop(self) -> None:
+    async def stop(self, *, grace_ms: int = STOP_GRACE_MS) -> None:
         """Stop this member and close the log through it; the member can be made anew on the same directories."""
         if self._log is not None:
             await self._log.close()
-        await self.member.stop()
+        await self.member.stop(grace_ms=grace_ms)
 
     async def renew(self, **changes: object) -> TestMember:
         """Stop, and make (not start) a member with changed settings on the same directories."""
@@ -89,7 +91,9 @@ class EtcdCluster:
         self.ca = ca
 
     @classmethod
-    def make(cls, directory: Path, sites: tuple[str, ...], *, quota_bytes: int = 256 * 1024**2) -> EtcdCluster:
+    def make(
+        cls, directory: Path, sites: tuple[str, ...], *, quota_bytes: int = 256 * 1024**2
+    ) -> EtcdCluster:
         """Settings, certificates and ports for a new cluster of these sites; nothing runs yet."""
         ca = OrderingCa()
         urls = dict(zip(sites, free_peer_urls(len(sites)), strict=True))
@@ -119,7 +123,8 @@ class EtcdCluster:
         await asyncio.gather(*(member.ready() for member in self.members))
 
     async def stop(self) -> None:
-        await asyncio.gather(*(member.stop() for member in self.members))
+        # The last to stop has nobody to hand the lead to and would wait for that: the data is thrown away, so do not let it.
+        await asyncio.gather(*(member.stop(grace_ms=200) for member in self.members))
 
     async def lead(self) -> TestMember:
         """The member that leads, once all agree."""
@@ -142,11 +147,13 @@ class EtcdCluster:
             for member in members:
                 member.signal(signal.SIGCONT)
             for member in self.members:
-                await until(lambda member=member: _head_answers(member), f"{member.site} reads the head again")
+                await read_head(member.log)
 
 
 @asynccontextmanager
-async def running_cluster(directory: Path, *sites: str, quota_bytes: int = 256 * 1024**2) -> AsyncIterator[EtcdCluster]:
+async def running_cluster(
+    directory: Path, *sites: str, quota_bytes: int = 256 * 1024**2
+) -> AsyncIterator[EtcdCluster]:
     """A ready cluster of these sites, stopped at the end whatever happens."""
     cluster = EtcdCluster.make(directory, sites, quota_bytes=quota_bytes)
     try:
@@ -156,7 +163,7 @@ async def running_cluster(directory: Path, *sites: str, quota_bytes: int = 256 *
         await cluster.stop()
 
 
-async def until[T](condition: Callable[[], Awaitable[T | None]], what: str, timeout_s: float = 20.0) -> T:
+async def until(condition: Callable[[], Awaitable[T | None]], what: str, timeout_s: float = 20.0) -> T:
     """What `condition` returns once it is true; fails after `timeout_s` naming `what` was waited for."""
     loop = asyncio.get_running_loop()
     ends_at_s = loop.time() + timeout_s
@@ -167,7 +174,9 @@ async def until[T](condition: Callable[[], Awaitable[T | None]], what: str, time
     return found
 
 
-async def append_surely(log: OrderingLog, lane: str, seq: int, data: bytes, *, timeout_ms: int = 400) -> Appended:
+async def append_surely(
+    log: OrderingLog, lane: str, seq: int, data: bytes, *, timeout_ms: int = 400
+) -> Appended:
     """Append with the retry that the port allows, as a node does: the same call after every unknown outcome."""
 
     async def tried() -> Appended | None:
@@ -177,6 +186,18 @@ async def append_surely(log: OrderingLog, lane: str, seq: int, data: bytes, *, t
             return None
 
     return await until(tried, f"block {seq} of lane {lane} is ordered")
+
+
+async def read_head(log: OrderingLog) -> Head:
+    """The head, asked again while the lead changes."""
+
+    async def read() -> tuple[Head] | None:
+        try:
+            return (await log.head(timeout_ms=500),)
+        except OutcomeUnknown:
+            return None
+
+    return (await until(read, "the head can be read"))[0]
 
 
 def free_peer_urls(count: int) -> list[str]:
@@ -189,11 +210,3 @@ def free_peer_urls(count: int) -> list[str]:
     finally:
         for each in sockets:
             each.close()
-
-
-async def _head_answers(member: TestMember) -> bool:
-    try:
-        await member.log.head(timeout_ms=500)
-    except OutcomeUnknown:
-        return False
-    return True

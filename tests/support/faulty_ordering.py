@@ -7,7 +7,7 @@ no head, followers broken). A wrapper shows to its caller only what a real membe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import TypeVar
 
 from sento_node.ordering.port import (
@@ -59,7 +59,7 @@ class FaultyOrderingLog:
             raise OutcomeUnknown("The answer was lost, as the test wished. Retry.")
         return appended
 
-    async def follow(self, after: Head) -> AsyncIterator[LogEvent]:
+    async def follow(self, after: Head) -> AsyncGenerator[LogEvent, None]:
         if not self._reachable.is_set():
             raise FollowBroken("No majority is in reach, as the test wished.")
         broken = asyncio.ensure_future(self._break.wait())
@@ -78,7 +78,7 @@ class FaultyOrderingLog:
                 yield event
         finally:
             broken.cancel()
-            await events.aclose()  # type: ignore[attr-defined]
+            await events.aclose()
 
     async def head(self, *, timeout_ms: int) -> Head:
         await self._reach(timeout_ms)

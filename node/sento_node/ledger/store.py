@@ -34,7 +34,7 @@ class LedgerDamaged(Exception):
 
 
 class KeptRecord(NamedTuple):
-    """A record as the ledger keeps it. `payload` is None when it was erased or is missing, and b"" when the record has none or it was not asked for.
+    """A record as the ledger keeps it. `payload` is None when it was erased (`erased`) or is missing, and b"" when the record has none or it was not asked for.
 
     `previous_of_subject` and `previous_of_fact` are positions or NOWHERE; `block`, `submission`, `nth` say where it came from."""
 
@@ -50,6 +50,7 @@ class KeptRecord(NamedTuple):
     nth: int
     author: str
     payload: bytes | None
+    erased: bool = False
 
 
 class KeptBlock(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
 from sento_node.ordering.engine import OrderEngine
@@ -72,7 +72,7 @@ class InProcessAccess:
         self._log.wake_followers()
         return appended
 
-    async def follow(self, after: Head) -> AsyncIterator[LogEvent]:
+    async def follow(self, after: Head) -> AsyncGenerator[LogEvent, None]:
         """See `OrderingLog.follow`; ends with FollowBroken when this access is closed, and OrderingRefused for a place beyond the end."""
         revision = after.revision
         while True:

@@ -20,7 +20,7 @@ a quorum checkpoint covers; a deadline on every call.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -137,7 +137,7 @@ class OrderingLog(Protocol):
         """Order `data` as (lane, seq); seq starts at 1 in each lane. Raises OutcomeUnknown, OrderingRefused, LaneConflict, OrderingFull."""
         ...
 
-    def follow(self, after: Head) -> AsyncIterator[LogEvent]:
+    def follow(self, after: Head) -> AsyncGenerator[LogEvent, None]:
         """Every event after `after` in order, for ever. Raises Compacted, FollowBroken."""
         ...
 

@@ -1,0 +1,1 @@
+"""What the node offers over gRPC: servicers, identity, bounds, status."""

@@ -25,7 +25,7 @@ from sento_proto.keys import Ed25519Signer
 from sento_proto.pae import TYPE_BLOCK, TYPE_OFFICERS_ACT, TYPE_SUBMISSION, pae
 from sento_proto.pseudonyms import fact_of, subject_of, tag_of
 from sento_proto.record import Record, make_record
-from sento_proto.sealing import decode_payload, seal_record
+from sento_proto.sealing import decode_payload, open_payload, seal_record
 
 PLAIN = Header(
     record_id=record_id(0),
@@ -188,7 +188,7 @@ def sealed() -> Group:
                 "tags": [tag.hex() for tag in frame.tags],
                 "header": hexed(record.header_bytes),
                 "payload": hexed(record.payload),
-                "content": hexed(_content(name, record)),
+                "content": hexed(_content(record)),
                 "payload_hash": record.payload_hash.hex(),
                 "record_hash": record.record_hash.hex(),
             }
@@ -196,9 +196,7 @@ def sealed() -> Group:
     return group
 
 
-def _content(name: str, record: Record) -> bytes:
-    from sento_proto.sealing import open_payload
-
+def _content(record: Record) -> bytes:
     return open_payload(record.header_bytes, record.header, record.payload, kek=KEK)
 
 

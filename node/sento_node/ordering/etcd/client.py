@@ -52,6 +52,13 @@ class WrongOrderingLog(OrderingRefused):
         )
 
 
+class AccessClosed(OrderingRefused):
+    """The call came after this access was closed."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"Could not {what}: this access to the ordering log was closed. Open a new one.")
+
+
 class EtcdClient:
     """Calls to the member that listens at `target`, a gRPC target of a unix socket; `expected_cluster_id` 0 adopts that of the first answer."""
 
@@ -125,16 +132,11 @@ class EtcdClient:
         except grpc.aio.AioRpcError as error:
             raise ordering_error(what, error.code(), error.details()) from error
         except grpc.aio.UsageError as error:
-            raise closed(what) from error
+            raise AccessClosed(what) from error
         except asyncio.CancelledError as error:
             raise cut_off_by_close(what) from error
         self.check_header(answer.header)
         return answer
-
-
-def closed(what: str) -> OrderingRefused:
-    """The refusal of a call on a closed connection."""
-    return OrderingRefused(f"Could not {what}: this access to the ordering log was closed. Open a new one.")
 
 
 def cut_off_by_close(what: str) -> asyncio.CancelledError | OutcomeUnknown:

@@ -89,7 +89,25 @@ _TABLE: Final = (
     ),
     _Row(StatusCode.INVALID_ARGUMENT, "", OrderingRefused, "the member found the request malformed", _REPORT),
     _Row(
-        StatusCode.OUT_OF_RANGE, "", OrderingRefused, "the revision asked for lies outside the log", _REPORT
+        StatusCode.OUT_OF_RANGE,
+        "has been compacted",
+        HistoryForgotten,
+        "the revision asked for was trimmed",
+        _CATCH_UP,
+    ),
+    _Row(
+        StatusCode.OUT_OF_RANGE,
+        "",
+        OrderingRefused,
+        "the revision asked for lies beyond the end of the log",
+        "Check that it belongs to this log and epoch.",
+    ),
+    _Row(
+        StatusCode.FAILED_PRECONDITION,
+        "not leader",
+        NotTheLead,
+        "this member does not lead",
+        "Ask the node whose member leads.",
     ),
     _Row(
         StatusCode.FAILED_PRECONDITION,

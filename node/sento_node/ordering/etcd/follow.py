@@ -9,14 +9,14 @@ has no lead, and whichever comes first counts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 import grpc.aio
 
 from sento_node.ordering.etcd.api import etcd_pb2 as pb
-from sento_node.ordering.etcd.client import NEEDS_MAJORITY, EtcdClient, closed
+from sento_node.ordering.etcd.client import NEEDS_MAJORITY, AccessClosed, EtcdClient
 from sento_node.ordering.etcd.errors import ordering_error
 from sento_node.ordering.etcd.events import EventReader
 from sento_node.ordering.etcd.keys import WATCH_RANGE
@@ -40,12 +40,13 @@ FOLLOW_TIMES: Final = FollowTimes()
 
 async def follow_log(
     client: EtcdClient, read_head: HeadReader, after: Head, times: FollowTimes = FOLLOW_TIMES
-) -> AsyncIterator[LogEvent]:
+) -> AsyncGenerator[LogEvent, None]:
     """Every event after `after`, for ever. Raises Compacted, FollowBroken, and OrderingRefused when `after` is not a place of this log."""
-    await _check_start(read_head, after)
     reader = EventReader(after)
-    call = _open(client, after)
+    call: WatchCall | None = None
     try:
+        await _check_start(read_head, after)
+        call = _open(client, after)
         while True:
             response = await _next_response(call, read_head, reader, times)
             client.check_header(response.header)
@@ -53,8 +54,11 @@ async def follow_log(
                 raise _canceled(response)
             for event in reader.read(response.events):
                 yield event
+    except AccessClosed as error:
+        raise _closed() from error
     finally:
-        call.cancel()
+        if call is not None:
+            call.cancel()
 
 
 async def _check_start(read_head: HeadReader, after: Head) -> None:
@@ -82,7 +86,7 @@ def _open(client: EtcdClient, after: Head) -> WatchCall:
     try:
         return client.watch.Watch(requests(), metadata=NEEDS_MAJORITY)
     except grpc.aio.UsageError as error:
-        raise closed("follow the log") from error
+        raise AccessClosed("follow the log") from error
 
 
 async def _next_response(
@@ -126,6 +130,10 @@ def _result(reading: asyncio.Future[object]) -> pb.WatchResponse:
     if not isinstance(response, pb.WatchResponse):  # the end of the stream
         raise FollowBroken("The member ended the stream of blocks. Follow again from the last block seen.")
     return response
+
+
+def _closed() -> FollowBroken:
+    return FollowBroken("This access to the ordering log was closed. Follow again through a new one.")
 
 
 def _canceled(response: pb.WatchResponse) -> Compacted | FollowBroken:

@@ -43,6 +43,6 @@ def parse_block_key(key: bytes) -> tuple[str, int] | None:
     if not key.startswith(_BLOCKS):
         return None
     lane, colon, digits = key[len(_BLOCKS) :].rpartition(b":")
-    if not (colon and lane.isascii() and len(digits) == _SEQ_DIGITS and digits.isdigit()):
+    if not (colon and lane and lane.isascii() and len(digits) == _SEQ_DIGITS and digits.isdigit()):
         return None
     return lane.decode("ascii"), int(digits)

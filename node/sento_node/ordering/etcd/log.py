@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from sento_node.ordering.etcd.api import etcd_pb2 as pb
 from sento_node.ordering.etcd.append import PlaceToRead, append_request, judge_append
@@ -63,7 +63,7 @@ class EtcdLog:
             return Appended(0, 0, repeated=True)
         return Appended(answer.kvs[0].version, revision, repeated=True)
 
-    def follow(self, after: Head) -> AsyncIterator[LogEvent]:
+    def follow(self, after: Head) -> AsyncGenerator[LogEvent, None]:
         """See `OrderingLog.follow`; also raises OrderingRefused when `after` is not a place of this log or a stranger writes to it."""
 
         async def read_head() -> Head:

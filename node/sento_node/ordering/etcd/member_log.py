@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 TAIL_LINES_MAX: Final = 50
-LINE_LENGTH_MAX: Final = 2_000
+LINE_LENGTH_MAX: Final = 600
 """Characters kept of a line."""
 _PARTIAL_BYTES_MAX: Final = 65_536
+_SHOWN_OTHERWISE: Final = frozenset({"level", "ts", "caller", "msg", "error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def read_line(raw: bytes) -> LogLine:
         return LogLine("", text)
     if not isinstance(fields, dict) or "msg" not in fields:
         return LogLine("", text)
-    message, error = str(fields["msg"]), str(fields.get("error", ""))
-    return LogLine(
-        str(fields.get("level", "")), (f"{message}: {error}" if error else message)[:LINE_LENGTH_MAX]
-    )
+    message, error = str(fields["msg"]), fields.get("error")
+    details = ", ".join(f"{name}={value}" for name, value in fields.items() if name not in _SHOWN_OTHERWISE)
+    text = message + (f": {error}" if error else "") + (f" ({details})" if details else "")
+    return LogLine(str(fields.get("level", "")), text[:LINE_LENGTH_MAX])

@@ -68,6 +68,7 @@ class MemberProcess:
         self._process = process
         self._reports = reports
         self._ready_at_s = 0.0
+        self._repair_told = False
         self.log = MemberLog()
         self.ready: asyncio.Future[MemberReady] = asyncio.get_running_loop().create_future()
         """Done at the first readiness; cancelled when the process ended."""
@@ -134,8 +135,9 @@ class MemberProcess:
     def _take(self, lines: list[LogLine]) -> None:
         for line in lines:
             self._reports.log(line)
-            if line.is_repair:
-                self._reports.event(MemberRepaired(self.pid))
+        if self.log.repaired and not self._repair_told:
+            self._repair_told = True
+            self._reports.event(MemberRepaired(self.pid))
 
     async def _watch_readiness(self, target: str) -> None:
         client = EtcdClient(target)

@@ -1,0 +1,255 @@
+"""The transport over gRPC with mutual TLS: one channel to each site, one write stream on it.
+
+A site is dialled at its address and must prove its name: the certificate is checked against `<site>.sento.internal`, whatever the address. When
+certificate files change on disk, the next stream or call uses them; what runs on the old connection may end there.
+
+Errors: a site names its code in the trailing metadata `sento-error-bin`. Without it the call ended on the way, and the gRPC status is translated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+from collections.abc import AsyncIterator, Sequence
+from typing import cast
+
+import grpc
+import grpc.aio
+from cryptography import x509
+from google.protobuf.message import DecodeError
+
+from sento_client.config import SiteAddress, TlsFiles
+from sento_client.keyfiles import read_secret
+from sento_client.setup_errors import Setup, SetupError
+from sento_client.delivery_values import code_of
+from sento_client.transport import Method, ReplyT, RequestT, StreamListener, WriteStream
+from sento_proto.errors import Code, SentoError
+from sento_proto.identity import server_name
+from sento_proto.limits import GRPC_MESSAGE_MAX_BYTES
+from sento_proto.v1 import admin_pb2_grpc, client_pb2, client_pb2_grpc, common_pb2
+
+ERROR_METADATA = "sento-error-bin"
+CONNECT_TIMEOUT_MS = 2_000
+RECONNECT_MOST_MS = 1_000
+RETIRED_CHANNEL_GRACE_S = 30.0
+_STATUS_CODES = {
+    grpc.StatusCode.UNAVAILABLE: Code.UNREACHABLE,
+    grpc.StatusCode.CANCELLED: Code.UNREACHABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: Code.DEADLINE,
+    grpc.StatusCode.UNAUTHENTICATED: Code.IDENTITY_REFUSED,
+    grpc.StatusCode.PERMISSION_DENIED: Code.IDENTITY_REFUSED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Code.TOO_LARGE,
+    grpc.StatusCode.UNIMPLEMENTED: Code.BAD_REQUEST,
+    grpc.StatusCode.INVALID_ARGUMENT: Code.BAD_REQUEST,
+}
+_Pems = tuple[bytes, bytes, bytes]
+
+
+class GrpcTransport:
+    """Channels to `sites`. Made and used on one running event loop. Raises SetupError when the TLS files cannot be used."""
+
+    def __init__(self, sites: Sequence[SiteAddress], tls: TlsFiles) -> None:
+        self._addresses = {site.name: site.address for site in sites}
+        self._tls = tls
+        self._pems = _read_pems(tls)
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names in the configured order."""
+        return tuple(self._addresses)
+
+    def open_write(self, site: str, listener: StreamListener) -> WriteStream:
+        """Begin to open a write stream."""
+        self._take_new_certificates()
+        return _GrpcWriteStream(self._channel(site), listener)
+
+    async def call(
+        self, site: str, method: Method[RequestT, ReplyT], request: RequestT, timeout_ms: int
+    ) -> ReplyT:
+        """One question, one answer."""
+        try:
+            reply = await _unary(self._channel(site), method)(request, timeout=timeout_ms / 1000)
+        except grpc.aio.AioRpcError as error:
+            raise self._error(site, error) from None
+        return cast("ReplyT", reply)
+
+    async def stream(
+        self, site: str, method: Method[RequestT, ReplyT], request: RequestT, silence_ms: int | None
+    ) -> AsyncIterator[ReplyT]:
+        """Answers one by one."""
+        call = _server_stream(self._channel(site), method)(request)
+        timeout_s = None if silence_ms is None else silence_ms / 1000
+        try:
+            while True:
+                reply = await asyncio.wait_for(call.read(), timeout_s)
+                if reply is grpc.aio.EOF:
+                    return
+                yield cast("ReplyT", reply)
+        except TimeoutError:
+            raise SentoError(Code.DEADLINE, f"{site} was silent for {silence_ms} ms") from None
+        except grpc.aio.AioRpcError as error:
+            raise self._error(site, error) from None
+        finally:
+            call.cancel()
+
+    async def close(self) -> None:
+        """Close every channel."""
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        for channel in self._channels.values():
+            await channel.close()
+        self._channels.clear()
+
+    def _channel(self, site: str) -> grpc.aio.Channel:
+        channel = self._channels.get(site)
+        if channel is None:
+            ca, certificate, key = self._pems
+            credentials = grpc.ssl_channel_credentials(ca, key, certificate)
+            channel = grpc.aio.secure_channel(self._addresses[site], credentials, options=_options(site))
+            self._channels[site] = channel
+        return channel
+
+    def _take_new_certificates(self) -> None:
+        try:
+            pems = _read_pems(self._tls)
+        except SetupError:
+            # Files that are being replaced just now are read at the next opening; until then the old ones serve.
+            return
+        if pems != self._pems:
+            self._pems = pems
+            for channel in self._channels.values():
+                task = asyncio.get_running_loop().create_task(channel.close(RETIRED_CHANNEL_GRACE_S))
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
+            self._channels.clear()
+
+    def _error(self, site: str, error: grpc.aio.AioRpcError) -> SentoError:
+        code, detail = code_and_detail(error)
+        if code is Code.UNREACHABLE:
+            detail += _expiry_words(self._pems[1])
+        return SentoError(code, f"{site}: {detail}")
+
+
+class _GrpcWriteStream:
+    """One bidirectional call. Two tasks: one feeds what is queued, one hears the answers and how it ends."""
+
+    def __init__(self, channel: grpc.aio.Channel, listener: StreamListener) -> None:
+        self._channel = channel
+        self._listener = listener
+        self._queue: asyncio.Queue[client_pb2.WriteRequest] = asyncio.Queue()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def send(self, tag: int, submission: bytes) -> None:
+        """Queue a submission."""
+        self._queue.put_nowait(client_pb2.WriteRequest(tag=tag, submission=submission))
+
+    def close(self) -> None:
+        """Cancel the call."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        ready = await _is_ready(self._channel)
+        # On a channel that failed the call fails at once, and says why it failed.
+        call = client_pb2_grpc.RegistryStub(self._channel).Write()
+        feeder = asyncio.get_running_loop().create_task(self._feed(call))
+        try:
+            if ready:
+                self._listener.up()
+            while (reply := await call.read()) is not grpc.aio.EOF:
+                self._listener.reply(cast("client_pb2.WriteReply", reply))
+            ended = (Code.UNREACHABLE, "the site ended the stream")
+        except grpc.aio.AioRpcError as error:
+            ended = code_and_detail(error)
+        finally:
+            feeder.cancel()
+            call.cancel()
+        self._listener.down(*ended)
+
+    async def _feed(
+        self, call: grpc.aio.StreamStreamCall[client_pb2.WriteRequest, client_pb2.WriteReply]
+    ) -> None:
+        # A write that fails has its reason in the call's status, which the reading side reports.
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            while True:
+                await call.write(await self._queue.get())
+
+
+async def _is_ready(channel: grpc.aio.Channel) -> bool:
+    """Wait for a connection; False when this attempt to connect failed. How long to wait is the delivery core's to bound."""
+    state = first = channel.get_state(try_to_connect=True)
+    while state is not grpc.ChannelConnectivity.READY:
+        # A failure that was there before is the last attempt's; the channel is trying again by itself.
+        failed = state is grpc.ChannelConnectivity.TRANSIENT_FAILURE and state is not first
+        if failed or state is grpc.ChannelConnectivity.SHUTDOWN:
+            return False
+        await channel.wait_for_state_change(state)
+        state = channel.get_state(try_to_connect=True)
+    return True
+
+
+def code_and_detail(error: grpc.aio.AioRpcError) -> tuple[Code, str]:
+    """The stable code by which a call ended, and words about it."""
+    for key, value in error.trailing_metadata() or ():
+        if key == ERROR_METADATA and isinstance(value, bytes):
+            try:
+                sent = common_pb2.Error.FromString(value)
+            except DecodeError:
+                break
+            return code_of(sent.code), sent.detail or sent.name
+    return _STATUS_CODES.get(error.code(), Code.INTERNAL), error.details() or error.code().name
+
+
+def _unary(
+    channel: grpc.aio.Channel, method: Method[RequestT, ReplyT]
+) -> grpc.aio.UnaryUnaryMultiCallable[RequestT, ReplyT]:
+    return cast("grpc.aio.UnaryUnaryMultiCallable[RequestT, ReplyT]", _of_stub(channel, method))
+
+
+def _server_stream(
+    channel: grpc.aio.Channel, method: Method[RequestT, ReplyT]
+) -> grpc.aio.UnaryStreamMultiCallable[RequestT, ReplyT]:
+    return cast("grpc.aio.UnaryStreamMultiCallable[RequestT, ReplyT]", _of_stub(channel, method))
+
+
+def _of_stub(channel: grpc.aio.Channel, method: Method[RequestT, ReplyT]) -> object:
+    stubs = {"Registry": client_pb2_grpc.RegistryStub, "Admin": admin_pb2_grpc.AdminStub}
+    return getattr(stubs[method.service](channel), method.name)
+
+
+def _options(site: str) -> list[tuple[str, str | int]]:
+    return [
+        ("grpc.ssl_target_name_override", server_name(site)),
+        ("grpc.max_receive_message_length", GRPC_MESSAGE_MAX_BYTES),
+        ("grpc.max_send_message_length", GRPC_MESSAGE_MAX_BYTES),
+        # Trying again is decided by our own core, which knows what is safe to send twice.
+        ("grpc.enable_retries", 0),
+        ("grpc.min_reconnect_backoff_ms", CONNECT_TIMEOUT_MS),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", RECONNECT_MOST_MS),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.enable_http_proxy", 0),
+    ]
+
+
+def _read_pems(tls: TlsFiles) -> _Pems:
+    try:
+        ca, certificate = tls.ca.read_bytes(), tls.certificate.read_bytes()
+        x509.load_pem_x509_certificates(ca)
+        x509.load_pem_x509_certificate(certificate)
+    except OSError as error:
+        raise SetupError(Setup.TLS_INVALID, f"{error.filename}: {error.strerror}") from None
+    except ValueError:
+        raise SetupError(Setup.TLS_INVALID, f"{tls.ca} or {tls.certificate} holds no PEM certificate") from None
+    return ca, certificate, read_secret(tls.key)
+
+
+def _expiry_words(certificate: bytes) -> str:
+    """A hint, and no more than that: whether a certificate is expired is the site's clock to decide."""
+    end = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+    if end < datetime.datetime.now(datetime.UTC):
+        return f"; this client's certificate ended on {end:%Y-%m-%d}"
+    return ""

@@ -1,0 +1,140 @@
+"""What callers get back: acknowledgements, versions of facts, and errors of writes that carry the record to send again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from sento_client.delivery_values import Settle, standing_of
+from sento_client.verifying import Findings, Stored
+from sento_proto.errors import Code, SentoError, Standing
+from sento_proto.header import ZERO16, ZERO32, Header
+from sento_proto.record import Record
+
+
+class Freshness(StrEnum):
+    """How current an answer must be. LINEARIZABLE covers every write acknowledged before; LOCAL is at once, from one site, as of when it says."""
+
+    LINEARIZABLE = "linearizable"
+    LOCAL = "local"
+
+
+class Acknowledgement(NamedTuple):
+    """The record is ordered and durable at a majority of voting sites. `repeated`: it stood already when it was sent."""
+
+    position: int
+    record_hash: bytes
+    record_id: bytes
+    epoch: int
+    site: str
+    repeated: bool
+
+
+class RecordName(NamedTuple):
+    """A record by who wrote it and under which id: known before it has a position."""
+
+    author: str
+    record_id: bytes
+
+
+class AsOf(NamedTuple):
+    """As of when an answer holds: ledger size, and when the site last knew from a majority that it was current (ms since 1970)."""
+
+    epoch: int
+    size: int
+    confirmed_at_ms: int
+    site: str
+
+
+class Outcome(NamedTuple):
+    """What became of a record by name."""
+
+    name: RecordName
+    code: Code
+    position: int
+    record_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A record read back, its own hashes and its author's signature checked.
+
+    `content` is None when it cannot be shown; `closed_because` then says why (not sealed to this institution, erased, held back, only the header asked for).
+    `previous`: record hash of the version before, None for the first."""
+
+    position: int
+    author: str
+    header: Header
+    stored: Stored
+    as_of: AsOf
+    findings: Findings
+    content: bytes | None
+    closed_because: str
+
+    @property
+    def record_hash(self) -> bytes:
+        """The record's name; pass it as `previous` to write the next version."""
+        return self.stored.record_hash
+
+    @property
+    def previous(self) -> bytes | None:
+        """Record hash of the version before."""
+        return None if self.header.previous == ZERO32 else self.header.previous
+
+    @property
+    def group(self) -> bytes | None:
+        """The group it stood with."""
+        return None if self.header.group == ZERO16 else self.header.group
+
+
+class WriteError(SentoError):
+    """A record was not acknowledged. `record` may be given to `send` again: it keeps its id, so it can stand only once.
+
+    `may_stand`: an attempt was left without an answer, so it may be in the ledger; `final`: it never will be. `because`: record hash
+    of the refused predecessor that took it along."""
+
+    def __init__(self, code: Code, detail: str, record: Record, *, may_stand: bool, because: bytes | None) -> None:
+        super().__init__(code, detail)
+        self.record = record
+        self.may_stand = may_stand
+        self.because = because
+
+    @property
+    def final(self) -> bool:
+        """Whether sending the same record again is pointless for ever."""
+        return self.because is not None or standing_of(self.code) is Standing.FINAL
+
+
+WriteResult = Acknowledgement | WriteError
+
+
+def result_of(record: Record, settle: Settle) -> WriteResult:
+    """A record's end, as its caller sees it."""
+    if standing_of(settle.code) is Standing.STANDS:
+        return Acknowledgement(
+            settle.position,
+            record.record_hash,
+            record.header.record_id,
+            settle.epoch,
+            settle.site,
+            settle.code is Code.KNOWN,
+        )
+    return WriteError(
+        settle.code, _detail(record, settle), record, may_stand=settle.may_stand, because=settle.because
+    )
+
+
+def _detail(record: Record, settle: Settle) -> str:
+    words = [f"record {record.header.record_id.hex()}"]
+    if settle.site:
+        words.append(f"answered by {settle.site}")
+    if settle.because is not None:
+        words.append(f"it follows record {settle.because.hex()}, which was finally refused; it never can stand")
+    elif settle.may_stand:
+        words.append("outcome unknown: it may stand")
+    elif standing_of(settle.code) is not Standing.FINAL:
+        words.append("it does not stand")
+    if settle.told is not None and settle.told is not settle.code:
+        words.append(f"last answer {settle.told.name}")
+    return ", ".join(words)

@@ -1,0 +1,91 @@
+"""The client's way to the sites as a port: questions with one answer, answers that stream, and the write stream.
+
+The form over gRPC is `grpc_transport.py`; tests have one in memory. Every failure is a SentoError with a stable code, and nothing waits for ever:
+a call has a timeout, a stream of answers a longest silence, and delivery watches the write streams itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from google.protobuf.message import Message
+
+from sento_proto.errors import Code
+from sento_proto.v1 import admin_pb2, client_pb2, common_pb2
+
+RequestT = TypeVar("RequestT", bound=Message)
+ReplyT = TypeVar("ReplyT", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[RequestT, ReplyT]):
+    """A remote method by name, with the types that belong to it."""
+
+    service: str
+    name: str
+    request: type[RequestT]
+    reply: type[ReplyT]
+
+
+READ = Method("Registry", "Read", client_pb2.ReadRequest, client_pb2.ReadReply)
+FACT = Method("Registry", "Fact", client_pb2.FactRequest, client_pb2.ListReply)
+SUBJECT = Method("Registry", "Subject", client_pb2.SubjectRequest, client_pb2.ListReply)
+OUTCOMES = Method("Registry", "Outcomes", client_pb2.OutcomesRequest, client_pb2.OutcomesReply)
+PROOF = Method("Registry", "Proof", client_pb2.ProofRequest, client_pb2.ProofReply)
+CHECKPOINT = Method("Registry", "Checkpoint", client_pb2.CheckpointRequest, client_pb2.CheckpointReply)
+CHANGES = Method("Registry", "Changes", client_pb2.ChangesRequest, common_pb2.StoredRecord)
+STATUS = Method("Admin", "Status", admin_pb2.StatusRequest, admin_pb2.StatusReply)
+
+
+class StreamListener(Protocol):
+    """Who hears of a write stream. Called on the event loop; after `down`, or once the stream was closed by its user, nothing more comes."""
+
+    def up(self) -> None:
+        """The stream is open."""
+
+    def reply(self, reply: client_pb2.WriteReply) -> None:
+        """An answer."""
+
+    def down(self, code: Code, detail: str) -> None:
+        """The stream broke or did not open; `detail` for people."""
+
+
+class WriteStream(Protocol):
+    """A stream to one site, open or about to be."""
+
+    def send(self, tag: int, submission: bytes) -> None:
+        """Queue a submission; how many may be queued is the user's to bound."""
+
+    def close(self) -> None:
+        """Give it up, with what is queued."""
+
+
+class Transport(Protocol):
+    """Ways to all configured sites."""
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Their names in the configured order."""
+        ...
+
+    def open_write(self, site: str, listener: StreamListener) -> WriteStream:
+        """Begin to open a write stream."""
+        ...
+
+    async def call(
+        self, site: str, method: Method[RequestT, ReplyT], request: RequestT, timeout_ms: int
+    ) -> ReplyT:
+        """Ask one question. Raises SentoError: the site's own code, else DEADLINE or UNREACHABLE."""
+        ...
+
+    def stream(
+        self, site: str, method: Method[RequestT, ReplyT], request: RequestT, silence_ms: int | None
+    ) -> AsyncIterator[ReplyT]:
+        """Answers one by one. Raises SentoError as `call`; DEADLINE when none came for `silence_ms` (None: for ever)."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        ...

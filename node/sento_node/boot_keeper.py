@@ -1,0 +1,124 @@
+"""Boot numbers on disk and on the wire: what `ordering/boot.py` decides about, kept and told.
+
+    data/boot-number                        this node's own number, decimal
+    data/ordering/epoch-0000/boot-number    the copy beside the member's data, written first
+    data/ordering/epoch-0000/started        made before the member's first start
+
+Each is written whole, flushed, and renamed into place. A life draws random bytes once, so that an announcement whose answer was lost can be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import structlog
+
+from sento_node.ordering.boot import (
+    BootMemory,
+    LocalDisk,
+    PeerMemory,
+    remember_boot,
+)
+from sento_node.peers import Peers, PeerSilent
+from sento_proto.v1 import sync_pb2
+from sento_proto.wire import Reader, u64
+
+ANNOUNCE_TIMEOUT_MS = 1_000
+LIFE_BYTES = 16
+
+
+class BootFiles:
+    """The three files of one site and epoch."""
+
+    def __init__(self, data_dir: Path, epoch: int) -> None:
+        self.epoch_dir = data_dir / "ordering" / f"epoch-{epoch:04d}"
+        self.member_dir = self.epoch_dir / "etcd"
+        self._own = data_dir / "boot-number"
+        self._copy = self.epoch_dir / "boot-number"
+        self._started = self.epoch_dir / "started"
+
+    def read(self, ledger_size: int, cosigned_size: int) -> LocalDisk:
+        """What the disk says now. Raises OSError, and ValueError for a file that is not a number."""
+        return LocalDisk(
+            boot_number=_read_number(self._own),
+            ordering_boot_number=_read_number(self._copy),
+            member_started=self._started.exists(),
+            member_has_data=(self.member_dir / "member" / "wal").is_dir(),
+            ledger_size=ledger_size,
+            cosigned_size=cosigned_size,
+        )
+
+    def raise_to(self, number: int) -> None:
+        """Write the number in both places, flushed, the copy first."""
+        self.epoch_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_durably(self._copy, str(number).encode())
+        write_durably(self._own, str(number).encode())
+
+    def note_started(self) -> None:
+        """The member is about to be started: from now on its directory must not be empty."""
+        write_durably(self._started, b"the member has been started with this directory\n")
+
+
+def _read_number(path: Path) -> int:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return 0
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Replace a file's content so that after a crash it is the old or the new one. Raises OSError."""
+    draft = path.with_name(path.name + ".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    draft.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def memory_name(site: str) -> str:
+    """Under which name a store remembers another site's boots."""
+    return f"boot/{site}"
+
+
+def encode_memory(memory: BootMemory) -> bytes:
+    """u64 boot number || u64 number before || life."""
+    return u64(memory.boot_number) + u64(memory.before) + memory.life
+
+
+def decode_memory(data: bytes) -> BootMemory:
+    """The reverse of `encode_memory`. Raises Malformed."""
+    reader = Reader(data, "boot memory")
+    number, before = reader.u64("boot number"), reader.u64("before")
+    return BootMemory(number, reader.take(LIFE_BYTES, "life"), before)
+
+
+def recall_and_remember(kept: bytes | None, announced: int, life: bytes) -> tuple[bytes, int]:
+    """(what to keep now, the number remembered before this life) for another site's announcement."""
+    memory, before = remember_boot(None if kept is None else decode_memory(kept), announced, life)
+    return encode_memory(memory), before
+
+
+async def announce(peers: Peers, request: sync_pb2.AnnounceBootRequest) -> dict[str, PeerMemory]:
+    """Tell all other sites at once; the answers of those that gave one."""
+
+    async def ask(name: str) -> tuple[str, PeerMemory] | None:
+        try:
+            return name, await peers[name].announce_boot(request, ANNOUNCE_TIMEOUT_MS)
+        except PeerSilent as error:
+            structlog.get_logger("sento.node").debug(
+                "no answer to the boot number", site=name, why=str(error)[:200]
+            )
+            return None
+
+    answers = await asyncio.gather(*(ask(name) for name in peers))
+    return dict(answer for answer in answers if answer is not None)

@@ -1,0 +1,114 @@
+"""The command `sento-node`: run a site, verify its disk, check its configuration and its etcd.
+
+Exit codes: 0 well; 1 the node stopped itself, or verification found something; 2 the configuration or the call is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+EXIT_MISTAKE = 2
+_CONFIG = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=Path("node.toml"),
+    show_default=True,
+    envvar="SENTO_NODE_CONFIG",
+    help="The site's configuration.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="sento")
+def main() -> None:
+    """Run one site of a Sento ledger.
+
+    A site needs a node.toml, the ledger's genesis file, its signing key, and certificates; `sento-drill world` makes all of
+    them for a development ledger. Then:
+
+        sento-node check-config --config sites/jp-fukuoka/node.toml
+
+        sento-node run --config sites/jp-fukuoka/node.toml
+    """
+
+
+@main.command()
+@_CONFIG
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+def run(config_path: Path, log_level: str) -> None:
+    """Run the site until SIGTERM or SIGINT; both stop it in order, the lead handed on first."""
+    import uvloop
+
+    from sento_node import logs
+    from sento_node.config import ConfigMistake, load_config
+    from sento_node.ledger.store import LedgerFailed
+    from sento_node.ordering.etcd.version import EtcdUnusable
+    from sento_node.server import Node
+
+    async def life() -> int:
+        node = Node(load_config(config_path))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, node.stop)
+        return await node.run()
+
+    logs.set_up(log_level)
+    try:
+        code = uvloop.run(life())
+    except (ConfigMistake, EtcdUnusable, LedgerFailed) as error:
+        click.echo(f"sento-node: {error}", err=True)
+        sys.exit(EXIT_MISTAKE)
+    sys.exit(code)
+
+
+@main.command("check-config")
+@_CONFIG
+def check_config(config_path: Path) -> None:
+    """Read the configuration, the genesis file and the key, and say every mistake."""
+    from sento_node.config import ConfigMistake, load_config
+    from sento_node.server import load_genesis, load_signer
+
+    try:
+        config = load_config(config_path)
+        genesis = load_genesis(config)
+        load_signer(config, genesis)
+    except ConfigMistake as error:
+        click.echo(f"sento-node: {error}", err=True)
+        sys.exit(EXIT_MISTAKE)
+    click.echo(
+        f"{config.site} of ledger {genesis.name} ({genesis.purpose}), {genesis.ledger_id.hex()}: the configuration is usable."
+    )
+
+
+@main.command("check-etcd")
+@click.option("--path", default=None, help="An etcd to look at instead of the one on PATH.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def check_etcd(path: str | None, as_json: bool) -> None:
+    """Find an etcd that the ordering log can use, or say how to get one."""
+    from sento_node.ordering.etcd.version import EtcdUnusable, find_etcd
+
+    try:
+        found = find_etcd(path)
+    except EtcdUnusable as error:
+        click.echo(
+            json.dumps({"usable": False, "why": str(error)}) if as_json else f"sento-node: {error}",
+            err=not as_json,
+        )
+        sys.exit(1)
+    if as_json:
+        click.echo(json.dumps({"usable": True, "path": str(found.path), "version": str(found.version)}))
+    else:
+        click.echo(f"etcd {found.version} at {found.path}")
+
+
+if __name__ == "__main__":
+    main()

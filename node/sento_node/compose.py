@@ -1,0 +1,130 @@
+"""Putting one site's decisions together from what its store holds: the start of every life, in production and in the simulator alike.
+
+Here too a site finds out that its own disk cannot be trusted: the tree at the size it last cosigned must have the root it cosigned.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from sento_node.intake.lanes import Lanes
+from sento_node.ledger.governance import from_genesis
+from sento_node.ledger.state import LedgerState
+from sento_node.ledger.store import LedgerStore, frontier_of
+from sento_node.quorum.checkpoints import Checkpoints, Cosigned, TreeAt
+from sento_node.quorum.trimming import RetainedBlock
+from sento_node.site import Site, SiteParts
+from sento_proto import limits
+from sento_proto.genesis import Genesis
+from sento_proto.keys import Signer
+from sento_proto.merkle import Frontier
+from sento_proto.wire import Reader, u32, u64
+
+RETAINED_AT_START = 4_096
+"""Blocks before the tip that the ordering log may still hold when a life begins; trimming one that is gone already does nothing."""
+COSIGNED_NAME = "cosigned"
+
+
+class RolledBack(Exception):
+    """The ledger on disk is not the one this site cosigned: it was rolled back or replaced. The site must not take part.
+
+    The text is one sentence of cause and one of remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What one life of a site is made with. `boot_number` names its lanes."""
+
+    site: str
+    signer: Signer
+    boot_number: int
+    lanes: int
+    block_max_bytes: int = limits.BLOCK_MAX_BYTES
+
+
+def encode_cosigned(cosigned: Cosigned) -> bytes:
+    """u32 epoch || u64 size || root: how the last cosigned checkpoint is remembered."""
+    return u32(cosigned.epoch) + u64(cosigned.size) + cosigned.root
+
+
+def decode_cosigned(data: bytes) -> Cosigned:
+    """The reverse of `encode_cosigned`. Raises Malformed."""
+    reader = Reader(data, "cosigned note")
+    cosigned = Cosigned(reader.u32("epoch"), reader.u64("size"), reader.take(32, "root"))
+    reader.end()
+    return cosigned
+
+
+def recall_cosigned(store: LedgerStore) -> Cosigned | None:
+    """What this site last cosigned, by its own disk."""
+    data = store.recall(COSIGNED_NAME)
+    return None if data is None else decode_cosigned(data)
+
+
+def root_at(store: LedgerStore, size: int) -> bytes:
+    """The tree's root over the first `size` records."""
+    return Frontier(size, frontier_of(store, size)).root()
+
+
+def check_own_word(store: LedgerStore, cosigned: Cosigned | None) -> None:
+    """Raises RolledBack unless the ledger still is one that extends what this site cosigned."""
+    if cosigned is None:
+        return
+    if cosigned.size > store.tip.size:
+        raise RolledBack(
+            f"The ledger holds {store.tip.size} records and this site once cosigned {cosigned.size}: its disk was rolled back. "
+            "Set this data directory aside and let the site catch up from another (runbook: a site with a new disk)."
+        )
+    if root_at(store, cosigned.size) != cosigned.root:
+        raise RolledBack(
+            f"The ledger's first {cosigned.size} records are not the ones this site cosigned: its disk was replaced or damaged. "
+            "Run `sento-node verify`, set this data directory aside and let the site catch up from another."
+        )
+
+
+def compose_site(store: LedgerStore, genesis: Genesis, life: Life, now_ms: int) -> Site:
+    """The site's decisions as of the store's tip. Raises RolledBack."""
+    governance = from_genesis(genesis)
+    tip = store.tip
+    cosigned = recall_cosigned(store)
+    check_own_word(store, cosigned)
+    state = LedgerState(governance, store, tip, store.window())
+    lanes = Lanes(
+        ledger_id=genesis.ledger_id,
+        epoch=tip.epoch,
+        site=life.site,
+        boot_number=life.boot_number,
+        count=life.lanes,
+        signer=life.signer,
+        block_max_bytes=life.block_max_bytes,
+    )
+    kept = store.checkpoint()
+    quorum = (
+        TreeAt(0, 0, root_at(store, 0))
+        if kept is None
+        else TreeAt(kept.block, kept.size, root_at(store, kept.size))
+    )
+    checkpoints = Checkpoints(
+        ledger_id=genesis.ledger_id,
+        epoch=tip.epoch,
+        site=life.site,
+        signer=life.signer,
+        site_keys=governance.site_keys,
+        receipt_set=governance.receipt_set,
+        last_cosigned=cosigned,
+        flushed=TreeAt(tip.block, tip.size, state.frontier.root()),
+        quorum=quorum,
+        now_ms=now_ms,
+    )
+    return Site(SiteParts(state, lanes, checkpoints, _retained(store)))
+
+
+def _retained(store: LedgerStore) -> deque[RetainedBlock]:
+    """The blocks that the ordering log may still hold; their sizes are not kept, so each counts as a full one."""
+    first = max(1, store.tip.block - RETAINED_AT_START + 1)
+    blocks = (store.block(number) for number in range(first, store.tip.block + 1))
+    return deque(
+        RetainedBlock(block.number, block.revision, block.lane, block.seq, limits.BLOCK_MAX_BYTES)
+        for block in blocks
+    )

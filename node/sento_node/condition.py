@@ -1,0 +1,37 @@
+"""How a node stands: one state word, one sentence, and what stands beside it. Written by the shell, read by services and status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sento_node.ordering.port import OrderingStatus
+from sento_proto.errors import Code
+
+
+@dataclass(slots=True)
+class Condition:
+    """How the node stands, for status and for refusing work."""
+
+    state: str = "starting"
+    explanation: str = "The node is starting."
+    confirmed_at_ms: int = 0
+    ordering: OrderingStatus | None = None
+    alarms: dict[str, str] = field(default_factory=dict)
+    head_number: int = 0
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether submissions are taken in."""
+        return self.state in ("serving", "no-majority")
+
+    @property
+    def code(self) -> Code:
+        """Why work is refused in this state."""
+        return {"stopping": Code.STOPPING, "stopped": Code.STOPPED, "diverged": Code.DIVERGED}.get(
+            self.state, Code.NOT_READY
+        )
+
+    @property
+    def answers_reads(self) -> bool:
+        """Whether the flushed ledger may be given out."""
+        return self.state != "diverged"

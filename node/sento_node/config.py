@@ -1,0 +1,159 @@
+"""The node's configuration: a TOML file in which every mistake is explained.
+
+Paths are relative to the file. Unknown names are mistakes, so that a misspelt setting is never silently the default. What must be equal at all sites
+(who they are, what they may do) is not here but in the genesis file.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+
+class ConfigMistake(Exception):
+    """The configuration cannot be used; the text lists each field and what it should be."""
+
+
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):([1-9][0-9]{0,4})")
+
+
+def _address(text: str) -> str:
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match[2]) > 65_535:
+        raise ValueError("must be host:port, for example 127.0.0.1:7101")
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith("https://"):
+        raise ValueError("must be an https:// URL, for example https://127.0.0.1:7102")
+    _address(text.removeprefix("https://"))
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+PeerUrl = Annotated[str, AfterValidator(_url)]
+SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listen(_Table):
+    """Where the node's gRPC listens."""
+
+    address: Address
+
+
+class Tls(_Table):
+    """Certificates of the node's gRPC; read again when they change."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+class Ordering(_Table):
+    """The ordering log and this site's member of it."""
+
+    engine: Literal["etcd"] = "etcd"
+    etcd_path: str = ""
+    peer_url: PeerUrl
+    ca: Path
+    certificate: Path
+    key: Path
+    heartbeat_ms: Annotated[int, Field(ge=10, le=2_000)] = 100
+    election_ms: Annotated[int, Field(ge=100, le=30_000)] = 1_000
+    lanes: Annotated[int, Field(ge=1, le=32)] = 4
+    block_kib: Annotated[int, Field(ge=64, le=256)] = 64
+    quota_mib: Annotated[int, Field(ge=64, le=8_192)] = 2_048
+
+
+class Peer(_Table):
+    """Another site: its node's address and its member's URL."""
+
+    name: SiteName
+    address: Address
+    ordering_peer_url: PeerUrl
+
+
+class NodeConfig(_Table):
+    """One node's configuration. All paths are absolute once loaded."""
+
+    site: SiteName
+    data_dir: Path
+    genesis: Path
+    signing_key: Path
+    listen: Listen
+    tls: Tls
+    ordering: Ordering
+    peers: list[Peer] = []
+
+
+def load_config(path: Path) -> NodeConfig:
+    """The configuration in the file. Raises ConfigMistake with every mistake in it, one a line."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigMistake(
+            f"{path}: cannot be read ({error.strerror}). Pass --config with the path of node.toml."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigMistake(f"{path}: is not TOML ({error}).") from error
+    try:
+        config = NodeConfig.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  {_field(problem['loc'])}: {_words(problem)}" for problem in error.errors()]
+        raise ConfigMistake(f"{path} has {len(lines)} mistake(s):\n" + "\n".join(lines)) from error
+    _check_together(path, config)
+    return _with_absolute_paths(config, path.absolute().parent)
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "(file)"
+
+
+def _words(problem: Any) -> str:
+    match problem["type"]:
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            return "is not a setting of this release; check the spelling"
+        case "string_pattern_mismatch":
+            return "must be 1 to 32 characters of a-z 0-9 -"
+        case _:
+            return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def _check_together(path: Path, config: NodeConfig) -> None:
+    names = [peer.name for peer in config.peers]
+    if config.site in names:
+        raise ConfigMistake(
+            f"{path}: peers names this site itself ({config.site}); list the other sites only."
+        )
+    if len(set(names)) != len(names):
+        raise ConfigMistake(f"{path}: peers has one site twice.")
+    if config.ordering.election_ms < 5 * config.ordering.heartbeat_ms:
+        raise ConfigMistake(
+            f"{path}: ordering.election_ms must be at least five times ordering.heartbeat_ms."
+        )
+
+
+def _with_absolute_paths(config: NodeConfig, base: Path) -> NodeConfig:
+    def absolute(table: Any, *names: str) -> dict[str, Path]:
+        return {name: base / getattr(table, name) for name in names}
+
+    return config.model_copy(
+        update={
+            **absolute(config, "data_dir", "genesis", "signing_key"),
+            "tls": config.tls.model_copy(update=absolute(config.tls, "ca", "certificate", "key")),
+            "ordering": config.ordering.model_copy(
+                update=absolute(config.ordering, "ca", "certificate", "key")
+            ),
+        }
+    )

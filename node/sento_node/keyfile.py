@@ -1,0 +1,32 @@
+"""The site's signing key from its file: PKCS#8 PEM, Ed25519, readable by its owner alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sento_node.config import ConfigMistake
+from sento_proto.keys import Ed25519Signer, Signer
+
+_OTHERS = 0o077
+
+
+def read_signer(path: Path) -> Signer:
+    """The signer in the file. Raises ConfigMistake with the remedy; never shows what the file holds."""
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigMistake(f"signing_key: {path} cannot be read ({error.strerror}).") from error
+    if mode & _OTHERS:
+        raise ConfigMistake(f"signing_key: others can read {path}; run: chmod 600 {path}")
+    try:
+        key = serialization.load_pem_private_key(data, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigMistake(f"signing_key: {path} is not an unencrypted PKCS#8 PEM key.") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigMistake(f"signing_key: {path} is not an Ed25519 key.")
+    return Ed25519Signer(key.private_bytes_raw())

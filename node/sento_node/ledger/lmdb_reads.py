@@ -1,0 +1,316 @@
+"""Reading from the ledger's database and segments: short read transactions, and nothing given out that does not verify.
+
+A read transaction never waits for the writer and sees a committed state, never a part of one; a long read is many short ones, so that no old pages are held for
+long. Rows carry a check, a record's hash is made anew and compared with the tree's tile, a payload with its hash. An error of LMDB itself is final
+(`LedgerFailed`); bytes that do not verify are `LedgerDamaged` and name their position.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import TypeAlias, TypeVar
+
+import lmdb
+
+from sento_node.ledger import rows, tiles
+from sento_node.ledger.governance import BUDGET_WINDOW_POSITIONS
+from sento_node.ledger.lmdb_files import LedgerFiles, free_bytes
+from sento_node.ledger.rows import decode_record_row, named_key, number_of, position_key
+from sento_node.ledger.segments import PayloadMissing, PayloadWrong, SegmentReader
+from sento_node.ledger.state import FactHead, StandingBrief, SubjectHead, Tip
+from sento_node.ledger.store import (
+    DiskSpace,
+    KeptBlock,
+    KeptCheckpoint,
+    KeptRecord,
+    LedgerDamaged,
+    LedgerFailed,
+)
+from sento_proto import header as header_layout
+from sento_proto.merkle import HASH_BYTES
+from sento_proto.record import record_hash_of
+from sento_proto.wire import Malformed
+
+SUBTREES_CACHED = 32_768
+ROWS_PER_READ = 128
+"""Rows that one read transaction of a long read takes: a few milliseconds."""
+_T = TypeVar("_T")
+Txn: TypeAlias = "lmdb.Transaction[bytes]"
+
+
+class LmdbReads:
+    """Everything that `LedgerStore` answers, over open files. Any thread may ask."""
+
+    def __init__(self, files: LedgerFiles, tip: Tip, payloads: SegmentReader) -> None:
+        self._files = files
+        self._env = files.env
+        self._tables = files.tables
+        self._tip = tip
+        self._payloads = payloads
+        self._failure: LedgerFailed | None = None
+        self._complete_subtree = functools.lru_cache(SUBTREES_CACHED)(self._read_subtree)
+
+    @property
+    def tip(self) -> Tip:
+        """How far the flushed ledger goes."""
+        return self._tip
+
+    def _check_usable(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    # -- names ------------------------------------------------------------------------------------------------------
+
+    def position_of_id(self, author: str, record_id: bytes) -> int | None:
+        """Position of an author's record id."""
+        return self._position(self._tables.ids, named_key(author, record_id))
+
+    def position_of_hash(self, record_hash: bytes) -> int | None:
+        """Position of a record hash."""
+        return self._position(self._tables.hashes, record_hash)
+
+    def _position(self, table: lmdb._Database, key: bytes) -> int | None:
+        found = self._read(lambda txn: txn.get(key, db=table))
+        return None if found is None else _index_entry(found)
+
+    def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
+        """The standing version of a fact."""
+
+        def question(txn: Txn) -> FactHead | None:
+            found = txn.get(named_key(registry, fact), db=self._tables.facts)
+            if found is None:
+                return None
+            position = _index_entry(found)
+            return FactHead(position, self._leaf(txn, position))
+
+        return self._read(question)
+
+    def subject_head(self, registry: str, subject: bytes) -> SubjectHead | None:
+        """The last record about a subject."""
+
+        def question(txn: Txn) -> SubjectHead | None:
+            found = txn.get(named_key(registry, subject), db=self._tables.subjects)
+            if found is None:
+                return None
+            position = _index_entry(found)
+            return SubjectHead(position, self._row(txn, position).link)
+
+        return self._read(question)
+
+    def record_hash_at(self, position: int) -> bytes:
+        """The record hash at a position that stands."""
+        return self._read(lambda txn: self._leaf(txn, position))
+
+    def fact_at(self, position: int) -> tuple[str, bytes]:
+        """(registry, fact) of the record at a position that stands."""
+        row = self._read(lambda txn: self._row(txn, position))
+        header = _header(position, row.header_bytes)
+        return header.registry, header.fact
+
+    # -- records, blocks, tree --------------------------------------------------------------------------------------
+
+    def record(self, position: int, *, with_payload: bool = True) -> KeptRecord:
+        """The record at a flushed position. Raises LedgerDamaged, IndexError."""
+        return self._kept(
+            *self._read(lambda txn: self._row_and_leaf(txn, position)), with_payload=with_payload
+        )
+
+    def records(self, start: int, end: int, *, with_payload: bool = True) -> Iterator[KeptRecord]:
+        """Records [start, end) in order. Raises IndexError at once beyond the tip, LedgerDamaged on the way."""
+        if not 0 <= start <= end <= self._tip.size:
+            raise IndexError(
+                f"positions {start} to {end} are not within the {self._tip.size} that are flushed"
+            )
+        return self._records(start, end, with_payload)
+
+    def _records(self, start: int, end: int, with_payload: bool) -> Iterator[KeptRecord]:
+        for low in range(start, end, ROWS_PER_READ):
+            span = range(low, min(low + ROWS_PER_READ, end))
+            for found in self._read(lambda txn, span=span: [self._row_and_leaf(txn, at) for at in span]):  # type: ignore[misc]
+                yield self._kept(*found, with_payload=with_payload)
+
+    def block(self, number: int) -> KeptBlock:
+        """A flushed block. Raises LedgerDamaged, IndexError beyond the tip."""
+
+        def question(txn: Txn) -> KeptBlock:
+            row = txn.get(position_key(number), db=self._tables.blocks) if number > 0 else None
+            if row is None:
+                if not 0 < number <= self._tip.block:
+                    raise IndexError(f"block {number} is not within the {self._tip.block} that are flushed")
+                raise _damaged(f"block {number}", "its row is missing")
+            try:
+                return rows.decode_block_row(number, row, functools.partial(self._leaf, txn))
+            except Malformed as error:
+                raise _damaged(f"block {number}", str(error)) from error
+
+        return self._read(question)
+
+    def _read_subtree(self, level: int, index: int) -> bytes:
+        if level < 0 or index < 0 or (index + 1) << level > self._tip.size:
+            raise IndexError(
+                f"subtree {index} of level {level} is not within the {self._tip.size} records that are flushed"
+            )
+        try:
+            return self._read(lambda txn: tiles.subtree(functools.partial(self._tile, txn), level, index))
+        except tiles.NotInTiles as error:
+            raise _damaged(f"position {index << level}", str(error)) from error
+
+    def subtree(self, level: int, index: int) -> bytes:
+        """Hash of the complete subtree over leaves [index << level, (index + 1) << level). Raises IndexError beyond the flushed size."""
+        return self._complete_subtree(level, index)
+
+    def window(self) -> tuple[StandingBrief, ...]:
+        """The records of the running budget window, in order."""
+        size = self._tip.size
+        start = size - size % BUDGET_WINDOW_POSITIONS
+        return tuple(
+            StandingBrief(kept.position, kept.author, _header(kept.position, kept.header_bytes).subject)
+            for kept in self.records(start, size, with_payload=False)
+        )
+
+    # -- checkpoints and remembered facts ---------------------------------------------------------------------------
+
+    def checkpoint(self, at_least_size: int = 0) -> KeptCheckpoint | None:
+        """The newest quorum checkpoint if `at_least_size` is 0, else the smallest of at least that size."""
+
+        def question(txn: Txn) -> KeptCheckpoint | None:
+            with txn.cursor(self._tables.checkpoints) as cursor:
+                found = cursor.set_range(position_key(at_least_size)) if at_least_size else cursor.last()
+                return _checkpoint(*cursor.item()) if found else None
+
+        return self._read(question)
+
+    def checkpoint_by_block(self, block: int) -> KeptCheckpoint | None:
+        """The first quorum checkpoint that ends at this block or later."""
+        size = (
+            self.block(block).size_after
+            if 0 < block <= self._tip.block
+            else (self._tip.size if block > 0 else 0)
+        )
+
+        def question(txn: Txn) -> KeptCheckpoint | None:
+            with txn.cursor(self._tables.checkpoints) as cursor:
+                found = cursor.set_range(position_key(size))
+                while found:
+                    kept = _checkpoint(*cursor.item())
+                    if kept.block >= block:
+                        return kept
+                    found = cursor.next()
+            return None
+
+        return self._read(question)
+
+    def recall(self, name: str) -> bytes | None:
+        """A remembered fact."""
+        return self._read(lambda txn: txn.get(name.encode("utf-8"), db=self._tables.remembered))
+
+    # -- the rest ---------------------------------------------------------------------------------------------------
+
+    def space(self) -> DiskSpace:
+        """Space left: on the disk, and in the part of it that the database may grow into before the next start."""
+        free, total = free_bytes(self._files.directory)
+        info = self._env.info()
+        page = self._env.stat()["psize"]
+        return DiskSpace(min(free, info["map_size"] - (info["last_pgno"] + 1) * page), total)
+
+    def _read(self, question: Callable[[Txn], _T]) -> _T:
+        """Ask in a read transaction of its own."""
+        self._check_usable()
+        try:
+            with self._env.begin() as txn:
+                return question(txn)
+        except lmdb.Error as error:
+            self._failure = cannot_keep(error)
+            raise self._failure from error
+
+    def _tile(self, txn: Txn, level: int, index: int) -> bytes:
+        return txn.get(rows.tile_key(level, index), b"", db=self._tables.tiles)
+
+    def _leaf(self, txn: Txn, position: int) -> bytes:
+        at = position % tiles.TILE_HASHES * HASH_BYTES
+        leaf = self._tile(txn, 0, position >> tiles.TILE_BITS)[at : at + HASH_BYTES]
+        if len(leaf) != HASH_BYTES:
+            raise self._not_there(position, "the tree does not hold its hash")
+        return leaf
+
+    def _row(self, txn: Txn, position: int) -> rows.RecordRow:
+        row = txn.get(position_key(position), db=self._tables.rows) if position >= 0 else None
+        if row is None:
+            raise self._not_there(position, "its row is missing")
+        try:
+            return decode_record_row(position, row)
+        except Malformed as error:
+            raise _damaged(f"position {position}", str(error)) from error
+
+    def _row_and_leaf(self, txn: Txn, position: int) -> tuple[int, rows.RecordRow, bytes]:
+        return position, self._row(txn, position), self._leaf(txn, position)
+
+    def _not_there(self, position: int, what: str) -> Exception:
+        if 0 <= position < self._tip.size:
+            return _damaged(f"position {position}", what)
+        return IndexError(f"position {position} is not within the {self._tip.size} that are flushed")
+
+    def _kept(self, position: int, row: rows.RecordRow, leaf: bytes, *, with_payload: bool) -> KeptRecord:
+        if record_hash_of(row.header_bytes, row.payload_hash) != leaf:
+            raise _damaged(f"position {position}", "its header does not have the hash that the tree holds")
+        return KeptRecord(
+            position=position,
+            header_bytes=row.header_bytes,
+            payload_hash=row.payload_hash,
+            record_hash=leaf,
+            link=row.link,
+            previous_of_subject=row.previous_of_subject,
+            previous_of_fact=row.previous_of_fact,
+            block=row.block,
+            submission=row.submission,
+            nth=row.nth,
+            author=row.author,
+            payload=self._payload(position, row) if with_payload else b"",
+            erased=row.locator.kind == rows.ERASED,
+        )
+
+    def _payload(self, position: int, row: rows.RecordRow) -> bytes | None:
+        if row.locator.kind != rows.STORED:
+            return b"" if row.locator.kind == rows.NO_PAYLOAD else None
+        try:
+            return self._payloads.read(position, row.payload_hash, row.locator)
+        except PayloadMissing:
+            return None
+        except PayloadWrong as error:
+            raise _damaged(f"the payload at position {position}", str(error)) from error
+
+
+def _index_entry(data: bytes) -> int:
+    try:
+        return number_of(data)
+    except Malformed as error:
+        raise _damaged("an index", str(error)) from error
+
+
+def _header(position: int, header_bytes: bytes) -> header_layout.Header:
+    try:
+        return header_layout.decode(header_bytes)
+    except Malformed as error:
+        raise _damaged(f"position {position}", str(error)) from error
+
+
+def _checkpoint(key: bytes, row: bytes) -> KeptCheckpoint:
+    try:
+        return rows.decode_checkpoint_row(key, row)
+    except Malformed as error:
+        raise _damaged("a checkpoint", str(error)) from error
+
+
+def _damaged(what: str, why: str) -> LedgerDamaged:
+    return LedgerDamaged(
+        f"The ledger's copy of {what} does not verify: {why}. Run sento-node verify and ask another site meanwhile."
+    )
+
+
+def cannot_keep(error: BaseException) -> LedgerFailed:
+    """The final failure that `error` is."""
+    return LedgerFailed(
+        f"The ledger's database can no longer be trusted to keep what it is told ({type(error).__name__}: {error}), so the site stops. "
+        "Check the disk and its free space, then start the site again; the ordering log still holds what was not flushed."
+    )

@@ -1,0 +1,179 @@
+"""The ledger store on disk: one LMDB transaction for everything small, after the payloads' segments are flushed.
+
+A commit goes: payloads into segments, fdatasync; then one write transaction for rows, blocks, tiles, indexes and tip, whose commit flushes data and then
+the page that makes it current (`sync`, `metasync`). Keys go in sorted, so that each index page is touched once. LMDB accepts a next commit after a
+failed flush, and going on would lie: the first failure of any kind is final (`LedgerFailed`), for readers too.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+
+from sento_node.ledger import rows, tiles
+from sento_node.ledger.batches import check_follows, check_tree, standing_of
+from sento_node.ledger.lmdb_files import META_TIP, LedgerFiles, open_ledger
+from sento_node.ledger.lmdb_reads import LmdbReads, Txn, cannot_keep
+from sento_node.ledger.rows import named_key, position_key
+from sento_node.ledger.segments import SEGMENT_MAX_BYTES, SegmentReader, SegmentWriter, cut_back
+from sento_node.ledger.state import Batch
+from sento_node.ledger.store import KeptCheckpoint, LedgerFailed, LedgerStore
+from sento_proto.wire import Malformed
+
+
+class LmdbStore(LmdbReads, LedgerStore):
+    """See `LedgerStore` for what it promises. Made by `open`."""
+
+    def __init__(self, files: LedgerFiles, ledger_id: bytes, segment_max_bytes: int) -> None:
+        tables = files.tables
+        with files.env.begin() as txn:
+            tip = rows.decode_tip(txn.get(META_TIP, b"", db=tables.meta))
+            with txn.cursor(tables.segments) as cursor:
+                ends = dict(rows.decode_segment_row(key, row) for key, row in cursor)
+            super().__init__(files, tip, SegmentReader(files.payloads, ledger_id))
+            self._edge = tiles.TileEdge(tip.size, functools.partial(self._tile, txn))
+        cut_back(files.payloads, ends)
+        last = max(ends.items(), default=None)
+        self._segments = SegmentWriter(files.payloads, ledger_id, last, segment_max_bytes)
+        self._writing_lock = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        ledger_id: bytes,
+        *,
+        map_bytes: int | None = None,
+        segment_max_bytes: int = SEGMENT_MAX_BYTES,
+    ) -> LmdbStore:
+        """Open or create the ledger in `directory`. Raises LedgerNotOpened (in use, another ledger's, unknown format), LedgerFailed (damaged)."""
+        try:
+            files = open_ledger(directory, ledger_id, map_bytes=map_bytes)
+        except (lmdb.Error, OSError) as error:
+            raise _cannot_open(directory, error) from error
+        try:
+            return cls(files, ledger_id, segment_max_bytes)
+        except (lmdb.Error, OSError, Malformed, tiles.NotInTiles) as error:
+            files.close()
+            raise _cannot_open(directory, error) from error
+        except BaseException:
+            files.close()
+            raise
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def commit(self, batch: Batch) -> None:
+        """Flush payloads, then everything else in one transaction. Raises LedgerFailed; ValueError for a batch that does not follow the tip."""
+        with self._writing_lock:
+            self._check_usable()
+            check_follows(self._tip, batch)
+            with self._final_failure():
+                standing = standing_of(batch)
+                locators, ends = self._segments.append(
+                    (item.position, item.record.payload_hash, item.record.payload) for item in standing
+                )
+                changed = self._edge.append([item.record.record_hash for item in standing])
+                check_tree(batch, self._edge.frontier())
+                with self._env.begin(write=True) as txn:
+                    self._put_records(txn, batch, locators)
+                    self._put_indexes(txn, batch)
+                    self._put(
+                        txn, self._tables.tiles, [(rows.tile_key(*at), tile) for at, tile in changed.items()]
+                    )
+                    self._put(
+                        txn,
+                        self._tables.segments,
+                        [(rows.segment_key(n), rows.encode_segment_row(end)) for n, end in ends.items()],
+                    )
+                    txn.put(META_TIP, rows.encode_tip(batch.tip), db=self._tables.meta)
+            self._tip = batch.tip
+
+    def _put_records(self, txn: Txn, batch: Batch, locators: list[rows.Locator]) -> None:
+        records: list[tuple[bytes, bytes]] = []
+        blocks: list[tuple[bytes, bytes]] = []
+        locator = iter(locators)
+        for block in batch.blocks:
+            key = position_key(block.number)
+            blocks.append((key, rows.encode_block_row(key, block)))
+            for item in block.standing:
+                key = position_key(item.position)
+                records.append((key, rows.encode_record_row(key, item, block.number, next(locator))))
+        self._append(txn, self._tables.rows, records)
+        self._append(txn, self._tables.blocks, blocks)
+
+    def _put_indexes(self, txn: Txn, batch: Batch) -> None:
+        layer, key_of = batch.layer, position_key
+        ids = [(named_key(*name), key_of(position)) for name, position in layer.ids.items()]
+        hashes = [(record_hash, key_of(position)) for record_hash, position in layer.hashes.items()]
+        facts = [(named_key(*name), key_of(head.position)) for name, head in layer.facts.items()]
+        subjects = [(named_key(*name), key_of(head.position)) for name, head in layer.subjects.items()]
+        self._put(txn, self._tables.ids, sorted(ids))
+        self._put(txn, self._tables.hashes, sorted(hashes))
+        self._put(txn, self._tables.facts, sorted(facts))
+        self._put(txn, self._tables.subjects, sorted(subjects))
+
+    def _put(self, txn: Txn, table: lmdb._Database, items: list[tuple[bytes, bytes]]) -> None:
+        with txn.cursor(table) as cursor:
+            cursor.putmulti(items)
+
+    def _append(self, txn: Txn, table: lmdb._Database, items: list[tuple[bytes, bytes]]) -> None:
+        with txn.cursor(table) as cursor:
+            consumed, added = cursor.putmulti(items, append=True)
+        if consumed != added:
+            raise lmdb.CorruptedError("rows stand already behind the tip")
+
+    def put_checkpoint(self, checkpoint: KeptCheckpoint) -> None:
+        """Keep a quorum checkpoint, flushed. Raises LedgerFailed."""
+        self._put_one(
+            self._tables.checkpoints, position_key(checkpoint.size), rows.encode_checkpoint_row(checkpoint)
+        )
+
+    def remember(self, name: str, value: bytes) -> None:
+        """Keep a small fact under a name, flushed. Raises LedgerFailed."""
+        self._put_one(self._tables.remembered, name.encode("utf-8"), value)
+
+    def _put_one(self, table: lmdb._Database, key: bytes, value: bytes) -> None:
+        with self._writing_lock:
+            self._check_usable()
+            with self._final_failure(), self._env.begin(write=True) as txn:
+                txn.put(key, value, db=table)
+
+    @contextmanager
+    def _final_failure(self) -> Iterator[None]:
+        """Whatever goes wrong inside makes the store refuse everything after."""
+        try:
+            yield
+        except LedgerFailed as error:
+            self._failure = error
+            raise
+        except (lmdb.Error, OSError) as error:
+            self._failure = cannot_keep(error)
+            raise self._failure from error
+        except BaseException as error:
+            self._failure = cannot_keep(error)
+            raise
+
+    def close(self) -> None:
+        """Give the files back. Nothing is flushed that was not already."""
+        with self._writing_lock:
+            if self._closed:
+                return
+            self._closed = True
+            if self._failure is None:
+                self._failure = LedgerFailed("The ledger was closed. Open it again to go on.")
+            self._segments.close()
+            self._payloads.close()
+            self._files.close()
+
+
+def _cannot_open(directory: Path, error: Exception) -> LedgerFailed:
+    return LedgerFailed(
+        f"The ledger in {directory} cannot be opened ({type(error).__name__}: {error}). "
+        "Check the disk; if it is sound, run sento-node verify and rebuild the ledger from another site."
+    )

@@ -1,0 +1,299 @@
+"""Rows: what stands in the ledger's database under each key, byte for byte, and the strict way back.
+
+    record row  key u64 position   u8 1 || u64 block || u16 submission || u16 nth || u64 previous of subject || u64 previous of fact
+                                   || link 32 || payload hash 32 || locator || u8 len, author || u32 len, header || u32 check
+    locator                        u8 kind (0 no payload, 1 stored, 2 erased) || u32 segment || u32 offset || u32 length
+    block row   key u64 number     u8 1 || u64 revision || u64 seq || u64 size before || u32 standing || u8 refusal || u16 len, lane
+                                   || u8 len, site || u32 m || m x submission || u32 check
+    submission                     u8 refusal, and when it is 0: author key id 16 || u8 s || s x signature frame || u32 n || n x outcome
+    outcome                        u8 code || (u64 position when the record stands, else its hash 32)
+    index rows  key name || 0 || id, or a record hash; value u64 position
+    tip                            u32 epoch || u64 block || u64 revision || u64 size || u8 n, n x hash 32
+    checkpoint  key u64 size       u64 block || note
+    segment     key u32 number     u32 end, the first byte of the file that no record names
+
+All big-endian, so that the database's order of keys is the order of positions. `check` is CRC-32 over key and row: it finds a disk's error, and a row under
+another's key, at the first reading; what stands against forgery are record hash, tree and signatures. A record hash is not stored in a row: it is made from
+the header and the payload hash, and the tree's tiles say what it must be.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome, StandingRecord, SubmissionResult
+from sento_node.ledger.state import Tip
+from sento_node.ledger.store import KeptBlock, KeptCheckpoint
+from sento_proto import limits
+from sento_proto.errors import STANDING_CODES, Code
+from sento_proto.keys import KEY_ID_BYTES, Signature
+from sento_proto.merkle import HASH_BYTES
+from sento_proto.record import PAYLOAD_HASH_OF_NOTHING
+from sento_proto.submission import decode_signature, encode_signature
+from sento_proto.wire import Malformed, Reader, sized16, u8, u32, u64
+
+FORMAT_ROW = 1
+NO_PAYLOAD, STORED, ERASED = 0, 1, 2
+"""Kinds of locators. An erased payload keeps its place in the segment's account; its bytes are gone."""
+
+_FIXED = struct.Struct(">BQHHQQ32s32sBIII")
+_U32 = struct.Struct(">I")
+_U64 = struct.Struct(">Q")
+_BLOCK_FIXED = struct.Struct(">BQQQIB")
+_TIP_FIXED = struct.Struct(">IQQQ")
+_STANDING_OUTCOME = struct.Struct(">BQ")
+_HEADER_LIMIT = limits.HEADER_MAX_BYTES + limits.CONTENT_MAX_BYTES
+_CODES = frozenset(int(code) for code in Code)
+
+
+class Locator(NamedTuple):
+    """Where a record's payload lies: the entry's frame begins at `offset` of segment file `segment`; `length` is the payload's, in bytes."""
+
+    kind: int
+    segment: int
+    offset: int
+    length: int
+
+
+WITHOUT_PAYLOAD = Locator(NO_PAYLOAD, 0, 0, 0)
+
+
+class RecordRow(NamedTuple):
+    """A decoded record row."""
+
+    block: int
+    submission: int
+    nth: int
+    previous_of_subject: int
+    previous_of_fact: int
+    link: bytes
+    payload_hash: bytes
+    locator: Locator
+    author: str
+    header_bytes: bytes
+
+
+def position_key(number: int) -> bytes:
+    """The key of a position, a block number or a checkpoint's size."""
+    return _U64.pack(number)
+
+
+def number_of(data: bytes) -> int:
+    """The position in an index row, or the number in a key. Raises Malformed."""
+    if len(data) != _U64.size:
+        raise Malformed("row: a number does not have 8 bytes")
+    return int(_U64.unpack(data)[0])
+
+
+@functools.lru_cache(maxsize=4096)
+def name_prefix(name: str) -> bytes:
+    """What the keys of one author or one registry begin with: neither contains a zero byte."""
+    return name.encode("ascii") + b"\0"
+
+
+def named_key(name: str, identifier: bytes) -> bytes:
+    """The key of (author, record id), (registry, fact) or (registry, subject)."""
+    return name_prefix(name) + identifier
+
+
+def tile_key(level: int, index: int) -> bytes:
+    """The key of the tile `index` in tile level `level`."""
+    return u8(level) + _U64.pack(index)
+
+
+def _checked(key: bytes, body: bytes) -> bytes:
+    return body + _U32.pack(zlib.crc32(body, zlib.crc32(key)))
+
+
+def _body(key: bytes, row: bytes, what: str) -> bytes:
+    body = row[:-4]
+    if len(row) < 4 or _U32.pack(zlib.crc32(body, zlib.crc32(key))) != row[-4:]:
+        raise Malformed(f"{what}: the row's bytes are not the ones that were written")
+    return body
+
+
+@functools.lru_cache(maxsize=1024)
+def _author_field(author: str) -> bytes:
+    data = author.encode("ascii")
+    return u8(len(data)) + data
+
+
+def encode_record_row(key: bytes, item: StandingRecord, block: int, locator: Locator) -> bytes:
+    """The row of a record that stands; `key` is its position's."""
+    header_bytes = item.record.header_bytes
+    fixed = _FIXED.pack(
+        FORMAT_ROW, block, item.submission, item.nth, item.previous_of_subject, item.previous_of_fact,
+        item.link, item.record.payload_hash, *locator,
+    )  # fmt: skip
+    body = b"".join((fixed, _author_field(item.author), _U32.pack(len(header_bytes)), header_bytes))
+    return body + _U32.pack(zlib.crc32(body, zlib.crc32(key)))
+
+
+def decode_record_row(position: int, row: bytes) -> RecordRow:
+    """The row under `position`. Raises Malformed."""
+    reader = Reader(_body(_U64.pack(position), row, "record row"), "record row")
+    fixed = _FIXED.unpack(reader.take(_FIXED.size, "fixed part"))
+    if fixed[0] != FORMAT_ROW:
+        raise Malformed(f"record row: unknown format {fixed[0]}")
+    locator = Locator._make(fixed[8:])
+    _check_locator(locator, fixed[7])
+    author = _ascii(reader.take(reader.u8("author length"), "author"), "author")
+    header_bytes = reader.sized32("header", _HEADER_LIMIT)
+    reader.end()
+    return RecordRow._make((*fixed[1:8], locator, author, header_bytes))
+
+
+def _check_locator(locator: Locator, payload_hash: bytes) -> None:
+    if locator.kind == NO_PAYLOAD:
+        if locator != WITHOUT_PAYLOAD or payload_hash != PAYLOAD_HASH_OF_NOTHING:
+            raise Malformed("record row: a record without payload has a place or a hash of one")
+    elif locator.kind not in (STORED, ERASED):
+        raise Malformed(f"record row: unknown kind of locator {locator.kind}")
+    elif not 0 < locator.length <= limits.PAYLOAD_MAX_BYTES:
+        raise Malformed("record row: the payload's length is out of bounds")
+
+
+def _ascii(data: bytes, field: str) -> str:
+    try:
+        return data.decode("ascii")
+    except UnicodeDecodeError:
+        raise Malformed(f"row: {field} is not ASCII") from None
+
+
+def encode_block_row(key: bytes, block: BlockResult) -> bytes:
+    """The row of a block; `key` is its number's. Hashes of records that stand are left out: the tree's tiles hold them."""
+    parts = [
+        _BLOCK_FIXED.pack(
+            FORMAT_ROW, block.revision, block.seq, block.size_before, len(block.standing), block.refusal or 0
+        ),
+        sized16(block.lane.encode("utf-8")),
+        _author_field(block.site),
+        _U32.pack(len(block.submissions)),
+    ]
+    for submission in block.submissions:
+        _encode_submission(parts, submission)
+    return _checked(key, b"".join(parts))
+
+
+def _encode_submission(parts: list[bytes], submission: SubmissionResult) -> None:
+    parts.append(u8(submission.refusal or 0))
+    if submission.refusal is not None:
+        return
+    parts.append(submission.author_key_id + u8(len(submission.signatures)))
+    parts.extend(encode_signature(signature) for signature in submission.signatures)
+    parts.append(_U32.pack(len(submission.outcomes)))
+    pack = _STANDING_OUTCOME.pack
+    parts.extend(
+        u8(code) + record_hash if position == NOWHERE else pack(code, position)
+        for record_hash, code, position in submission.outcomes
+    )
+
+
+def decode_block_row(number: int, row: bytes, hash_at: Callable[[int], bytes]) -> KeptBlock:
+    """The block under `number`; `hash_at` gives the record hash at a position. Raises Malformed, and what `hash_at` raises."""
+    reader = Reader(_body(_U64.pack(number), row, "block row"), "block row")
+    form, revision, seq, size_before, standing, refusal = _BLOCK_FIXED.unpack(
+        reader.take(_BLOCK_FIXED.size, "fixed part")
+    )
+    if form != FORMAT_ROW:
+        raise Malformed(f"block row: unknown format {form}")
+    try:
+        lane = reader.sized16("lane", 0xFFFF).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Malformed("block row: lane is not UTF-8") from None
+    site = _ascii(reader.take(reader.u8("site length"), "site"), "site")
+    submissions = tuple(
+        _decode_submission(reader, hash_at) for _ in range(_count(reader, limits.BLOCK_MAX_SUBMISSIONS))
+    )
+    reader.end()
+    return KeptBlock(
+        number, revision, lane, seq, site, size_before, size_before + standing, _refusal(refusal), submissions
+    )
+
+
+def _count(reader: Reader, most: int) -> int:
+    count = reader.u32("count")
+    if count > most:
+        raise Malformed(f"{reader.what}: {count} entries, over the limit of {most}")
+    return count
+
+
+def _code(value: int) -> Code:
+    if value not in _CODES:
+        raise Malformed(f"row: unknown code {value}")
+    return Code(value)
+
+
+def _refusal(value: int) -> Code | None:
+    return None if value == 0 else _code(value)
+
+
+def _decode_submission(reader: Reader, hash_at: Callable[[int], bytes]) -> SubmissionResult:
+    refusal = _refusal(reader.u8("refusal"))
+    if refusal is not None:
+        return SubmissionResult(refusal, b"", (), ())
+    author_key_id = reader.take(KEY_ID_BYTES, "author key id")
+    signatures: list[Signature] = [decode_signature(reader) for _ in range(reader.u8("signature count"))]
+    outcomes = tuple(
+        _decode_outcome(reader, hash_at) for _ in range(_count(reader, limits.SUBMISSION_MAX_RECORDS))
+    )
+    return SubmissionResult(None, author_key_id, tuple(signatures), outcomes)
+
+
+def _decode_outcome(reader: Reader, hash_at: Callable[[int], bytes]) -> RecordOutcome:
+    code = _code(reader.u8("outcome"))
+    if code in STANDING_CODES:
+        position = reader.u64("position")
+        return RecordOutcome(hash_at(position), code, position)
+    return RecordOutcome(reader.take(HASH_BYTES, "record hash"), code, NOWHERE)
+
+
+def encode_tip(tip: Tip) -> bytes:
+    """How far the ledger goes."""
+    fixed = _TIP_FIXED.pack(tip.epoch, tip.block, tip.revision, tip.size)
+    return fixed + u8(len(tip.frontier)) + b"".join(tip.frontier)
+
+
+def decode_tip(data: bytes) -> Tip:
+    """The tip in `data`. Raises Malformed."""
+    reader = Reader(data, "tip")
+    epoch, block, revision, size = _TIP_FIXED.unpack(reader.take(_TIP_FIXED.size, "fixed part"))
+    count = reader.u8("count of frontier hashes")
+    if count != size.bit_count():
+        raise Malformed("tip: the frontier does not have one hash for each set bit of the size")
+    frontier = tuple(reader.take(HASH_BYTES, "frontier") for _ in range(count))
+    reader.end()
+    return Tip(epoch, block, revision, size, frontier)
+
+
+def encode_checkpoint_row(checkpoint: KeptCheckpoint) -> bytes:
+    """The row under a checkpoint's size."""
+    return u64(checkpoint.block) + checkpoint.note
+
+
+def decode_checkpoint_row(key: bytes, row: bytes) -> KeptCheckpoint:
+    """The checkpoint under a size. Raises Malformed."""
+    if len(row) < _U64.size:
+        raise Malformed("checkpoint row: ends inside the block number")
+    return KeptCheckpoint(number_of(key), number_of(row[:8]), row[8:])
+
+
+def segment_key(number: int) -> bytes:
+    """The key of a segment file's account."""
+    return u32(number)
+
+
+def encode_segment_row(end: int) -> bytes:
+    """The account of a segment file that ends there, in bytes."""
+    return u32(end)
+
+
+def decode_segment_row(key: bytes, row: bytes) -> tuple[int, int]:
+    """(segment number, its end in bytes). Raises Malformed."""
+    if (len(key), len(row)) != (4, 4):
+        raise Malformed("segment row: key and end must have 4 bytes each")
+    return int(_U32.unpack(key)[0]), int(_U32.unpack(row)[0])

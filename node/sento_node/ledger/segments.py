@@ -1,0 +1,250 @@
+"""Payload segments: append-only files that hold what may be erased, outside of the database that never forgets.
+
+    file   payloads/<number, 10 digits>.segment, numbers from 1
+    header "SENTOPAY" || u32 1 || u32 number || ledger id 32
+    entry  u64 position || u32 length || payload hash[:8] || payload
+
+Payloads are flushed before the transaction that names them: the database says for each file where it ends. What lies behind that end was written by a
+commit that did not come to be, and is cut off at the next start; a file that is shorter than its named end has lost flushed data, and the ledger does not open.
+The entry's frame says whose payload follows: reading by a locator finds a swapped, shifted or torn entry without trusting the place.
+
+A write or flush that fails is final for the writer: after a failed flush the kernel may have dropped the pages and report success the next time.
+Source: A. Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sento_node.ledger.rows import STORED, WITHOUT_PAYLOAD, Locator
+from sento_node.ledger.store import LedgerFailed
+
+SEGMENT_MAX_BYTES = 64 * 1024 * 1024
+OPEN_FILES_MAX = 64
+_MAGIC = b"SENTOPAY"
+_HEADER = struct.Struct(">8sII32s")
+_FRAME = struct.Struct(">QI8s")
+HEADER_BYTES = _HEADER.size
+FRAME_BYTES = _FRAME.size
+_SUFFIX = ".segment"
+
+
+class PayloadMissing(LookupError):
+    """The bytes are not there: the file is gone or ends before them."""
+
+
+class PayloadWrong(ValueError):
+    """Bytes are there and they are not this record's payload."""
+
+
+def segment_path(directory: Path, number: int) -> Path:
+    """The file of segment `number`."""
+    return directory / f"{number:010d}{_SUFFIX}"
+
+
+def segment_numbers(directory: Path) -> list[int]:
+    """Numbers of the segment files there, rising. Files under other names are not ours and not listed."""
+    names = (path.name.removesuffix(_SUFFIX) for path in directory.glob(f"*{_SUFFIX}"))
+    return sorted(int(name) for name in names if len(name) == 10 and name.isascii() and name.isdigit())
+
+
+def segment_header(number: int, ledger_id: bytes) -> bytes:
+    """What the file of segment `number` begins with."""
+    return _HEADER.pack(_MAGIC, 1, number, ledger_id)
+
+
+def sync_directory(directory: Path) -> None:
+    """Flush a directory, so that files created or removed in it stay so."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _failed(doing: str, error: OSError) -> LedgerFailed:
+    return LedgerFailed(
+        f"Payload segments could not be {doing} ({error.strerror or error}), so nothing after the last flush can be trusted to stand. "
+        "Check the disk and its free space, then start the site again; the ordering log still holds what was not flushed."
+    )
+
+
+def cut_back(directory: Path, ends: Mapping[int, int]) -> None:
+    """Bring the files back to what the database names: `ends` is segment number -> end. Raises LedgerFailed when flushed bytes are gone."""
+    last = max(ends, default=0)
+    try:
+        for number, end in ends.items():
+            _check_length(segment_path(directory, number), end, cut=number == last)
+        unnamed = [number for number in segment_numbers(directory) if number > last]
+        for number in unnamed:
+            segment_path(directory, number).unlink()
+        if unnamed:
+            sync_directory(directory)
+    except OSError as error:
+        raise _failed("examined", error) from error
+
+
+def _check_length(path: Path, end: int, *, cut: bool) -> None:
+    length = path.stat().st_size if path.exists() else -1
+    if length < end:
+        state = "is missing" if length < 0 else f"ends at byte {length} and the ledger names {end}"
+        raise LedgerFailed(
+            f"Payload segment {path.name} {state}: flushed payloads are lost. "
+            "Run sento-node verify to see which, and rebuild the ledger from another site."
+        )
+    if cut and length > end:
+        with path.open("r+b") as file:
+            file.truncate(end)
+            os.fsync(file.fileno())
+
+
+class SegmentWriter:
+    """Appends payloads to the last segment and goes on to the next when it is full. One thread owns it; after a failure it refuses."""
+
+    def __init__(
+        self,
+        directory: Path,
+        ledger_id: bytes,
+        last: tuple[int, int] | None,
+        max_bytes: int = SEGMENT_MAX_BYTES,
+    ) -> None:
+        """`last` is the (number, end) of the last segment the database names; `max_bytes` bounds a file, but one entry always fits."""
+        self._directory = directory
+        self._ledger_id = ledger_id
+        self._max_bytes = max_bytes
+        self._number, self._end = last or (0, max_bytes)
+        self._failure: LedgerFailed | None = None
+        self._fd = -1
+        if last is not None:
+            self._fd = os.open(segment_path(directory, self._number), os.O_RDWR | os.O_CLOEXEC)
+
+    def append(self, payloads: Iterable[tuple[int, bytes, bytes]]) -> tuple[list[Locator], dict[int, int]]:
+        """Write and flush (position, payload hash, payload) in this order: (a locator each, ends of the segments that grew).
+
+        Empty payloads take no place. Raises LedgerFailed, and then for ever."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return self._append(payloads)
+        except OSError as error:
+            self._failure = _failed("written", error)
+            raise self._failure from error
+
+    def _append(self, payloads: Iterable[tuple[int, bytes, bytes]]) -> tuple[list[Locator], dict[int, int]]:
+        locators: list[Locator] = []
+        ends: dict[int, int] = {}
+        parts: list[bytes] = []
+        start = end = self._end
+        for position, payload_hash, payload in payloads:
+            length = len(payload)
+            if length == 0:
+                locators.append(WITHOUT_PAYLOAD)
+                continue
+            if end + FRAME_BYTES + length > self._max_bytes:
+                self._write(parts, start)
+                start, parts = self._next_segment(), []
+                end = start
+            parts += (_FRAME.pack(position, length, payload_hash[:8]), payload)
+            locators.append(Locator(STORED, self._number, end, length))
+            end += FRAME_BYTES + length
+            ends[self._number] = end
+        self._write(parts, start)
+        self._end = end
+        return locators, ends
+
+    def _write(self, parts: list[bytes], offset: int) -> None:
+        """Write and flush at an offset of the current segment."""
+        if not parts:
+            return
+        left = memoryview(b"".join(parts))
+        while left:
+            written = os.pwrite(self._fd, left, offset)
+            left, offset = left[written:], offset + written
+        os.fdatasync(self._fd)
+
+    def _next_segment(self) -> int:
+        """Begin the next file; returns where its first entry goes."""
+        fd = os.open(
+            segment_path(self._directory, self._number + 1),
+            os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
+            0o640,
+        )
+        self.close()
+        self._fd, self._number = fd, self._number + 1
+        self._write([segment_header(self._number, self._ledger_id)], 0)
+        sync_directory(self._directory)
+        return HEADER_BYTES
+
+    def close(self) -> None:
+        """Give the file back; flushes nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class _OpenSegment:
+    """An open file that closes itself when the last reader lets go of it."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, path: Path) -> None:
+        self.fd = -1
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+
+
+class SegmentReader:
+    """Reads payloads by locator; any thread."""
+
+    def __init__(self, directory: Path, ledger_id: bytes) -> None:
+        self._directory = directory
+        self._ledger_id = ledger_id
+        self._files: OrderedDict[int, _OpenSegment] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, position: int, payload_hash: bytes, locator: Locator) -> bytes:
+        """The payload of the record at `position`, verified against its hash. Raises PayloadMissing, PayloadWrong."""
+        try:
+            segment = self._segment(locator.segment)
+            entry = os.pread(segment.fd, FRAME_BYTES + locator.length, locator.offset)
+        except FileNotFoundError:
+            raise PayloadMissing("its segment file is gone") from None
+        except OSError as error:
+            raise PayloadWrong(f"its segment file cannot be read: {error.strerror}") from error
+        if len(entry) < FRAME_BYTES + locator.length:
+            raise PayloadMissing("its segment file ends before it")
+        if entry[:FRAME_BYTES] != _FRAME.pack(position, locator.length, payload_hash[:8]):
+            raise PayloadWrong("another entry lies in its place")
+        payload = entry[FRAME_BYTES:]
+        if hashlib.sha256(payload).digest() != payload_hash:
+            raise PayloadWrong("its bytes do not have its hash")
+        return payload
+
+    def _segment(self, number: int) -> _OpenSegment:
+        with self._lock:
+            segment = self._files.get(number)
+            if segment is not None:
+                self._files.move_to_end(number)
+                return segment
+        segment = _OpenSegment(segment_path(self._directory, number))
+        if os.pread(segment.fd, HEADER_BYTES, 0) != segment_header(number, self._ledger_id):
+            raise PayloadWrong("its segment file belongs to another ledger or number")
+        with self._lock:
+            self._files[number] = segment
+            if len(self._files) > OPEN_FILES_MAX:
+                self._files.popitem(last=False)
+        return segment
+
+    def close(self) -> None:
+        """Let go of all files; those being read close when their readers are done."""
+        with self._lock:
+            self._files.clear()

@@ -1,0 +1,146 @@
+"""The other sites' nodes as this one reaches them: one channel each, deadlines on every call, the answers as plain data.
+
+A peer that does not answer raises `PeerSilent`; nothing here retries, because what silence means is decided elsewhere (no confirmation, no
+cosignature, ask another). When the certificate files change, channels are made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import NamedTuple
+
+import grpc
+import grpc.aio
+
+from sento_node.config import Peer, Tls
+from sento_node.ledger.adopt import OfferedBlock
+from sento_node.ordering.boot import PeerMemory
+from sento_node.service import bounds
+from sento_node.service.tls import channel_credentials, read_files, stamp
+from sento_node.sync.entries import decode_block_entry
+from sento_proto.checkpoint import (
+    Checkpoint,
+    NoteSignature,
+    decode_checkpoint,
+    decode_signature_line,
+    encode_checkpoint,
+)
+from sento_proto.errors import Code
+from sento_proto.identity import server_name
+from sento_proto.v1 import sync_pb2, sync_pb2_grpc
+from sento_proto.wire import Malformed
+
+
+class PeerSilent(Exception):
+    """The site did not answer in time, or not with what was asked."""
+
+
+class CosignAnswer(NamedTuple):
+    """A peer's answer to a proposal: a line, or the code why not; and how far its ledger is flushed."""
+
+    line: NoteSignature | None
+    code: Code | None
+    flushed_block: int
+
+
+class PeerProgress(NamedTuple):
+    """How far a peer is."""
+
+    flushed_block: int
+    flushed_size: int
+    quorum_size: int
+
+
+class OfferedChunk(NamedTuple):
+    """Blocks of a peer's ledger up to a quorum checkpoint."""
+
+    blocks: tuple[OfferedBlock, ...]
+    checkpoint: Checkpoint
+
+
+class PeerNode:
+    """One other site's node."""
+
+    def __init__(self, peer: Peer, tls: Tls) -> None:
+        self.name = peer.name
+        self._address = peer.address
+        self._tls = tls
+        self._stamp: tuple[int, ...] = ()
+        self._channel: grpc.aio.Channel | None = None
+
+    async def _stub(self) -> sync_pb2_grpc.SyncAsyncStub:
+        now = stamp(self._tls)
+        if self._channel is None or now != self._stamp:
+            await self.close()
+            options = (*bounds.CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", server_name(self.name)))
+            credentials = channel_credentials(read_files(self._tls))
+            self._channel = grpc.aio.secure_channel(self._address, credentials, options)
+            self._stamp = now
+        return sync_pb2_grpc.SyncStub(self._channel)
+
+    async def announce_boot(self, request: sync_pb2.AnnounceBootRequest, timeout_ms: int) -> PeerMemory:
+        """Tell the peer this site's boot number. Raises PeerSilent."""
+        try:
+            reply = await (await self._stub()).AnnounceBoot(request, timeout=timeout_ms / 1000)
+        except (grpc.aio.AioRpcError, OSError) as error:
+            raise PeerSilent(_why(error)) from error
+        return PeerMemory(reply.remembered_boot_number, reply.remembered_cosigned_size)
+
+    async def cosign(self, checkpoint: Checkpoint, block: int, timeout_ms: int) -> CosignAnswer:
+        """Ask for a cosignature. Raises PeerSilent."""
+        request = sync_pb2.CosignRequest(checkpoint=encode_checkpoint(checkpoint), block=block)
+        try:
+            reply = await (await self._stub()).Cosign(request, timeout=timeout_ms / 1000)
+            line = decode_signature_line(reply.signature_line) if reply.signature_line else None
+            code = Code(reply.error.code) if reply.HasField("error") else None
+        except (grpc.aio.AioRpcError, OSError, ValueError) as error:
+            raise PeerSilent(_why(error)) from error
+        return CosignAnswer(line, code, reply.flushed_block)
+
+    async def publish(self, checkpoint: Checkpoint, block: int, timeout_ms: int) -> None:
+        """Hand over a quorum's checkpoint. Raises PeerSilent."""
+        request = sync_pb2.PublishCheckpointRequest(checkpoint=encode_checkpoint(checkpoint), block=block)
+        try:
+            await (await self._stub()).PublishCheckpoint(request, timeout=timeout_ms / 1000)
+        except (grpc.aio.AioRpcError, OSError) as error:
+            raise PeerSilent(_why(error)) from error
+
+    async def progress(self, timeout_ms: int) -> PeerProgress:
+        """How far the peer is. Raises PeerSilent."""
+        try:
+            reply = await (await self._stub()).PeerState(
+                sync_pb2.PeerStateRequest(), timeout=timeout_ms / 1000
+            )
+        except (grpc.aio.AioRpcError, OSError) as error:
+            raise PeerSilent(_why(error)) from error
+        return PeerProgress(reply.flushed_block, reply.flushed_size, reply.quorum_size)
+
+    async def pull(self, after_block: int) -> AsyncGenerator[OfferedChunk, None]:
+        """The peer's ledger after a block, chunk by chunk. Raises PeerSilent; what is not well formed is silence too."""
+        try:
+            call = (await self._stub()).Pull(
+                sync_pb2.PullRequest(after_block=after_block), timeout=bounds.PULL_TIMEOUT_MS / 1000
+            )
+            blocks: list[OfferedBlock] = []
+            async for piece in call:
+                blocks += [decode_block_entry(entry) for entry in piece.blocks]
+                if piece.checkpoint:
+                    yield OfferedChunk(tuple(blocks), decode_checkpoint(piece.checkpoint))
+                    blocks = []
+        except (grpc.aio.AioRpcError, OSError, Malformed) as error:
+            raise PeerSilent(_why(error)) from error
+
+    async def close(self) -> None:
+        """Give the channel back."""
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return f"{error.code().name}: {error.details() or 'no details'}"
+    return f"{type(error).__name__}: {error}"
+
+
+Peers = Mapping[str, PeerNode]

@@ -1,0 +1,370 @@
+"""The composition root: one node from its configuration, through boot confirmation, to serving, and down again.
+
+    store opened ─► services answer (LOCAL reads, boot announcements) ─► boot number raised and confirmed ─► own etcd member started
+        ─► site composed from the store ─► runner: follow, apply, flush, agree ─► serving
+
+A stop goes the other way: health says no, the lead is handed on, what is applied is flushed, the member is stopped last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from sento_node import boot_keeper
+from sento_node.clock import SystemClock
+from sento_node.compose import Life, RolledBack, check_own_word, compose_site, recall_cosigned
+from sento_node.condition import Condition
+from sento_node.config import ConfigMistake, NodeConfig
+from sento_node.keyfile import read_signer
+from sento_node.ledger.governance import from_genesis
+from sento_node.ledger.lmdb_store import LmdbStore
+from sento_node.ledger.store import LedgerFailed
+from sento_node.ordering.boot import Refuse, Start, Wait, decide_boot, refuse_locally
+from sento_node.ordering.etcd.log import EtcdLog
+from sento_node.ordering.etcd.member import EtcdMember, MemberNotReady
+from sento_node.ordering.etcd.settings import MemberSettings, PeerTls
+from sento_node.ordering.etcd.version import find_etcd
+from sento_node.peers import PeerNode, PeerSilent
+from sento_node.runner import Runner
+from sento_node.service import bounds, tls
+from sento_node.service.admin_service import AdminService
+from sento_node.service.node_state import NodeState
+from sento_node.service.registry_service import RegistryService
+from sento_node.service.sync_service import SyncService
+from sento_proto.errors import SentoError
+from sento_proto.genesis import Genesis, decode_genesis
+from sento_proto.keys import Signer
+from sento_proto.v1 import admin_pb2, client_pb2, sync_pb2, sync_pb2_grpc
+from sento_proto.v1.admin_pb2_grpc import add_AdminServicer_to_server
+from sento_proto.v1.client_pb2_grpc import add_RegistryServicer_to_server
+from sento_proto.wire import Malformed
+
+STOP_GRACE_S = 2.0
+ANNOUNCE_AGAIN_MS = 500
+READY_AGAIN_MS = 5_000
+WATCH_PEERS_MS = 2_000
+EPOCH = 0
+_SERVICES = tuple(
+    module.DESCRIPTOR.services_by_name[name].full_name
+    for module, name in ((client_pb2, "Registry"), (admin_pb2, "Admin"), (sync_pb2, "Sync"))
+)
+
+
+class Node:
+    """One life of one node. `run` returns when `stop` was asked for or the node stopped itself."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self._config = config
+        self._genesis = load_genesis(config)
+        self._signer = load_signer(config, self._genesis)
+        self._log = structlog.get_logger("sento.node").bind(site=config.site)
+        self._stop = asyncio.Event()
+        self._health = health.aio.HealthServicer()
+        self._peers = {peer.name: PeerNode(peer, config.tls) for peer in config.peers}
+        self._member: EtcdMember | None = None
+        self._order: EtcdLog | None = None
+        self._node = self._open()
+
+    def _open(self) -> NodeState:
+        store = LmdbStore.open(self._config.data_dir / "ledger", self._genesis.ledger_id)
+        return NodeState(
+            config=self._config,
+            genesis=self._genesis,
+            governance=from_genesis(self._genesis),
+            store=store,
+            clock=SystemClock(),
+            writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-writer"),
+            condition=Condition(),
+            certificate_expires_at_s=lambda: tls.expires_at_s(
+                Path(self._config.tls.certificate).read_bytes()
+            ),
+        )
+
+    def stop(self) -> None:
+        """Ask for an orderly stop."""
+        self._stop.set()
+
+    async def run(self) -> int:
+        """Serve until stopped. Returns the exit code: 0 after an orderly stop, 1 when the node stopped itself."""
+        server = await self._serve()
+        living = asyncio.create_task(self._live(), name="live")
+        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            done, _ = await asyncio.wait({living, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if living in done:
+                await self._report_end(living)
+                await self._stop_or_stay(stop)
+        finally:
+            code = 0 if self._node.condition.state not in ("stopped", "diverged", "refused") else 1
+            await self._shut_down(server, living)
+        return code
+
+    async def _report_end(self, living: asyncio.Task[None]) -> None:
+        """The node's own work ended by itself: say why. An unforeseen failure ends the process loudly."""
+        condition = self._node.condition
+        if living.exception() is not None:
+            self._log.error("the node failed", exc_info=living.exception())
+            condition.state, condition.explanation = "stopped", f"The node failed: {living.exception()}"
+        self._log.error("the node takes no further part", state=condition.state, why=condition.explanation)
+
+    async def _stop_or_stay(self, stop: asyncio.Task[bool]) -> None:
+        """A node that stopped itself for its disk's sake ends; one that was refused or diverged stays to say so."""
+        if self._node.condition.state in ("refused", "diverged"):
+            await stop
+        stop.cancel()
+
+    # -- starting ---------------------------------------------------------------------------------------------------
+
+    async def _serve(self) -> grpc.aio.Server:
+        server = grpc.aio.server(options=bounds.SERVER_OPTIONS)
+        add_RegistryServicer_to_server(RegistryService(self._node), server)
+        add_AdminServicer_to_server(AdminService(self._node), server)
+        sync_pb2_grpc.add_SyncServicer_to_server(SyncService(self._node), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection(
+            (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+        )
+        credentials = tls.server_credentials(
+            self._config.tls, lambda words: self._log.error("certificates", why=words)
+        )
+        server.add_secure_port(self._config.listen.address, credentials)
+        await self._set_health(serving=False)
+        await server.start()
+        self._log.info("listening", address=self._config.listen.address, ledger=self._genesis.name)
+        return server
+
+    async def _set_health(self, *, serving: bool) -> None:
+        state = (
+            health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        for name in ("", *_SERVICES):
+            await self._health.set(name, state)
+
+    async def _live(self) -> None:
+        """From boot confirmation to the end of the runner."""
+        files = boot_keeper.BootFiles(self._config.data_dir, EPOCH)
+        if not await self._confirm_boot(files):
+            return
+        member = await self._start_member(files)
+        if member is None:
+            return
+        store = self._node.store
+        life = Life(
+            self._config.site,
+            self._signer,
+            self._node.boot_number,
+            self._config.ordering.lanes,
+            self._config.ordering.block_kib * 1024,
+        )
+        site = compose_site(store, self._genesis, life, self._node.clock.now_ms())
+        self._order = EtcdLog(
+            member.client_target,
+            quota_bytes=self._config.ordering.quota_mib * 1024 * 1024,
+            resident_bytes=member.resident_bytes,
+        )
+        self._node.runner = Runner(
+            site,
+            store,
+            self._order,
+            self._peers,
+            self._node.clock,
+            self._node.condition,
+            self._node.writer,
+        )
+        self._node.runner.start()
+        await self._accompany(self._node.runner, member)
+
+    async def _confirm_boot(self, files: boot_keeper.BootFiles) -> bool:
+        """Raise the boot number, and wait until it is confirmed. False when this site must not take part."""
+        condition, store = self._node.condition, self._node.store
+        cosigned = recall_cosigned(store)
+        try:
+            disk = files.read(store.tip.size, 0 if cosigned is None else cosigned.size)
+            refusal = refuse_locally(disk)
+            if refusal is None:
+                check_own_word(store, cosigned)
+        except (ValueError, RolledBack) as error:
+            refusal = str(error)
+        if refusal is not None:
+            condition.state, condition.explanation = "refused", refusal
+            return False
+        number = disk.boot_number + 1
+        files.raise_to(number)
+        self._node.boot_number = number
+        request = sync_pb2.AnnounceBootRequest(
+            site=self._config.site,
+            ledger_id=self._genesis.ledger_id,
+            epoch=EPOCH,
+            boot_number=number,
+            life=os.urandom(boot_keeper.LIFE_BYTES),
+        )
+        voting_others = frozenset(self._genesis.voting_sites) - {self._config.site}
+        while True:
+            answers = await boot_keeper.announce(self._peers, request)
+            match decide_boot(disk, number, answers, voting_others):
+                case Start():
+                    self._log.info("boot confirmed", boot_number=number, by=sorted(answers))
+                    return True
+                case Refuse(words):
+                    condition.state, condition.explanation = "refused", words
+                    return False
+                case Wait(words):
+                    condition.state, condition.explanation = "waiting-for-boot-confirmation", words
+                    await asyncio.sleep(ANNOUNCE_AGAIN_MS / 1000)
+
+    async def _start_member(self, files: boot_keeper.BootFiles) -> EtcdMember | None:
+        """Start the own etcd member and wait until it can order. None when it is down for good."""
+        ordering, condition = self._config.ordering, self._node.condition
+        settings = MemberSettings(
+            site=self._config.site,
+            data_dir=files.member_dir,
+            run_dir=files.epoch_dir / "run",
+            peer_listen_url=ordering.peer_url,
+            peer_url=ordering.peer_url,
+            members={self._config.site: ordering.peer_url}
+            | {
+                peer.name: peer.ordering_peer_url
+                for peer in self._config.peers
+                if peer.name in self._genesis.voting_sites
+            },
+            cluster_token=f"sento-{self._genesis.ledger_id.hex()[:32]}-{EPOCH}",
+            tls=PeerTls(ordering.ca, ordering.certificate, ordering.key),
+            heartbeat_ms=ordering.heartbeat_ms,
+            election_ms=ordering.election_ms,
+            quota_bytes=ordering.quota_mib * 1024 * 1024,
+        )
+        etcd = find_etcd(ordering.etcd_path or None)
+        files.note_started()
+        self._member = EtcdMember(
+            settings,
+            etcd,
+            on_event=lambda event: self._log.info(
+                "ordering member", event=type(event).__name__, what=str(event)[:300]
+            ),
+            on_log=lambda line: self._log.debug("etcd", line=str(line)[:300]),
+        )
+        condition.state = "starting"
+        condition.explanation = "The ordering member is starting; it needs a majority of the voting sites."
+        await self._member.start()
+        ended = asyncio.create_task(self._member.ended())
+        while not ended.done():
+            try:
+                await self._member.wait_ready(timeout_ms=READY_AGAIN_MS)
+            except MemberNotReady as error:
+                condition.explanation = str(error)
+            else:
+                ended.cancel()
+                return self._member
+        condition.state, condition.explanation = "stopped", ended.result().sentence
+        return None
+
+    async def _accompany(self, runner: Runner, member: EtcdMember) -> None:
+        """Until the runner or the member ends: keep health and contacts up to date."""
+        watchers = [asyncio.create_task(job) for job in (self._watch_health(), self._watch_peers(runner))]
+        halted, ended = asyncio.create_task(runner.halted()), asyncio.create_task(member.ended())
+        try:
+            await asyncio.wait({halted, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done() and not halted.done():
+                runner.halt("stopped", ended.result().sentence)
+        finally:
+            for task in (*watchers, halted, ended):
+                task.cancel()
+
+    async def _watch_health(self) -> None:
+        while True:
+            await self._set_health(serving=self._node.condition.state == "serving")
+            await asyncio.sleep(0.2)
+
+    async def _watch_peers(self, runner: Runner) -> None:
+        """Ask every other site how far it is: for status, and for what may be trimmed."""
+
+        async def ask(peer: PeerNode) -> None:
+            with contextlib.suppress(PeerSilent):  # silence shows as the age of the last contact
+                progress = await peer.progress(bounds.PEER_CALL_TIMEOUT_MS)
+                self._node.heard(peer.name, progress.flushed_size)
+                runner.site.checkpoints.heard(peer.name, progress.flushed_block, self._node.clock.now_ms())
+
+        while True:
+            await asyncio.gather(*(ask(peer) for peer in self._peers.values()))
+            await asyncio.sleep(WATCH_PEERS_MS / 1000)
+
+    # -- stopping ---------------------------------------------------------------------------------------------------
+
+    async def _shut_down(self, server: grpc.aio.Server, living: asyncio.Task[None]) -> None:
+        self._log.info("stopping")
+        await self._set_health(serving=False)
+        runner = self._node.runner
+        if runner is not None:
+            await self._hand_on(runner)
+        await server.stop(STOP_GRACE_S)
+        living.cancel()
+        await asyncio.gather(living, return_exceptions=True)
+        if runner is not None:
+            with contextlib.suppress(LedgerFailed):  # the reason stands in the condition already
+                await runner.stop()
+        if self._order is not None:
+            await self._order.close()
+        if self._member is not None:
+            await self._member.stop()
+        for peer in self._peers.values():
+            await peer.close()
+        self._node.writer.shutdown(wait=True)
+        self._node.store.close()
+        self._log.info("stopped", state=self._node.condition.state)
+
+    async def _hand_on(self, runner: Runner) -> None:
+        """Give the lead away before this member goes, so that writers elsewhere do not wait for an election."""
+        status = self._node.condition.ordering
+        if status is None or not status.is_lead:
+            return
+        others = [
+            member.site for member in status.members if member.votes and member.site != self._config.site
+        ]
+        for site in others:
+            try:
+                await runner.handed_over(site, 2_000)
+            except SentoError as error:
+                self._log.warning("the lead was not taken", by=site, why=str(error)[:200])
+            else:
+                return
+
+
+def load_genesis(config: NodeConfig) -> Genesis:
+    """The genesis file, and that it fits the configuration. Raises ConfigMistake."""
+    try:
+        genesis = decode_genesis(config.genesis.read_bytes())
+    except OSError as error:
+        raise ConfigMistake(f"genesis: {config.genesis} cannot be read ({error.strerror}).") from error
+    except Malformed as error:
+        raise ConfigMistake(str(error)) from error
+    names = {site.name for site in genesis.sites}
+    for name in (config.site, *(peer.name for peer in config.peers)):
+        if name not in names:
+            raise ConfigMistake(
+                f"site {name} is not in the genesis file, which names {', '.join(sorted(names))}."
+            )
+    missing = names - {config.site} - {peer.name for peer in config.peers}
+    if missing:
+        raise ConfigMistake(f"peers lacks {', '.join(sorted(missing))}, which the genesis file names.")
+    return genesis
+
+
+def load_signer(config: NodeConfig, genesis: Genesis) -> Signer:
+    """The site's signing key, and that it is the one in the genesis file. Raises ConfigMistake."""
+    signer = read_signer(config.signing_key)
+    site = genesis.site(config.site)
+    if site is None or signer.public_key != site.key:
+        raise ConfigMistake(
+            f"signing_key: {config.signing_key.name} is not the key that the genesis file names for {config.site}."
+        )
+    return signer

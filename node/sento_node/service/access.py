@@ -1,0 +1,60 @@
+"""Who may call what: a caller's role against the method, decided before the method does anything.
+
+    Registry.Write                     authors, for themselves
+    Registry reads                     authors and readers, each within what governance lets them read; operators see no records
+    Registry.Proof, Checkpoint         any of ours
+    Admin                              operators and sites
+    Sync                               sites
+
+Requests for records carry a purpose and a case number; a request without either is refused.
+"""
+
+from __future__ import annotations
+
+from sento_node.ledger.governance import Governance
+from sento_proto.errors import Code, SentoError
+from sento_proto.identity import Identity
+from sento_proto.v1 import common_pb2
+
+PURPOSE_MAX_CHARACTERS = 200
+
+
+def require_role(caller: Identity | None, *roles: str) -> Identity:
+    """The caller, if it has one of the roles. Raises SentoError IDENTITY_REFUSED."""
+    if caller is None:
+        raise SentoError(Code.IDENTITY_REFUSED, "the certificate carries no Sento identity")
+    if caller.role not in roles:
+        raise SentoError(Code.IDENTITY_REFUSED, f"role {caller.role} is not one of {', '.join(roles)}")
+    return caller
+
+
+def require_author(caller: Identity, governance: Governance) -> str:
+    """The author's name, if governance knows it. Raises SentoError IDENTITY_REFUSED."""
+    if caller.name not in governance.authors:
+        raise SentoError(Code.IDENTITY_REFUSED, "no author of that name is enrolled")
+    return caller.name
+
+
+def require_purpose(purpose: common_pb2.Purpose) -> None:
+    """Raises SentoError PURPOSE_MISSING or BAD_REQUEST."""
+    if not purpose.purpose.strip() or not purpose.case_number.strip():
+        raise SentoError(Code.PURPOSE_MISSING)
+    if max(len(purpose.purpose), len(purpose.case_number)) > PURPOSE_MAX_CHARACTERS:
+        raise SentoError(
+            Code.BAD_REQUEST, f"purpose and case number have at most {PURPOSE_MAX_CHARACTERS} characters"
+        )
+
+
+def may_read(caller: Identity, governance: Governance, registry: str, compartment: str) -> bool:
+    """Whether this caller may be given records of that registry and compartment."""
+    return governance.may_read(caller.name, registry, compartment)
+
+
+def require_registry(caller: Identity, governance: Governance, registry: str) -> None:
+    """Raises SentoError NOT_PERMITTED unless the caller may read something of the registry."""
+    scopes = governance.readers.get(caller.name, ())
+    author = governance.authors.get(caller.name)
+    if author is not None:
+        scopes = (*scopes, *author.may_write)
+    if not any(scope.registry == registry for scope in scopes):
+        raise SentoError(Code.NOT_PERMITTED, "this institution may not read that registry")

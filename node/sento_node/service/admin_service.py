@@ -1,0 +1,113 @@
+"""The Admin service: how this site stands, and handing the lead on. Callers are operators and sites."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import grpc
+import grpc.aio
+
+from sento_node.service.access import require_role
+from sento_node.service.errors import abort
+from sento_node.service.node_state import NodeState
+from sento_node.service.tls import caller_of
+from sento_proto.checkpoint import cosigners, decode_checkpoint
+from sento_proto.errors import SentoError
+from sento_proto.v1 import admin_pb2, admin_pb2_grpc
+
+Context = grpc.aio.ServicerContext[object, object]
+HAND_OVER_TIMEOUT_MS = 5_000
+CONTACT_LOST_MS = 10_000
+
+
+class AdminService(admin_pb2_grpc.AdminServicer):
+    """Serves operators."""
+
+    def __init__(self, node: NodeState) -> None:
+        self._node = node
+
+    async def Status(self, request: admin_pb2.StatusRequest, context: Context) -> admin_pb2.StatusReply:
+        """How this site stands. Authors and readers may ask too: it holds nothing about persons."""
+        try:
+            require_role(caller_of(context), "operator", "site", "author", "reader")
+        except SentoError as error:
+            await abort(context, error)
+        return status_of(self._node)
+
+    async def HandOverLead(
+        self, request: admin_pb2.HandOverLeadRequest, context: Context
+    ) -> admin_pb2.HandOverLeadReply:
+        """Hand the ordering log's lead to another site."""
+        try:
+            require_role(caller_of(context), "operator")
+            await self._node.running().handed_over(request.to_site, HAND_OVER_TIMEOUT_MS)
+        except SentoError as error:
+            await abort(context, error)
+        return admin_pb2.HandOverLeadReply()
+
+
+def status_of(node: NodeState) -> admin_pb2.StatusReply:
+    """The status table of one node."""
+    condition, tip, now_ms = node.condition, node.store.tip, node.clock.wall_ms()
+    space = node.store.space()
+    reply = admin_pb2.StatusReply(
+        site=node.config.site,
+        ledger_id=node.genesis.ledger_id,
+        ledger_name=node.genesis.name,
+        epoch=tip.epoch,
+        boot_number=node.boot_number,
+        version=version("sento"),
+        state=condition.state,
+        explanation=condition.explanation,
+        flushed_size=tip.size,
+        flushed_block=tip.block,
+        applied_size=tip.size,
+        applied_block=tip.block,
+        ordered_block=condition.head_number,
+        now_ms=now_ms,
+        confirmed_at_ms=condition.confirmed_at_ms,
+        disk_free_bytes=space.free_bytes,
+        disk_total_bytes=space.total_bytes,
+        certificate_expires_at_s=node.certificate_expires_at_s(),
+        alarms=[f"{name}: {words}" for name, words in sorted(condition.alarms.items())],
+        rules=node.governance.rules,
+    )
+    kept = node.store.checkpoint()
+    if kept is not None:
+        reply.quorum_size = kept.size
+        times = cosigners(decode_checkpoint(kept.note), node.governance.site_keys).values()
+        reply.quorum_time_s = max(times, default=0)
+    _add_runner(reply, node)
+    _add_ordering(reply, node)
+    for peer in node.config.peers:
+        contact = node.contacts.get(peer.name)
+        reply.peers.add(
+            site=peer.name,
+            reachable=contact is not None and now_ms - contact.at_ms < CONTACT_LOST_MS,
+            size=contact.flushed_size if contact else 0,
+            last_contact_ms=contact.at_ms if contact else 0,
+        )
+    return reply
+
+
+def _add_runner(reply: admin_pb2.StatusReply, node: NodeState) -> None:
+    if node.runner is None:
+        return
+    site = node.runner.site
+    reply.applied_size, reply.applied_block = site.state.size, site.state.block
+    reply.ordered_block = max(reply.ordered_block, site.state.block)
+    reply.queued_records = site.lanes.queues.count
+    reply.trimmed_block = site.trimmed_block
+
+
+def _add_ordering(reply: admin_pb2.StatusReply, node: NodeState) -> None:
+    ordering = node.condition.ordering
+    if ordering is None:
+        return
+    reply.lead_site, reply.is_lead = ordering.lead_site, ordering.is_lead
+    reply.ordering_version = f"{ordering.engine} {ordering.version}"
+    reply.ordering_size_bytes = ordering.size_bytes
+    reply.ordering_in_use_bytes = ordering.in_use_bytes
+    reply.ordering_quota_bytes = ordering.quota_bytes
+    reply.ordering_resident_bytes = ordering.resident_bytes
+    reply.ordering_alarms.extend(ordering.alarms)

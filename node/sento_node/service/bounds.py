@@ -1,0 +1,39 @@
+"""Every bound of the node's gRPC in one place: message sizes, deadlines, how much may wait."""
+
+from __future__ import annotations
+
+from sento_proto import limits
+
+READ_DEADLINE_MAX_MS = 30_000
+"""A call without a deadline, or with a longer one, gets this one."""
+LINEARIZABLE_TIMEOUT_MS = 5_000
+"""How long a linearizable read may wait for the majority and the flush, within its deadline."""
+WRITE_STREAM_IN_FLIGHT_MAX = 256
+"""Submissions of one stream that may wait for their answer; then the stream is not read further."""
+STREAMS_PER_CONNECTION_MAX = 256
+TICKETS_MAX = 65_536
+"""Submissions of all clients that may wait for their answer; then QUEUE_FULL."""
+READS_WAITING_MAX = 10_000
+PULL_PIECE_BYTES = 512 * 1024
+"""A piece of a sync chunk, below the message limit with room for one more block."""
+PEER_CALL_TIMEOUT_MS = 2_000
+PULL_TIMEOUT_MS = 600_000
+
+SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", limits.GRPC_MESSAGE_MAX_BYTES),
+    ("grpc.max_send_message_length", limits.GRPC_MESSAGE_MAX_BYTES),
+    ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.so_reuseport", 0),
+)
+CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", limits.GRPC_MESSAGE_MAX_BYTES),
+    ("grpc.max_send_message_length", limits.GRPC_MESSAGE_MAX_BYTES),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)

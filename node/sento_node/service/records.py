@@ -1,0 +1,34 @@
+"""A kept record as the message that a site gives out, with the proof of its author's signature."""
+
+from __future__ import annotations
+
+from sento_node.ledger import reading
+from sento_node.ledger.results import NOWHERE
+from sento_node.ledger.store import KeptRecord, LedgerStore
+from sento_proto.v1 import common_pb2
+
+
+def stored_record(store: LedgerStore, kept: KeptRecord, *, header_only: bool) -> common_pb2.StoredRecord:
+    """The message. A payload that was erased is left out like one that was not asked for; the header says that there was one."""
+    proof = reading.submission_proof(store, kept)
+    record = common_pb2.StoredRecord(
+        position=kept.position,
+        header=kept.header_bytes,
+        payload=b"" if header_only or kept.payload is None else kept.payload,
+        payload_hash=kept.payload_hash,
+        record_hash=kept.record_hash,
+        link=kept.link,
+        submission=common_pb2.SubmissionProof(
+            author_key_id=proof.author_key_id,
+            count=proof.record_count,
+            index=proof.nth,
+            path=proof.path,
+            signatures=[
+                common_pb2.SignatureFrame(suite=signature.suite, data=signature.data)
+                for signature in proof.signatures
+            ],
+        ),
+    )
+    if kept.previous_of_subject != NOWHERE:
+        record.previous_of_subject = kept.previous_of_subject
+    return record

@@ -1,0 +1,169 @@
+"""The Sync service: what sites ask each other. Callers are sites of the genesis, by their certificates.
+
+Boot announcements are answered from the store's memory alone, before this node's own member runs. A pull sends the ledger in pieces; a chunk ends at a
+checkpoint that a quorum cosigned, so that the puller can prove it whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+
+from sento_node.boot_keeper import memory_name, recall_and_remember
+from sento_node.ledger.store import KeptCheckpoint, LedgerDamaged
+from sento_node.service import bounds
+from sento_node.service.access import require_role
+from sento_node.service.errors import abort, error_message
+from sento_node.service.node_state import NodeState
+from sento_node.service.tls import caller_of
+from sento_node.sync.entries import PayloadMissing, encode_block_entry
+from sento_proto.checkpoint import cosigners, decode_checkpoint
+from sento_proto.checkpoint import encode_signature_line as line_bytes
+from sento_proto.errors import Code, SentoError
+from sento_proto.v1 import sync_pb2, sync_pb2_grpc
+from sento_proto.wire import Malformed
+
+Context = grpc.aio.ServicerContext[object, object]
+
+
+class SyncService(sync_pb2_grpc.SyncServicer):
+    """Serves the other sites' nodes."""
+
+    def __init__(self, node: NodeState) -> None:
+        self._node = node
+
+    def _caller(self, context: Context) -> str:
+        """The calling site's name. Raises SentoError."""
+        name = require_role(caller_of(context), "site").name
+        if name not in self._node.governance.site_keys:
+            raise SentoError(Code.IDENTITY_REFUSED, "no site of that name is in this ledger's genesis")
+        return name
+
+    async def AnnounceBoot(
+        self, request: sync_pb2.AnnounceBootRequest, context: Context
+    ) -> sync_pb2.AnnounceBootReply:
+        """Remember another site's boot number, flushed, and say what was remembered before."""
+        try:
+            caller = self._caller(context)
+            if request.site != caller or request.ledger_id != self._node.genesis.ledger_id:
+                raise SentoError(
+                    Code.WRONG_LEDGER, "the announcement names another site or ledger than its certificate"
+                )
+            if len(request.life) != 16 or request.boot_number == 0:
+                raise SentoError(Code.BAD_REQUEST, "life must have 16 bytes and boot numbers start at 1")
+            store = self._node.store
+
+            def remember() -> int:
+                name = memory_name(caller)
+                kept, before = recall_and_remember(store.recall(name), request.boot_number, request.life)
+                store.remember(name, kept)
+                return before
+
+            before = await asyncio.get_running_loop().run_in_executor(self._node.writer, remember)
+        except SentoError as error:
+            await abort(context, error)
+        return sync_pb2.AnnounceBootReply(
+            remembered_boot_number=before,
+            remembered_cosigned_size=self._cosigned_by(caller),
+            site=self._node.config.site,
+        )
+
+    def _cosigned_by(self, site: str) -> int:
+        """The size of the newest checkpoint that this site keeps with a cosignature by the other."""
+        kept = self._node.store.checkpoint()
+        if kept is None:
+            return 0
+        keys = {site: self._node.governance.site_keys[site]}
+        return kept.size if cosigners(decode_checkpoint(kept.note), keys) else 0
+
+    async def Cosign(self, request: sync_pb2.CosignRequest, context: Context) -> sync_pb2.CosignReply:
+        """Cosign another site's checkpoint, or say why not."""
+        reply = sync_pb2.CosignReply()
+        try:
+            caller = self._caller(context)
+            answer = await self._node.running().cosign(
+                caller, decode_checkpoint(request.checkpoint), request.block
+            )
+            if answer.line is not None:
+                reply.signature_line = line_bytes(answer.line).decode().removesuffix("\n")
+            elif answer.code is not None:
+                reply.error.CopyFrom(error_message(answer.code))
+        except Malformed as error:
+            await abort(context, SentoError(Code.MALFORMED, str(error)))
+        except SentoError as error:
+            await abort(context, error)
+        tip = self._node.store.tip
+        reply.flushed_block, reply.flushed_size = tip.block, tip.size
+        return reply
+
+    async def PublishCheckpoint(
+        self, request: sync_pb2.PublishCheckpointRequest, context: Context
+    ) -> sync_pb2.PublishCheckpointReply:
+        """Take over a quorum's checkpoint."""
+        try:
+            self._caller(context)
+            self._node.running().published(decode_checkpoint(request.checkpoint), request.block)
+        except Malformed as error:
+            await abort(context, SentoError(Code.MALFORMED, str(error)))
+        except SentoError as error:
+            await abort(context, error)
+        return sync_pb2.PublishCheckpointReply()
+
+    async def PeerState(
+        self, request: sync_pb2.PeerStateRequest, context: Context
+    ) -> sync_pb2.PeerStateReply:
+        """How far this site is."""
+        try:
+            self._caller(context)
+        except SentoError as error:
+            await abort(context, error)
+        tip, kept = self._node.store.tip, self._node.store.checkpoint()
+        return sync_pb2.PeerStateReply(
+            site=self._node.config.site,
+            flushed_block=tip.block,
+            flushed_size=tip.size,
+            quorum_size=kept.size if kept else 0,
+            boot_number=self._node.boot_number,
+        )
+
+    async def Pull(self, request: sync_pb2.PullRequest, context: Context) -> AsyncIterator[sync_pb2.Chunk]:
+        """The ledger after a block, up to the newest quorum checkpoint."""
+        try:
+            self._caller(context)
+            if not self._node.condition.answers_reads:
+                raise SentoError(self._node.condition.code)
+            after = request.after_block
+            while True:
+                kept = self._node.store.checkpoint_by_block(after + 1)
+                if kept is None:
+                    return
+                async for piece in self._chunk(after, kept):
+                    yield piece
+                after = kept.block
+        except (LedgerDamaged, PayloadMissing) as error:
+            await abort(context, SentoError(Code.DAMAGED, str(error)))
+        except SentoError as error:
+            await abort(context, error)
+
+    async def _chunk(self, after: int, kept: KeptCheckpoint) -> AsyncIterator[sync_pb2.Chunk]:
+        """Blocks after `after` through the checkpoint's, in pieces below the message limit."""
+        store = self._node.store
+        piece, size = sync_pb2.Chunk(), 0
+        for number in range(after + 1, kept.block + 1):
+            block = store.block(number)
+            records = {
+                record.position: record for record in store.records(block.size_before, block.size_after)
+            }
+            entry = encode_block_entry(block, records)
+            entry_bytes = entry.ByteSize()
+            if piece.blocks and size + entry_bytes > bounds.PULL_PIECE_BYTES:
+                yield piece
+                piece, size = sync_pb2.Chunk(), 0
+            piece.blocks.append(entry)
+            size += entry_bytes
+            await asyncio.sleep(0)
+        piece.checkpoint = kept.note
+        yield piece

@@ -1,0 +1,85 @@
+"""The tally of acknowledgements and the search for plaintext: what a drill's last line rests on."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from sento_drill.plaintext_search import search
+from sento_drill.tally import Acknowledged, Tally, present_everywhere
+
+
+def acknowledged(position: int, at_s: float = 0.0, author: str = "iizuka-city") -> Acknowledged:
+    return Acknowledged(author, position.to_bytes(16, "big"), position, bytes([position]) * 32, at_s)
+
+
+def tally_of(*times_s: float) -> Tally:
+    tally = Tally()
+    for position, at_s in enumerate(times_s):
+        tally.note(acknowledged(position, at_s))
+    return tally
+
+
+def test_gap_is_the_longest_silence_that_touches_the_fault() -> None:
+    tally = tally_of(0.0, 5.0, 5.1, 7.6, 7.7, 20.0)
+    assert tally.longest_gap_s(5.2, 7.7) == pytest.approx(12.3)
+    assert tally.longest_gap_s(5.2, 7.65) == pytest.approx(2.5)
+
+
+def test_gap_counts_the_wait_that_began_before_the_kill_and_ended_after_the_window() -> None:
+    assert tally_of(1.0, 4.0).longest_gap_s(2.0, 3.0) == pytest.approx(3.0)
+
+
+def test_gap_without_any_later_answer_is_infinite_and_with_an_open_end_counts_up_to_it() -> None:
+    assert math.isinf(tally_of(1.0).longest_gap_s(2.0, 30.0))
+    assert tally_of(1.0, 2.5).longest_gap_s(2.0, 30.0) == pytest.approx(27.5)
+
+
+def test_the_same_acknowledgement_twice_counts_once_and_two_places_contradict() -> None:
+    tally = Tally()
+    tally.note(acknowledged(7))
+    tally.note(acknowledged(7, 1.0))
+    assert (len(tally), tally.contradictions) == (1, [])
+    tally.note(acknowledged(7)._replace(position=8))
+    assert (len(tally), len(tally.contradictions)) == (1, 1)
+
+
+def test_record_ids_of_two_authors_are_two_records() -> None:
+    tally = Tally()
+    tally.note(acknowledged(1))
+    tally.note(acknowledged(1, author="iizuka-hospital"))
+    assert len(tally) == 2
+
+
+def test_present_means_every_site_holds_that_hash_at_that_position() -> None:
+    tally = tally_of(0.0, 0.0, 0.0)
+    whole = {a.position: a.record_hash for a in tally.all()}
+    assert present_everywhere(tally, {"a": whole, "b": dict(whole)}) == (3, [])
+    moved = {**whole, 1: whole[2]}
+    present, missing = present_everywhere(tally, {"a": whole, "b": moved})
+    assert (present, missing) == (2, ["position 1 is not held at b"])
+    assert present_everywhere(tally, {"a": {}})[0] == 0
+    assert present_everywhere(tally, {})[0] == 0
+
+
+NEEDLES = ["𠮷田 花子".encode(), "飯塚市新立岩".encode(), b"900000000010"]
+
+
+def test_search_finds_a_needle_in_a_binary_file_deep_down_and_only_there(tmp_path: Path) -> None:
+    (tmp_path / "sites/jp-fukuoka/data").mkdir(parents=True)
+    (tmp_path / "sites/jp-fukuoka/node.log").write_bytes(b"nothing of interest\n" * 100)
+    leak = tmp_path / "sites/jp-fukuoka/data/segment.0"
+    leak.write_bytes(bytes(70_000) + b"\xff\xfe" + NEEDLES[1] + bytes(1000))
+    result = search(tmp_path, NEEDLES)
+    assert result.hits == (leak,)
+    assert result.files == 2
+    leak.unlink()
+    assert search(tmp_path, NEEDLES).hits == ()
+
+
+def test_search_needs_needles_that_can_be_found(tmp_path: Path) -> None:
+    for needles in ([], [b""], [b"two\nlines"]):
+        with pytest.raises(ValueError, match="needles"):
+            search(tmp_path, needles)

@@ -1,0 +1,195 @@
+"""A development world on disk: complete, readable by those who need it, closed to everybody else."""
+
+from __future__ import annotations
+
+import stat
+import tomllib
+from datetime import UTC, datetime
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from sento_client import keyfiles
+from sento_client.config import load_config
+from sento_client.keyring import Keyring
+from sento_client.setup_errors import Setup, SetupError
+from sento_drill.municipality import SCOPES
+from sento_drill.places import PLACES, place_of
+from sento_drill.plan import OFFICERS, OFFICERS_THRESHOLD, WorldPlan
+from sento_drill.world import NoWorld, World, make_world, open_world
+from sento_proto.genesis import decode_genesis
+
+NOW = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("drill") / "world", now=NOW)
+
+
+def keyring_of(world: World, institution: str) -> Keyring:
+    keys = load_config(world.institution(institution).config).keys
+    return Keyring(
+        world.genesis.ledger_id,
+        keyfiles.read_seal_key(keys.seal),
+        keyfiles.read_kek_seals(keys.kek_seals),
+        keyfiles.read_pseudonyms(keys.pseudonyms),
+    )
+
+
+def test_genesis_decodes_and_everybody_has_the_same_bytes(world: World) -> None:
+    data = (world.directory / "genesis.json").read_bytes()
+    genesis = decode_genesis(data)
+    assert genesis.purpose == "training"
+    assert genesis.voting_sites == ("jp-fukuoka", "jp-ishikawa", "jp-ibaraki")
+    assert (genesis.receipt_set.sites, genesis.receipt_set.quorum) == (genesis.voting_sites, 2)
+    assert (tuple(genesis.officers.keys), genesis.officers.threshold) == (OFFICERS, OFFICERS_THRESHOLD)
+    copies = list(world.directory.rglob("genesis.json"))
+    assert len(copies) == 1 + 3 + 4 + 1
+    assert {copy.read_bytes() for copy in copies} == {data}
+
+
+def test_no_two_sites_share_a_hazard_a_grid_or_a_carrier() -> None:
+    for one, other in combinations(PLACES, 2):
+        assert one.region != other.region
+        assert not {one.hazard_zone, one.power, one.carrier, one.provider} & {
+            other.hazard_zone,
+            other.power,
+            other.carrier,
+            other.provider,
+        }
+    with pytest.raises(KeyError, match="jp-fukuoka, jp-ishikawa, jp-ibaraki"):
+        place_of("jp-atlantis")
+
+
+def test_directories_are_their_owners_and_key_files_too(world: World) -> None:
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in world.directory.rglob("*")}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
+    secret = {"kek-seals.json", "pseudonyms.json"}
+    keys = {path: mode for path, mode in modes.items() if path.suffix == ".key" or path.name in secret}
+    assert len(keys) == 3 * 3 + 2 * 5 + 2 * 4 + 1 + len(OFFICERS)
+    assert set(keys.values()) == {0o600}
+
+
+def test_signing_keys_are_the_ones_that_genesis_names(world: World) -> None:
+    genesis = world.genesis
+    for site in genesis.sites:
+        file = world.sites_directory / site.name / "site.key"
+        assert keyfiles.read_signing_key(file).public_key == site.key
+    for author in genesis.authors:
+        signing = load_config(world.institution(author.name).config).keys.signing
+        assert signing is not None
+        assert (keyfiles.read_signing_key(signing).public_key,) == author.keys
+    for officer, key in genesis.officers.keys.items():
+        file = world.directory / "officers" / officer / "signing.key"
+        assert keyfiles.read_signing_key(file).public_key == key
+
+
+def test_each_author_may_write_and_open_every_scope_of_the_municipality(world: World) -> None:
+    for scope in SCOPES:
+        author = next(author for author in world.genesis.authors if author.name == scope.author)
+        assert any(mine.covers(scope.registry, scope.compartment) for mine in author.may_write)
+        keyring = keyring_of(world, scope.author)
+        assert len(keyring.kek_for(scope.author, scope.registry, scope.compartment, 1)) == 32
+        assert len(keyring.subject(scope.registry, "a number")) == 32
+
+
+def test_medical_team_opens_health_of_both_authors_and_nothing_else(world: World) -> None:
+    team = keyring_of(world, "disaster-medical-team")
+    for author, compartment in (("iizuka-hospital", "prescription"), ("iizuka-city", "coverage")):
+        kek = keyring_of(world, author).kek_for(author, "health", compartment, 1)
+        assert team.kek_for(author, "health", compartment, 1) == kek
+    with pytest.raises(SetupError) as refused:
+        team.kek_for("iizuka-city", "tax", "income", 1)
+    assert refused.value.code is Setup.NO_KEK
+
+
+def test_hospital_does_not_open_what_the_city_writes_in_the_same_registry(world: World) -> None:
+    with pytest.raises(SetupError):
+        keyring_of(world, "iizuka-hospital").kek_for("iizuka-city", "health", "coverage", 1)
+
+
+def test_auditor_opens_nothing_and_names_nobody(world: World) -> None:
+    auditor = keyring_of(world, "auditor-board")
+    for scope in SCOPES:
+        with pytest.raises(SetupError):
+            auditor.kek_for(scope.author, scope.registry, scope.compartment, 1)
+        with pytest.raises(SetupError):
+            auditor.subject(scope.registry, "a number")
+
+
+def test_pseudonym_keys_agree_between_institutions_and_differ_between_registries(world: World) -> None:
+    city, team = keyring_of(world, "iizuka-city"), keyring_of(world, "disaster-medical-team")
+    assert city.subject("health", "a number") == team.subject("health", "a number")
+    assert city.subject("health", "a number") != city.subject("tax", "a number")
+
+
+def test_node_configuration_names_files_that_exist_and_the_other_sites_as_they_listen(world: World) -> None:
+    configs = {site.name: tomllib.loads(site.config.read_text(encoding="utf-8")) for site in world.sites}
+    for site in world.sites:
+        config = configs[site.name]
+        files = [config["genesis"], config["signing_key"]]
+        files += [
+            config[table][name] for table in ("tls", "ordering") for name in ("ca", "certificate", "key")
+        ]
+        assert all((site.directory / file).is_file() for file in files)
+        assert config["listen"]["address"] == site.address
+        assert {peer["name"] for peer in config["peers"]} == set(configs) - {site.name}
+        for peer in config["peers"]:
+            theirs = configs[peer["name"]]
+            assert peer["address"] == theirs["listen"]["address"]
+            assert peer["ordering_peer_url"] == theirs["ordering"]["peer_url"]
+    ports = {config["listen"]["address"] for config in configs.values()}
+    ports |= {config["ordering"]["peer_url"].removeprefix("https://") for config in configs.values()}
+    assert len(ports) == 6
+
+
+def test_client_configuration_names_every_site(world: World) -> None:
+    for name in ("iizuka-city", "iizuka-hospital", "disaster-medical-team", "auditor-board"):
+        config = load_config(world.institution(name).config)
+        assert config.institution == name
+        assert [(site.name, site.address) for site in config.sites] == [
+            (site.name, site.address) for site in world.sites
+        ]
+
+
+def test_ordering_trusts_another_authority_than_grpc(world: World) -> None:
+    for site in world.sites:
+        for certificate, own, other in (
+            ("ordering.pem", "ordering-ca.pem", "node-ca.pem"),
+            ("node.pem", "node-ca.pem", "ordering-ca.pem"),
+        ):
+            leaf = x509.load_pem_x509_certificate((site.directory / certificate).read_bytes())
+            authority = x509.load_pem_x509_certificate((site.directory / own).read_bytes())
+            stranger = x509.load_pem_x509_certificate((site.directory / other).read_bytes())
+            leaf.verify_directly_issued_by(authority)
+            with pytest.raises(ValueError, match="subject does not match"):
+                leaf.verify_directly_issued_by(stranger)
+
+
+def test_fixed_base_port_gives_the_ports_of_the_documents(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", now=NOW, base_port=7100)
+    assert [site.address for site in world.sites] == ["127.0.0.1:7101", "127.0.0.1:7111", "127.0.0.1:7121"]
+
+
+def test_two_worlds_share_no_key_and_no_ledger(world: World, tmp_path: Path) -> None:
+    other = make_world(tmp_path / "world", now=NOW)
+    assert other.genesis.ledger_id != world.genesis.ledger_id
+    keys = {key.key_id for author in world.genesis.authors for key in author.keys}
+    assert keys.isdisjoint(key.key_id for author in other.genesis.authors for key in author.keys)
+
+
+def test_a_single_site_is_a_world_with_a_quorum_of_one(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", WorldPlan(sites=PLACES[:1]), now=NOW)
+    assert world.genesis.receipt_set.quorum == 1
+    assert "peers" not in tomllib.loads(world.sites[0].config.read_text(encoding="utf-8"))
+
+
+def test_a_world_is_never_written_over_and_opens_again(world: World, tmp_path: Path) -> None:
+    with pytest.raises(NoWorld, match="not empty"):
+        make_world(world.directory)
+    assert open_world(world.directory) == world
+    with pytest.raises(NoWorld, match="holds no world"):
+        open_world(tmp_path)
