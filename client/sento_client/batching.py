@@ -7,7 +7,8 @@ The rules, all of them:
 2. Pieces leave in the order in which they came, so the versions of one fact do too.
 3. A piece (one record, or a group that stands or falls together) is never divided.
 4. A batch leaves when the next piece does not fit, when the next of the same size would not, or when it is due.
-5. It is due at once while nothing is on its way, else after the linger: a lone caller never waits, a crowd shares.
+5. The same record id never stands twice in one batch: a second sending of it goes into the next.
+6. It is due at once while nothing is on its way, else after the linger: a lone caller never waits, a crowd shares.
 
 Pure: time comes in as a number, ready batches go out as values.
 """
@@ -39,6 +40,7 @@ class _Open(Generic[T]):
     due_ms: int
     bytes_left: int = limits.SUBMISSION_RECORDS_MAX_BYTES
     waiting: list[Waiting[T]] = field(default_factory=list)
+    record_ids: set[bytes] = field(default_factory=set)
 
 
 class Batcher(Generic[T]):
@@ -51,19 +53,26 @@ class Batcher(Generic[T]):
     def add(self, piece: Sequence[Waiting[T]], now_ms: int, *, busy: bool) -> list[list[Waiting[T]]]:
         """Take in one piece; returns the batches that must leave now, in order.
 
-        `busy`: other submissions are on their way. Raises SentoError TOO_LARGE when the piece can never fit one submission."""
+        `busy`: other submissions are on their way. Raises SentoError TOO_LARGE when the piece can never fit one submission, BAD_REQUEST
+        when it holds one record twice."""
+        record_ids = {waiting.record.header.record_id for waiting in piece}
+        if len(record_ids) != len(piece):
+            raise SentoError(Code.BAD_REQUEST, "one record stands twice in a group")
         size_bytes = sum(encoded_record_bytes(waiting.record) for waiting in piece)
         _check_fits(len(piece), size_bytes)
         registry = piece[0].record.header.registry
         due_ms = now_ms + self._linger_ms if busy else now_ms
         leaving: list[list[Waiting[T]]] = []
         batch = self._open.get(registry)
-        if batch is not None and not _has_room(batch, len(piece), size_bytes):
+        if batch is not None and (
+            not _has_room(batch, len(piece), size_bytes) or not record_ids.isdisjoint(batch.record_ids)
+        ):
             leaving.append(self._take(registry))
             batch = None
         if batch is None:
             batch = self._open[registry] = _Open(due_ms)
         batch.waiting.extend(piece)
+        batch.record_ids |= record_ids
         batch.bytes_left -= size_bytes
         batch.due_ms = min(batch.due_ms, due_ms)
         if not _has_room(batch, len(piece), size_bytes):
@@ -89,13 +98,9 @@ class Batcher(Generic[T]):
 
 
 def _has_room(batch: _Open[T], count: int, size_bytes: int) -> bool:
-    return (
-        batch.bytes_left >= size_bytes and len(batch.waiting) + count <= limits.SUBMISSION_MAX_RECORDS
-    )
+    return batch.bytes_left >= size_bytes and len(batch.waiting) + count <= limits.SUBMISSION_MAX_RECORDS
 
 
 def _check_fits(count: int, size_bytes: int) -> None:
     if size_bytes > limits.SUBMISSION_RECORDS_MAX_BYTES or count > limits.SUBMISSION_MAX_RECORDS:
-        raise SentoError(
-            Code.TOO_LARGE, f"{count} records that must travel together take {size_bytes} bytes"
-        )
+        raise SentoError(Code.TOO_LARGE, f"{count} records that must travel together take {size_bytes} bytes")

@@ -111,7 +111,9 @@ class Composer:
             raise SentoError(Code.BAD_REQUEST, str(error)) from None
         except UnicodeEncodeError:
             # Python's text would quote the character, which may be a person's.
-            raise SentoError(Code.BAD_REQUEST, "kind, subject or fact has a character that it may not") from None
+            raise SentoError(
+                Code.BAD_REQUEST, "kind, subject or fact has a character that it may not"
+            ) from None
 
 
 def encode_content(content: Content) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sento_proto.errors import Code, Standing, TABLE
+from sento_proto.errors import TABLE, Code, Standing
 
 
 class Entry(NamedTuple):

@@ -20,9 +20,9 @@ from cryptography import x509
 from google.protobuf.message import DecodeError
 
 from sento_client.config import SiteAddress, TlsFiles
+from sento_client.delivery_values import code_of
 from sento_client.keyfiles import read_secret
 from sento_client.setup_errors import Setup, SetupError
-from sento_client.delivery_values import code_of
 from sento_client.transport import Method, ReplyT, RequestT, StreamListener, WriteStream
 from sento_proto.errors import Code, SentoError
 from sento_proto.identity import server_name
@@ -243,7 +243,9 @@ def _read_pems(tls: TlsFiles) -> _Pems:
     except OSError as error:
         raise SetupError(Setup.TLS_INVALID, f"{error.filename}: {error.strerror}") from None
     except ValueError:
-        raise SetupError(Setup.TLS_INVALID, f"{tls.ca} or {tls.certificate} holds no PEM certificate") from None
+        raise SetupError(
+            Setup.TLS_INVALID, f"{tls.ca} or {tls.certificate} holds no PEM certificate"
+        ) from None
     return ca, certificate, read_secret(tls.key)
 
 

@@ -58,7 +58,9 @@ class Keyring:
         """The key epoch to write under: the highest one held. Raises SetupError NO_KEK when there is none."""
         key_epoch = self._newest.get((author, registry, compartment))
         if key_epoch is None:
-            raise SetupError(Setup.NO_KEK, f"author {author}, registry {registry}, compartment '{compartment}'")
+            raise SetupError(
+                Setup.NO_KEK, f"author {author}, registry {registry}, compartment '{compartment}'"
+            )
         return key_epoch
 
     def subject(self, registry: str, identifier: str) -> bytes:

@@ -94,7 +94,9 @@ class WriteError(SentoError):
     `may_stand`: an attempt was left without an answer, so it may be in the ledger; `final`: it never will be. `because`: record hash
     of the refused predecessor that took it along."""
 
-    def __init__(self, code: Code, detail: str, record: Record, *, may_stand: bool, because: bytes | None) -> None:
+    def __init__(
+        self, code: Code, detail: str, record: Record, *, may_stand: bool, because: bytes | None
+    ) -> None:
         super().__init__(code, detail)
         self.record = record
         self.may_stand = may_stand
@@ -109,8 +111,8 @@ class WriteError(SentoError):
 WriteResult = Acknowledgement | WriteError
 
 
-def result_of(record: Record, settle: Settle) -> WriteResult:
-    """A record's end, as its caller sees it."""
+def result_of(record: Record, settle: Settle, trouble: str = "") -> WriteResult:
+    """A record's end, as its caller sees it. `trouble`: what last went wrong with connections, for a record that reached no site."""
     if standing_of(settle.code) is Standing.STANDS:
         return Acknowledgement(
             settle.position,
@@ -120,9 +122,10 @@ def result_of(record: Record, settle: Settle) -> WriteResult:
             settle.site,
             settle.code is Code.KNOWN,
         )
-    return WriteError(
-        settle.code, _detail(record, settle), record, may_stand=settle.may_stand, because=settle.because
-    )
+    detail = _detail(record, settle)
+    if trouble and settle.code in (Code.UNREACHABLE, Code.DEADLINE):
+        detail += f", {trouble}"
+    return WriteError(settle.code, detail, record, may_stand=settle.may_stand, because=settle.because)
 
 
 def _detail(record: Record, settle: Settle) -> str:
@@ -130,7 +133,9 @@ def _detail(record: Record, settle: Settle) -> str:
     if settle.site:
         words.append(f"answered by {settle.site}")
     if settle.because is not None:
-        words.append(f"it follows record {settle.because.hex()}, which was finally refused; it never can stand")
+        words.append(
+            f"it follows record {settle.because.hex()}, which was finally refused; it never can stand"
+        )
     elif settle.may_stand:
         words.append("outcome unknown: it may stand")
     elif standing_of(settle.code) is not Standing.FINAL:

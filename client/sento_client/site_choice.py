@@ -38,7 +38,9 @@ class _Site:
 class SiteChoice:
     """What is known of each site, and the choice. `jitter` gives numbers in [0, 1)."""
 
-    def __init__(self, sites: Sequence[str], settings: Settings, jitter: Callable[[], float], now_ms: int) -> None:
+    def __init__(
+        self, sites: Sequence[str], settings: Settings, jitter: Callable[[], float], now_ms: int
+    ) -> None:
         if not sites:
             raise ValueError("a client needs at least one site")
         self._sites = {name: _Site(name) for name in sites}

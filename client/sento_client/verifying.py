@@ -211,7 +211,9 @@ def _check_signature(stored: Stored, header: Header, trust: Trust) -> list[Findi
     submission = stored.submission
     known = trust.authors.get(submission.author_key_id)
     if known is None or header.author_key_id != submission.author_key_id:
-        why = "no author in the genesis file has this key" if known is None else "header and submission differ"
+        why = (
+            "no author in the genesis file has this key" if known is None else "header and submission differ"
+        )
         return [_fails(Check.AUTHOR, why)]
     name, key = known
     author = _finding(Check.AUTHOR, True, f"{name} has this key", "")
@@ -288,7 +290,9 @@ def check_consistency(older: Checkpoint, newer: Checkpoint, proof: Sequence[byte
         why = f"size {newer.size} is smaller than {older.size}, which was seen before"
         return _fails(Check.CONSISTENCY, why)
     if newer.epoch < older.epoch:
-        return _fails(Check.CONSISTENCY, f"epoch {newer.epoch} is before {older.epoch}, which was seen before")
+        return _fails(
+            Check.CONSISTENCY, f"epoch {newer.epoch} is before {older.epoch}, which was seen before"
+        )
     return _finding(
         Check.CONSISTENCY,
         verify_consistency(older.size, older.root, newer.size, newer.root, proof),
@@ -303,7 +307,9 @@ def check_fact_chain(newest_first: Iterable[tuple[Stored, Header]], *, complete:
     count = 0
     for stored, header in newest_first:
         if wanted is not None and stored.record_hash != wanted:
-            return _fails(Check.FACT_CHAIN, f"the version before position {stored.position} is not the one named")
+            return _fails(
+                Check.FACT_CHAIN, f"the version before position {stored.position} is not the one named"
+            )
         wanted = header.previous
         count += 1
     if complete and wanted not in (None, ZERO32):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -46,6 +47,8 @@ def main() -> None:
 )
 def run(config_path: Path, log_level: str) -> None:
     """Run the site until SIGTERM or SIGINT; both stop it in order, the lead handed on first."""
+    # gRPC's fork handlers are for programs that fork and go on in Python; the member's process is exec'ed at once.
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     import uvloop
 
     from sento_node import logs

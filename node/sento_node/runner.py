@@ -370,7 +370,9 @@ class Runner:
 
     async def _follow(self) -> None:
         """Read the order for ever; catch up from a peer's ledger when the log no longer holds what is next."""
+        pause_ms = RETRY_FIRST_MS
         while True:
+            before = self.site.state.block
             self._following = asyncio.create_task(self._follow_once(), name="follow-once")
             try:
                 await self._following
@@ -382,7 +384,10 @@ class Runner:
                 self._log_lines.warning("the stream of blocks stalled; it is opened again")
             except FollowBroken as error:
                 self._log_lines.info("the stream of blocks ended", why=str(error)[:200])
-                await asyncio.sleep(RETRY_FIRST_MS / 1000)
+                pause_ms = (
+                    RETRY_FIRST_MS if self.site.state.block > before else min(2 * pause_ms, RETRY_MAX_MS)
+                )
+                await asyncio.sleep(pause_ms / 1000)
             except Compacted as compacted:
                 self.condition.state = "catching-up"
                 self.condition.explanation = (

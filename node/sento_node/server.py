@@ -68,6 +68,7 @@ class Node:
         self._genesis = load_genesis(config)
         self._signer = load_signer(config, self._genesis)
         self._log = structlog.get_logger("sento.node").bind(site=config.site)
+        self._etcd = find_etcd(config.ordering.etcd_path or None)
         self._stop = asyncio.Event()
         self._health = health.aio.HealthServicer()
         self._peers = {peer.name: PeerNode(peer, config.tls) for peer in config.peers}
@@ -243,14 +244,11 @@ class Node:
             election_ms=ordering.election_ms,
             quota_bytes=ordering.quota_mib * 1024 * 1024,
         )
-        etcd = find_etcd(ordering.etcd_path or None)
         files.note_started()
         self._member = EtcdMember(
             settings,
-            etcd,
-            on_event=lambda event: self._log.info(
-                "ordering member", event=type(event).__name__, what=str(event)[:300]
-            ),
+            self._etcd,
+            on_event=lambda event: self._log.info("ordering member", what=str(event)[:300]),
             on_log=lambda line: self._log.debug("etcd", line=str(line)[:300]),
         )
         condition.state = "starting"

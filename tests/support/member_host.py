@@ -19,12 +19,13 @@ def settings_to_json(settings: MemberSettings) -> str:
 
 
 def settings_from_json(text: str) -> MemberSettings:
-    fields = json.loads(text)
-    tls = {
-        name: Path(value) if name.endswith("_file") else value for name, value in fields.pop("tls").items()
-    }
-    paths = {name: Path(fields.pop(name)) for name in ("data_dir", "run_dir")}
-    return MemberSettings(**fields, **paths, tls=PeerTls(**tls))
+    fields: dict[str, Any] = json.loads(text)
+    tls: dict[str, Any] = fields["tls"]
+    for name in ("ca_file", "cert_file", "key_file"):
+        tls[name] = Path(tls[name])
+    for name in ("data_dir", "run_dir"):
+        fields[name] = Path(fields[name])
+    return MemberSettings(**fields | {"tls": PeerTls(**tls)})
 
 
 async def host() -> None:

@@ -19,7 +19,7 @@ from sento_node.ledger import rows, tiles
 from sento_node.ledger.batches import check_follows, check_tree, standing_of
 from sento_node.ledger.lmdb_files import META_TIP, LedgerFiles, open_ledger
 from sento_node.ledger.lmdb_reads import LmdbReads, Txn, cannot_keep
-from sento_node.ledger.rows import named_key, position_key
+from sento_node.ledger.rows import name_prefix, position_key
 from sento_node.ledger.segments import SEGMENT_MAX_BYTES, SegmentReader, SegmentWriter, cut_back
 from sento_node.ledger.state import Batch
 from sento_node.ledger.store import KeptCheckpoint, LedgerFailed, LedgerStore
@@ -95,24 +95,24 @@ class LmdbStore(LmdbReads, LedgerStore):
             self._tip = batch.tip
 
     def _put_records(self, txn: Txn, batch: Batch, locators: list[rows.Locator]) -> None:
-        records: list[tuple[bytes, bytes]] = []
-        blocks: list[tuple[bytes, bytes]] = []
         locator = iter(locators)
-        for block in batch.blocks:
-            key = position_key(block.number)
-            blocks.append((key, rows.encode_block_row(key, block)))
-            for item in block.standing:
-                key = position_key(item.position)
-                records.append((key, rows.encode_record_row(key, item, block.number, next(locator))))
+        records = [
+            (position_key(item.position), rows.encode_record_row(item, block.number, next(locator)))
+            for block in batch.blocks
+            for item in block.standing
+        ]
+        blocks = [(position_key(block.number), rows.encode_block_row(block)) for block in batch.blocks]
         self._append(txn, self._tables.rows, records)
         self._append(txn, self._tables.blocks, blocks)
 
     def _put_indexes(self, txn: Txn, batch: Batch) -> None:
-        layer, key_of = batch.layer, position_key
-        ids = [(named_key(*name), key_of(position)) for name, position in layer.ids.items()]
+        layer, key_of, prefix = batch.layer, position_key, name_prefix
+        ids = [(prefix(name) + id_, key_of(position)) for (name, id_), position in layer.ids.items()]
         hashes = [(record_hash, key_of(position)) for record_hash, position in layer.hashes.items()]
-        facts = [(named_key(*name), key_of(head.position)) for name, head in layer.facts.items()]
-        subjects = [(named_key(*name), key_of(head.position)) for name, head in layer.subjects.items()]
+        facts = [(prefix(name) + fact, key_of(head[0])) for (name, fact), head in layer.facts.items()]
+        subjects = [
+            (prefix(name) + subject, key_of(head[0])) for (name, subject), head in layer.subjects.items()
+        ]
         self._put(txn, self._tables.ids, sorted(ids))
         self._put(txn, self._tables.hashes, sorted(hashes))
         self._put(txn, self._tables.facts, sorted(facts))

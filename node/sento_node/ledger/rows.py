@@ -1,9 +1,10 @@
 """Rows: what stands in the ledger's database under each key, byte for byte, and the strict way back.
 
-    record row  key u64 position   u8 1 || u64 block || u16 submission || u16 nth || u64 previous of subject || u64 previous of fact
-                                   || link 32 || payload hash 32 || locator || u8 len, author || u32 len, header || u32 check
+    record row  key u64 position   u8 1 || u64 position || u64 block || u16 submission || u16 nth || u64 previous of subject
+                                   || u64 previous of fact || link 32 || payload hash 32 || locator || u32 len(header)
+                                   || u8 len, author || header || u32 check
     locator                        u8 kind (0 no payload, 1 stored, 2 erased) || u32 segment || u32 offset || u32 length
-    block row   key u64 number     u8 1 || u64 revision || u64 seq || u64 size before || u32 standing || u8 refusal || u16 len, lane
+    block row   key u64 number     u8 1 || u64 number || u64 revision || u64 seq || u64 size before || u32 standing || u8 refusal || u16 len, lane
                                    || u8 len, site || u32 m || m x submission || u32 check
     submission                     u8 refusal, and when it is 0: author key id 16 || u8 s || s x signature frame || u32 n || n x outcome
     outcome                        u8 code || (u64 position when the record stands, else its hash 32)
@@ -12,9 +13,9 @@
     checkpoint  key u64 size       u64 block || note
     segment     key u32 number     u32 end, the first byte of the file that no record names
 
-All big-endian, so that the database's order of keys is the order of positions. `check` is CRC-32 over key and row: it finds a disk's error, and a row under
-another's key, at the first reading; what stands against forgery are record hash, tree and signatures. A record hash is not stored in a row: it is made from
-the header and the payload hash, and the tree's tiles say what it must be.
+All big-endian, so that the database's order of keys is the order of positions. A row names its own position or number, and `check` is CRC-32 over all before
+it: a disk's error, and a row under another's key, are found at the first reading; what stands against forgery are record hash, tree and signatures. A record
+hash is not stored in a row: it is made from the header and the payload hash, and the tree's tiles say what it must be.
 """
 
 from __future__ import annotations
@@ -40,13 +41,12 @@ FORMAT_ROW = 1
 NO_PAYLOAD, STORED, ERASED = 0, 1, 2
 """Kinds of locators. An erased payload keeps its place in the segment's account; its bytes are gone."""
 
-_FIXED = struct.Struct(">BQHHQQ32s32sBIII")
+_FIXED = struct.Struct(">BQQHHQQ32s32sBIIII")
 _U32 = struct.Struct(">I")
 _U64 = struct.Struct(">Q")
-_BLOCK_FIXED = struct.Struct(">BQQQIB")
+_BLOCK_FIXED = struct.Struct(">BQQQQIB")
 _TIP_FIXED = struct.Struct(">IQQQ")
 _STANDING_OUTCOME = struct.Struct(">BQ")
-_HEADER_LIMIT = limits.HEADER_MAX_BYTES + limits.CONTENT_MAX_BYTES
 _CODES = frozenset(int(code) for code in Code)
 
 
@@ -77,9 +77,8 @@ class RecordRow(NamedTuple):
     header_bytes: bytes
 
 
-def position_key(number: int) -> bytes:
-    """The key of a position, a block number or a checkpoint's size."""
-    return _U64.pack(number)
+position_key = _U64.pack
+"""The key of a position, a block number or a checkpoint's size."""
 
 
 def number_of(data: bytes) -> int:
@@ -105,15 +104,22 @@ def tile_key(level: int, index: int) -> bytes:
     return u8(level) + _U64.pack(index)
 
 
-def _checked(key: bytes, body: bytes) -> bytes:
-    return body + _U32.pack(zlib.crc32(body, zlib.crc32(key)))
+def _checked(body: bytes) -> bytes:
+    return body + _U32.pack(zlib.crc32(body))
 
 
-def _body(key: bytes, row: bytes, what: str) -> bytes:
+def _body(row: bytes, what: str) -> bytes:
     body = row[:-4]
-    if len(row) < 4 or _U32.pack(zlib.crc32(body, zlib.crc32(key))) != row[-4:]:
+    if len(row) < 4 or _U32.pack(zlib.crc32(body)) != row[-4:]:
         raise Malformed(f"{what}: the row's bytes are not the ones that were written")
     return body
+
+
+def _check_own(what: str, form: int, named: int, asked: int) -> None:
+    if form != FORMAT_ROW:
+        raise Malformed(f"{what}: unknown format {form}")
+    if named != asked:
+        raise Malformed(f"{what}: the row is number {named}'s")
 
 
 @functools.lru_cache(maxsize=1024)
@@ -122,29 +128,27 @@ def _author_field(author: str) -> bytes:
     return u8(len(data)) + data
 
 
-def encode_record_row(key: bytes, item: StandingRecord, block: int, locator: Locator) -> bytes:
-    """The row of a record that stands; `key` is its position's."""
-    header_bytes = item.record.header_bytes
+def encode_record_row(item: StandingRecord, block: int, locator: Locator) -> bytes:
+    """The row of a record that stands."""
+    record = item.record
     fixed = _FIXED.pack(
-        FORMAT_ROW, block, item.submission, item.nth, item.previous_of_subject, item.previous_of_fact,
-        item.link, item.record.payload_hash, *locator,
+        FORMAT_ROW, item.position, block, item.submission, item.nth, item.previous_of_subject, item.previous_of_fact,
+        item.link, record.payload_hash, *locator, len(record.header_bytes),
     )  # fmt: skip
-    body = b"".join((fixed, _author_field(item.author), _U32.pack(len(header_bytes)), header_bytes))
-    return body + _U32.pack(zlib.crc32(body, zlib.crc32(key)))
+    return _checked(fixed + _author_field(item.author) + record.header_bytes)
 
 
 def decode_record_row(position: int, row: bytes) -> RecordRow:
     """The row under `position`. Raises Malformed."""
-    reader = Reader(_body(_U64.pack(position), row, "record row"), "record row")
+    reader = Reader(_body(row, "record row"), "record row")
     fixed = _FIXED.unpack(reader.take(_FIXED.size, "fixed part"))
-    if fixed[0] != FORMAT_ROW:
-        raise Malformed(f"record row: unknown format {fixed[0]}")
-    locator = Locator._make(fixed[8:])
-    _check_locator(locator, fixed[7])
+    _check_own("record row", fixed[0], fixed[1], position)
+    locator = Locator._make(fixed[9:13])
+    _check_locator(locator, fixed[8])
     author = _ascii(reader.take(reader.u8("author length"), "author"), "author")
-    header_bytes = reader.sized32("header", _HEADER_LIMIT)
+    header_bytes = reader.take(fixed[13], "header")
     reader.end()
-    return RecordRow._make((*fixed[1:8], locator, author, header_bytes))
+    return RecordRow._make((*fixed[2:9], locator, author, header_bytes))
 
 
 def _check_locator(locator: Locator, payload_hash: bytes) -> None:
@@ -164,11 +168,17 @@ def _ascii(data: bytes, field: str) -> str:
         raise Malformed(f"row: {field} is not ASCII") from None
 
 
-def encode_block_row(key: bytes, block: BlockResult) -> bytes:
-    """The row of a block; `key` is its number's. Hashes of records that stand are left out: the tree's tiles hold them."""
+def encode_block_row(block: BlockResult) -> bytes:
+    """The row of a block. Hashes of records that stand are left out: the tree's tiles hold them."""
     parts = [
         _BLOCK_FIXED.pack(
-            FORMAT_ROW, block.revision, block.seq, block.size_before, len(block.standing), block.refusal or 0
+            FORMAT_ROW,
+            block.number,
+            block.revision,
+            block.seq,
+            block.size_before,
+            len(block.standing),
+            block.refusal or 0,
         ),
         sized16(block.lane.encode("utf-8")),
         _author_field(block.site),
@@ -176,7 +186,7 @@ def encode_block_row(key: bytes, block: BlockResult) -> bytes:
     ]
     for submission in block.submissions:
         _encode_submission(parts, submission)
-    return _checked(key, b"".join(parts))
+    return _checked(b"".join(parts))
 
 
 def _encode_submission(parts: list[bytes], submission: SubmissionResult) -> None:
@@ -195,12 +205,11 @@ def _encode_submission(parts: list[bytes], submission: SubmissionResult) -> None
 
 def decode_block_row(number: int, row: bytes, hash_at: Callable[[int], bytes]) -> KeptBlock:
     """The block under `number`; `hash_at` gives the record hash at a position. Raises Malformed, and what `hash_at` raises."""
-    reader = Reader(_body(_U64.pack(number), row, "block row"), "block row")
-    form, revision, seq, size_before, standing, refusal = _BLOCK_FIXED.unpack(
+    reader = Reader(_body(row, "block row"), "block row")
+    form, named, revision, seq, size_before, standing, refusal = _BLOCK_FIXED.unpack(
         reader.take(_BLOCK_FIXED.size, "fixed part")
     )
-    if form != FORMAT_ROW:
-        raise Malformed(f"block row: unknown format {form}")
+    _check_own("block row", form, named, number)
     try:
         lane = reader.sized16("lane", 0xFFFF).decode("utf-8")
     except UnicodeDecodeError:

@@ -1,0 +1,37 @@
+"""The ministry's side of Sento: seal, sign, send and keep trying; read and believe nothing unproven. `SentoClient` is the way in."""
+
+from __future__ import annotations
+
+from sento_client.client import SentoClient, Verification
+from sento_client.composing import Draft, Ports
+from sento_client.results import (
+    Acknowledgement,
+    AsOf,
+    Freshness,
+    Outcome,
+    RecordName,
+    Version,
+    WriteError,
+    WriteResult,
+)
+from sento_client.setup_errors import Setup, SetupError
+from sento_proto.errors import Code, SentoError
+
+__all__ = [
+    "Acknowledgement",
+    "AsOf",
+    "Code",
+    "Draft",
+    "Freshness",
+    "Outcome",
+    "Ports",
+    "RecordName",
+    "SentoClient",
+    "SentoError",
+    "Setup",
+    "SetupError",
+    "Verification",
+    "Version",
+    "WriteError",
+    "WriteResult",
+]

@@ -1,0 +1,114 @@
+"""The shell around a question: asks site after site as the plan says, until an answer is taken.
+
+The caller's `accept` decides whether an answer is to be believed; one that is not counts as that site's failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple, TypeVar
+
+from sento_client.asking import AskPlan, AskSettings, GiveUp, Pause
+from sento_client.composing import Ports
+from sento_client.results import Freshness
+from sento_client.transport import Method, ReplyT, RequestT, Transport
+from sento_client.verifying import Finding, Verdict
+from sento_proto.errors import Code, SentoError
+
+AnswerT = TypeVar("AnswerT")
+
+
+class Terms(NamedTuple):
+    """Under which terms a question is asked. `site`: only this one; None: whichever answers."""
+
+    purpose: str
+    case_number: str
+    freshness: Freshness = Freshness.LINEARIZABLE
+    header_only: bool = False
+    timeout_ms: int = 10_000
+    site: str | None = None
+
+
+class Asker:
+    """Questions at the sites of a transport."""
+
+    def __init__(self, transport: Transport, ports: Ports, settings: AskSettings | None = None) -> None:
+        self._transport = transport
+        self._ports = ports
+        self._settings = settings or AskSettings()
+        self._first = 0
+
+    def stream(
+        self, site: str, method: Method[RequestT, ReplyT], request: RequestT, *, endless: bool
+    ) -> AsyncIterator[ReplyT]:
+        """Answers of one site; unless `endless`, a long silence is a failure."""
+        return self._transport.stream(
+            site, method, request, None if endless else self._settings.try_timeout_ms
+        )
+
+    def plan(
+        self, terms: Terms, ask_again: frozenset[Code] = frozenset(), avoid: str | None = None
+    ) -> AskPlan:
+        """A plan for one question: the site that answered last is asked first. Raises SentoError BAD_REQUEST for a site that is not configured."""
+        sites = self._transport.sites
+        if terms.site is not None:
+            if terms.site not in sites:
+                raise SentoError(Code.BAD_REQUEST, f"{terms.site} is not a site of the configuration")
+            sites = (terms.site,)
+        else:
+            sites = sites[self._first :] + sites[: self._first]
+            sites = tuple(sorted(sites, key=lambda site: site == avoid))
+        deadline_ms = self._ports.steady_ms() + terms.timeout_ms
+        return AskPlan(sites, deadline_ms, self._settings, self._ports.jitter, ask_again)
+
+    async def next_site(self, plan: AskPlan) -> str:
+        """The next site to ask, after a pause if the plan says so. Raises the plan's SentoError when it gives up."""
+        step = plan.next(self._ports.steady_ms())
+        while isinstance(step, Pause):
+            await asyncio.sleep(step.pause_ms / 1000)
+            step = plan.next(self._ports.steady_ms())
+        if isinstance(step, GiveUp):
+            raise step.error
+        return step.site
+
+    async def ask(
+        self,
+        method: Method[RequestT, ReplyT],
+        request: RequestT,
+        accept: Callable[[str, ReplyT], AnswerT],
+        terms: Terms,
+        ask_again: frozenset[Code] = frozenset(),
+        avoid: str | None = None,
+    ) -> AnswerT:
+        """Ask site after site until `accept` takes an answer; it raises SentoError for one that is not to be believed."""
+        plan = self.plan(terms, ask_again, avoid)
+        while True:
+            step = plan.next(self._ports.steady_ms())
+            if isinstance(step, GiveUp):
+                raise step.error
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.pause_ms / 1000)
+                continue
+            try:
+                answer = accept(
+                    step.site, await self._transport.call(step.site, method, request, step.timeout_ms)
+                )
+            except SentoError as error:
+                plan.failed(error)
+                continue
+            if terms.site is None and avoid is None:
+                self._first = self._transport.sites.index(step.site)
+            return answer
+
+
+def must_hold(site: str, finding: Finding) -> Finding:
+    """The finding, if it holds. Raises SentoError DAMAGED: the site's answer is not to be believed."""
+    if finding.verdict is not Verdict.HOLDS:
+        raise damaged(site, finding.why)
+    return finding
+
+
+def damaged(site: str, why: str) -> SentoError:
+    """What a site's answer that does not verify is called."""
+    return SentoError(Code.DAMAGED, f"{site}: {why}")

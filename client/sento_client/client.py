@@ -1,0 +1,393 @@
+"""`SentoClient`: the registry as a ministry's program sees it.
+
+    async with SentoClient.open("sento.toml") as sento:
+        done = await sento.write(registry="residency", kind="residence/entry", subject=number, fact="address", content={"town": "..."})
+        page = await sento.read(done.position, purpose="address proof", case_number="2026-118")
+
+A write comes to an `Acknowledgement` or raises; a read comes to a verified `Version` or raises. Errors are SentoError with a stable code
+(SetupError for what is wrong on this computer), and no call waits beyond its deadline. A deadline that is not given is the configuration's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from sento_client.asker import Asker, Terms
+from sento_client.composing import Composer, Content, Draft, Ports
+from sento_client.grpc_transport import GrpcTransport
+from sento_client.opening import Installation, open_installation
+from sento_client.proving import Prover
+from sento_client.reading import Name, Reader
+from sento_client.results import (
+    Acknowledgement,
+    Freshness,
+    Outcome,
+    RecordName,
+    Version,
+    WriteError,
+    WriteResult,
+)
+from sento_client.setup_errors import Setup, SetupError
+from sento_client.site_status import SiteReport
+from sento_client.transport import STATUS, Transport
+from sento_client.verifying import Finding, Findings
+from sento_client.writing import Writer
+from sento_proto.checkpoint import Checkpoint
+from sento_proto.errors import Code, SentoError
+from sento_proto.genesis import Genesis
+from sento_proto.header import ZERO16
+from sento_proto.record import Record
+from sento_proto.submission import group_value
+from sento_proto.v1 import admin_pb2
+
+COMPOSED_AT_ONCE = 64
+"""Records that are sealed (about 3 ms) before others get their turn on the event loop."""
+DRAIN_MS = 5_000
+STATUS_TIMEOUT_MS = 3_000
+
+
+class Verification(NamedTuple):
+    """What was verified: the record if one was asked for, the checkpoint, and every finding."""
+
+    version: Version | None
+    checkpoint: Checkpoint
+    findings: Findings
+
+
+class SentoClient:
+    """One institution's client. Use it with `async with`; one instance serves any number of concurrent callers."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        *,
+        transport: Callable[[Installation], Transport] | None = None,
+        ports: Ports | None = None,
+    ) -> None:
+        self._installation = installation
+        self._make_transport = transport or _over_grpc
+        self._ports = ports or Ports()
+        self._composer: Composer | None = None
+        if installation.signer is not None:
+            institution, key = installation.config.institution, installation.signer.public_key
+            self._composer = Composer(institution, key.key_id, installation.keyring, self._ports)
+        self._writer: Writer | None = None
+
+    @classmethod
+    def open(cls, path: str | Path) -> SentoClient:
+        """The client that the configuration file describes. Raises SetupError with every mistake in it."""
+        return cls(open_installation(Path(path)))
+
+    @property
+    def genesis(self) -> Genesis:
+        """The ledger's genesis file."""
+        return self._installation.genesis
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of the configured sites, in order."""
+        return tuple(site.name for site in self._installation.config.sites)
+
+    async def __aenter__(self) -> Self:
+        self._transport = self._make_transport(self._installation)
+        asker = Asker(self._transport, self._ports)
+        self._reader = Reader(asker, self._installation.trust, self._installation.keyring)
+        self._prover = Prover(asker, self._installation.trust)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._writer is not None:
+                await self._writer.close(DRAIN_MS if error is None else 0)
+        finally:
+            self._writer = None
+            await self._transport.close()
+
+    # Writing.
+
+    def compose(self, draft: Draft) -> Record:
+        """A sealed record with an id, not sent yet: give it to `send`, as often as needed. Raises SentoError, SetupError."""
+        return self._compose().compose(draft)
+
+    def compose_group(self, drafts: Sequence[Draft]) -> list[Record]:
+        """Sealed records that stand or fall together."""
+        return self._compose().compose_group(drafts)
+
+    async def write(
+        self,
+        *,
+        registry: str,
+        kind: str,
+        subject: str,
+        fact: str,
+        content: Content,
+        previous: bytes | None = None,
+        compartment: str = "",
+        deadline_ms: int | None = None,
+    ) -> Acknowledgement:
+        """Write one version of one fact. `subject` (a person's identifier) and `fact` (the natural key) never leave this process.
+
+        Raises WriteError (a SentoError), whose `record` may be sent again; SetupError when a key is missing."""
+        draft = Draft(registry, kind, subject, fact, content, previous, compartment)
+        (result,) = await self.send([self.compose(draft)], deadline_ms=deadline_ms)
+        return _or_raise(result)
+
+    async def write_many(
+        self, drafts: Sequence[Draft], *, deadline_ms: int | None = None
+    ) -> list[WriteResult]:
+        """Write many versions; they are cut into submissions and stand or fall one by one. One result for each, in order."""
+        composer = self._compose()
+        records: list[Record] = []
+        for draft in drafts:
+            records.append(composer.compose(draft))
+            if len(records) % COMPOSED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return await self.send(records, deadline_ms=deadline_ms)
+
+    async def write_group(
+        self, drafts: Sequence[Draft], *, deadline_ms: int | None = None
+    ) -> list[Acknowledgement]:
+        """Write versions of facts of one registry that stand all or none. Raises the WriteError of the member that was refused."""
+        results = await self.send(self.compose_group(drafts), deadline_ms=deadline_ms)
+        errors = [result for result in results if isinstance(result, WriteError)]
+        own = [error for error in errors if error.code is not Code.GROUP_REFUSED]
+        for error in own or errors:
+            raise error
+        return [_or_raise(result) for result in results]
+
+    async def send(self, records: Sequence[Record], *, deadline_ms: int | None = None) -> list[WriteResult]:
+        """Deliver composed records, new or sent before; the same record stands once. One result for each, in order.
+
+        Members of a group must follow each other, whole. Raises SentoError BAD_REQUEST when they do not, TOO_LARGE when a group
+        does not fit one submission."""
+        pieces = _pieces(records, self._signing_key_id())
+        if not pieces:
+            return []
+        return await self._running_writer().write(pieces, self._deadline(deadline_ms))
+
+    async def outcomes(self, names: Sequence[RecordName], *, deadline_ms: int | None = None) -> list[Outcome]:
+        """What became of records whose answers were lost, by (author, record id)."""
+        return await self._reader.outcomes(names, self._deadline(deadline_ms))
+
+    # Reading.
+
+    async def read(
+        self,
+        name: Name,
+        *,
+        purpose: str,
+        case_number: str,
+        freshness: Freshness = Freshness.LINEARIZABLE,
+        header_only: bool = False,
+        site: str | None = None,
+        deadline_ms: int | None = None,
+    ) -> Version:
+        """One record by position, record hash or RecordName, verified and opened. Purpose and case number are shown to the person concerned."""
+        terms = self._terms(purpose, case_number, freshness, header_only, site, deadline_ms)
+        return await self._reader.read(name, terms)
+
+    async def fact(
+        self,
+        *,
+        registry: str,
+        kind: str,
+        subject: str,
+        fact: str,
+        purpose: str,
+        case_number: str,
+        freshness: Freshness = Freshness.LINEARIZABLE,
+        as_of_size: int | None = None,
+        header_only: bool = False,
+        site: str | None = None,
+        deadline_ms: int | None = None,
+    ) -> Version:
+        """The standing version of a fact, or the one of a ledger of `as_of_size`. Raises SentoError NOT_FOUND."""
+        terms = self._terms(purpose, case_number, freshness, header_only, site, deadline_ms)
+        return await self._reader.fact(registry, self._fact(registry, kind, subject, fact), terms, as_of_size)
+
+    def history(
+        self,
+        *,
+        registry: str,
+        kind: str,
+        subject: str,
+        fact: str,
+        purpose: str,
+        case_number: str,
+        freshness: Freshness = Freshness.LINEARIZABLE,
+        as_of_size: int | None = None,
+        header_only: bool = False,
+        site: str | None = None,
+        deadline_ms: int | None = None,
+    ) -> AsyncIterator[Version]:
+        """All versions of a fact, newest first, each naming the next; fetched page by page as they are asked for."""
+        terms = self._terms(purpose, case_number, freshness, header_only, site, deadline_ms)
+        return self._reader.history(registry, self._fact(registry, kind, subject, fact), terms, as_of_size)
+
+    def subject_history(
+        self,
+        *,
+        registry: str,
+        subject: str,
+        purpose: str,
+        case_number: str,
+        freshness: Freshness = Freshness.LINEARIZABLE,
+        as_of_size: int | None = None,
+        header_only: bool = False,
+        site: str | None = None,
+        deadline_ms: int | None = None,
+    ) -> AsyncIterator[Version]:
+        """All records about a person in one registry, newest first; their links show that none is left out between them."""
+        terms = self._terms(purpose, case_number, freshness, header_only, site, deadline_ms)
+        pseudonym = self._installation.keyring.subject(registry, subject)
+        return self._reader.subject(registry, pseudonym, terms, as_of_size)
+
+    def changes(
+        self,
+        *,
+        registry: str,
+        from_position: int,
+        purpose: str,
+        case_number: str,
+        follow: bool = False,
+        header_only: bool = False,
+        site: str | None = None,
+        deadline_ms: int | None = None,
+    ) -> AsyncIterator[Version]:
+        """Records of a registry in the ledger's order; with `follow` it goes on with what comes. The deadline is for each silence."""
+        terms = self._terms(purpose, case_number, Freshness.LINEARIZABLE, header_only, site, deadline_ms)
+        return self._reader.changes(registry, from_position, terms, follow=follow)
+
+    # Proofs and state.
+
+    async def checkpoint(self, at_least_size: int = 0, *, deadline_ms: int | None = None) -> Checkpoint:
+        """The newest checkpoint of at least that size that a receipt-set quorum cosigned, verified."""
+        return await self._prover.checkpoint(at_least_size, self._deadline(deadline_ms))
+
+    async def verify_record(
+        self,
+        name: Name,
+        *,
+        purpose: str,
+        case_number: str,
+        header_only: bool = False,
+        site: str | None = None,
+        deadline_ms: int | None = None,
+    ) -> Verification:
+        """Read a record and prove that it stands under a quorum's checkpoint, fetched from another site than the record where there is one.
+
+        Raises SentoError DAMAGED when no site gives an answer that verifies."""
+        terms = self._terms(purpose, case_number, Freshness.LINEARIZABLE, header_only, site, deadline_ms)
+        version = await self._reader.read(name, terms)
+        timeout_ms = terms.timeout_ms
+        checkpoint = await self._prover.checkpoint(version.position + 1, timeout_ms, version.as_of.site)
+        inclusion = await self._prover.prove_inclusion(version.stored, checkpoint, timeout_ms)
+        quorum = self._prover.checked(checkpoint)
+        return Verification(version, checkpoint, Findings([*version.findings, quorum, inclusion]))
+
+    async def verify_checkpoint(
+        self, seen_before: Checkpoint | None = None, *, deadline_ms: int | None = None
+    ) -> Verification:
+        """Verify the newest checkpoint and, with one seen before, that nothing before it was changed.
+
+        A finding that fails is returned, because it is evidence; SentoError is for sites that could not answer."""
+        timeout_ms = self._deadline(deadline_ms)
+        checkpoint = await self._prover.checkpoint(0, timeout_ms)
+        findings: list[Finding] = [self._prover.checked(checkpoint)]
+        if seen_before is not None:
+            findings.append(await self._prover.prove_consistency(seen_before, checkpoint, timeout_ms))
+        return Verification(None, checkpoint, Findings(findings))
+
+    async def status(self, *, timeout_ms: int = STATUS_TIMEOUT_MS) -> list[SiteReport]:
+        """What every configured site says of itself, or why it does not; never raises for a site."""
+
+        async def ask(site: str) -> SiteReport:
+            try:
+                status = await self._transport.call(site, STATUS, admin_pb2.StatusRequest(), timeout_ms)
+            except SentoError as error:
+                return SiteReport(site, None, f"{error.code.name} ({error.detail})")
+            return SiteReport(site, status, "")
+
+        return list(await asyncio.gather(*map(ask, self.sites)))
+
+    # How it is done.
+
+    def _running_writer(self) -> Writer:
+        """The writer, started at the first write: a client that only reads opens no write streams."""
+        if self._writer is None:
+            signer = self._installation.signer
+            if signer is None:
+                raise SetupError(Setup.CANNOT_SIGN)
+            limits = self._installation.config.limits
+            self._writer = Writer(self._transport, self.genesis.ledger_id, signer, limits, self._ports)
+            self._writer.start()
+        return self._writer
+
+    def _compose(self) -> Composer:
+        if self._composer is None:
+            raise SetupError(Setup.CANNOT_SIGN)
+        return self._composer
+
+    def _signing_key_id(self) -> bytes:
+        if self._installation.signer is None:
+            raise SetupError(Setup.CANNOT_SIGN)
+        return self._installation.signer.public_key.key_id
+
+    def _deadline(self, deadline_ms: int | None) -> int:
+        return self._installation.config.limits.deadline_ms if deadline_ms is None else deadline_ms
+
+    def _terms(
+        self,
+        purpose: str,
+        case_number: str,
+        freshness: Freshness,
+        header_only: bool,
+        site: str | None,
+        deadline_ms: int | None,
+    ) -> Terms:
+        if not purpose.strip() or not case_number.strip():
+            raise SentoError(Code.PURPOSE_MISSING)
+        return Terms(purpose, case_number, freshness, header_only, self._deadline(deadline_ms), site)
+
+    def _fact(self, registry: str, kind: str, subject: str, fact: str) -> bytes:
+        keyring = self._installation.keyring
+        return keyring.fact(registry, keyring.subject(registry, subject), kind, fact)
+
+
+def _over_grpc(installation: Installation) -> Transport:
+    return GrpcTransport(installation.config.sites, installation.config.tls)
+
+
+def _or_raise(result: WriteResult) -> Acknowledgement:
+    if isinstance(result, WriteError):
+        raise result
+    return result
+
+
+def _pieces(records: Sequence[Record], author_key_id: bytes) -> list[list[Record]]:
+    """Records cut into what may not be divided: each alone, or a whole group. Raises SentoError BAD_REQUEST."""
+    pieces: list[list[Record]] = []
+    for record in records:
+        header = record.header
+        if header.author_key_id != author_key_id:
+            raise SentoError(Code.BAD_REQUEST, "a record was composed under another signing key")
+        joins = header.group != ZERO16 and bool(pieces) and pieces[-1][-1].header.group == header.group
+        if joins:
+            pieces[-1].append(record)
+        else:
+            pieces.append([record])
+    for piece in pieces:
+        first = piece[0].header
+        if first.group == ZERO16:
+            continue
+        if any(record.header.registry != first.registry for record in piece):
+            raise SentoError(Code.BAD_REQUEST, "a group has records of more than one registry")
+        if group_value([record.header.record_id for record in piece]) != first.group:
+            raise SentoError(Code.BAD_REQUEST, "a group is not whole, or not in its order")
+    return pieces

@@ -1,0 +1,235 @@
+"""Reading: questions to the sites whose answers are checked before they are believed, and opened with the institution's keys.
+
+An answer that does not verify counts as that site's failure (DAMAGED), and the next site is asked: any copy is as good as any other, once it is proven.
+Lists come page by page, pinned to the ledger's size at the first page, so that they do not shift while they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from sento_client.asker import Asker, Terms, damaged, must_hold
+from sento_client.keyring import Keyring
+from sento_client.messages import as_of_of, freshness_of, outcome_of, purpose_of, record_name_of, stored_of
+from sento_client.results import AsOf, Outcome, RecordName, Version
+from sento_client.setup_errors import SetupError
+from sento_client.transport import CHANGES, FACT, OUTCOMES, READ, SUBJECT, Method, RequestT
+from sento_client.verifying import (
+    Asked,
+    Finding,
+    Stored,
+    Trust,
+    check_fact_chain,
+    check_record,
+    check_subject_chain,
+)
+from sento_proto.errors import Code, SentoError
+from sento_proto.header import Header
+from sento_proto.limits import LIST_PAGE_MAX
+from sento_proto.sealing import CannotOpen, open_payload
+from sento_proto.v1 import client_pb2, common_pb2
+from sento_proto.wire import Malformed
+
+Name = int | bytes | RecordName
+"""A record by position, by record hash (32 bytes), or by (author, record id)."""
+PAGE = 100
+
+
+class Reader:
+    """Questions of one institution. Nothing here writes."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        trust: Trust,
+        keyring: Keyring,
+    ) -> None:
+        self._asker = asker
+        self._trust = trust
+        self._keyring = keyring
+
+    async def read(self, name: Name, terms: Terms) -> Version:
+        """One record. Raises SentoError, among others NOT_FOUND and, when no site's answer verifies, DAMAGED."""
+        request = client_pb2.ReadRequest(
+            purpose=purpose_of(terms.purpose, terms.case_number),
+            freshness=freshness_of(terms.freshness),
+            header_only=terms.header_only,
+        )
+        asked = _name_into(request, name)
+        return await self._asker.ask(
+            READ,
+            request,
+            lambda site, reply: self._version(site, reply.record, as_of_of(reply.as_of), asked),
+            terms,
+        )
+
+    async def fact(self, registry: str, fact: bytes, terms: Terms, as_of_size: int | None = None) -> Version:
+        """The standing version of a fact, or as of a ledger of that size. Raises SentoError NOT_FOUND."""
+        request = self._fact_request(registry, fact, terms, as_of_size, limit=1)
+        asked = Asked(registry=registry, fact=fact)
+
+        def accept(site: str, reply: client_pb2.ListReply) -> Version:
+            if not reply.records:
+                raise SentoError(Code.NOT_FOUND, f"{site}: nothing stands under this fact")
+            return self._version(site, reply.records[0], as_of_of(reply.as_of), asked)
+
+        return await self._asker.ask(FACT, request, accept, terms)
+
+    async def history(
+        self, registry: str, fact: bytes, terms: Terms, as_of_size: int | None = None
+    ) -> AsyncIterator[Version]:
+        """All versions of a fact, newest first; each follows the one that comes after it, down to the first."""
+        request = self._fact_request(registry, fact, terms, as_of_size, limit=PAGE)
+        asked = Asked(registry=registry, fact=fact)
+
+        def check(versions: list[Version], complete: bool) -> Finding:
+            return check_fact_chain(((v.stored, v.header) for v in versions), complete=complete)
+
+        async for version in self._pages(FACT, request, asked, terms, check):
+            yield version
+
+    async def subject(
+        self, registry: str, subject: bytes, terms: Terms, as_of_size: int | None = None
+    ) -> AsyncIterator[Version]:
+        """All records about a subject in a registry, newest first; their links leave none out."""
+        request = client_pb2.SubjectRequest(
+            purpose=purpose_of(terms.purpose, terms.case_number),
+            freshness=freshness_of(terms.freshness),
+            registry=registry,
+            subject=subject,
+            as_of_size=as_of_size,
+            limit=PAGE,
+            header_only=terms.header_only,
+        )
+        asked = Asked(registry=registry, subject=subject)
+
+        def check(versions: list[Version], complete: bool) -> Finding:
+            return check_subject_chain((v.stored for v in versions), complete=complete)
+
+        async for version in self._pages(SUBJECT, request, asked, terms, check):
+            yield version
+
+    async def changes(
+        self, registry: str, from_position: int, terms: Terms, *, follow: bool
+    ) -> AsyncIterator[Version]:
+        """Records of a registry in the order of the ledger; without `follow` it ends at the ledger's end as it stood at the start.
+
+        A site that fails is replaced by the next one, from where the list had come to."""
+        request = client_pb2.ChangesRequest(
+            purpose=purpose_of(terms.purpose, terms.case_number),
+            registry=registry,
+            from_position=from_position,
+            follow=follow,
+            header_only=terms.header_only,
+        )
+        asked = Asked(registry=registry or None)
+        plan = self._asker.plan(terms)
+        while True:
+            site = await self._asker.next_site(plan)
+            try:
+                async for message in self._asker.stream(site, CHANGES, request, endless=follow):
+                    as_of = AsOf(0, 0, 0, site)
+                    version = self._version(site, message, as_of, asked)
+                    if version.position < request.from_position:
+                        raise damaged(site, f"position {version.position} comes out of order")
+                    request.from_position = version.position + 1
+                    yield version
+                    plan = self._asker.plan(terms)
+            except SentoError as error:
+                plan.failed(error)
+                continue
+            if not follow:
+                return
+
+    async def outcomes(self, names: Sequence[RecordName], timeout_ms: int) -> list[Outcome]:
+        """What became of records by (author, record id); NOT_FOUND where none stands at the moment of the answer."""
+        request = client_pb2.OutcomesRequest(records=[record_name_of(name) for name in names])
+
+        def accept(site: str, reply: client_pb2.OutcomesReply) -> list[Outcome]:
+            if len(reply.outcomes) != len(names):
+                raise damaged(site, "it answered for another number of records")
+            return [outcome_of(name, outcome) for name, outcome in zip(names, reply.outcomes, strict=True)]
+
+        return await self._asker.ask(OUTCOMES, request, accept, Terms("", "", timeout_ms=timeout_ms))
+
+    # How it is done.
+
+    def _fact_request(
+        self, registry: str, fact: bytes, terms: Terms, as_of_size: int | None, limit: int
+    ) -> client_pb2.FactRequest:
+        return client_pb2.FactRequest(
+            purpose=purpose_of(terms.purpose, terms.case_number),
+            freshness=freshness_of(terms.freshness),
+            registry=registry,
+            fact=fact,
+            as_of_size=as_of_size,
+            limit=limit,
+            header_only=terms.header_only,
+        )
+
+    async def _pages(
+        self,
+        method: Method[RequestT, client_pb2.ListReply],
+        request: RequestT,
+        asked: Asked,
+        terms: Terms,
+        check: Callable[[list[Version], bool], Finding],
+    ) -> AsyncIterator[Version]:
+        last: list[Version] = []
+        fields: client_pb2.FactRequest | client_pb2.SubjectRequest = request  # type: ignore[assignment]
+
+        def accept(site: str, reply: client_pb2.ListReply) -> tuple[list[Version], client_pb2.ListReply]:
+            if len(reply.records) > LIST_PAGE_MAX:
+                raise damaged(site, "the page is over the limit")
+            as_of = as_of_of(reply.as_of)
+            page = [self._version(site, message, as_of, asked) for message in reply.records]
+            must_hold(site, check([*last, *page], not reply.HasField("next_before")))
+            return page, reply
+
+        while True:
+            page, reply = await self._asker.ask(method, request, accept, terms)
+            for version in page:
+                yield version
+            if not reply.HasField("next_before"):
+                return
+            if not page or (fields.HasField("before") and reply.next_before >= fields.before):
+                raise damaged(reply.as_of.site, "its pages do not come to an end")
+            last = page[-1:]
+            fields.before = reply.next_before
+            if not fields.HasField("as_of_size"):
+                fields.as_of_size = reply.as_of.size
+
+    def _version(self, site: str, message: common_pb2.StoredRecord, as_of: AsOf, asked: Asked) -> Version:
+        """The record checked and opened. Raises SentoError DAMAGED."""
+        stored = stored_of(message)
+        header, findings = check_record(stored, self._trust, asked)
+        if header is None or not findings.ok:
+            raise damaged(site, findings.why)
+        author = self._trust.author_name(header.author_key_id)
+        content, closed_because = self._open(author, header, stored)
+        return Version(stored.position, author, header, stored, as_of, findings, content, closed_because)
+
+    def _open(self, author: str, header: Header, stored: Stored) -> tuple[bytes | None, str]:
+        if not header.payload_bytes:
+            return header.content, ""
+        if not stored.payload:
+            return (
+                None,
+                "held back by the site" if stored.payload_withheld else "the payload was not given out",
+            )
+        try:
+            kek = self._keyring.kek_for(author, header.registry, header.compartment, header.key_epoch)
+            return open_payload(stored.header_bytes, header, stored.payload, kek=kek), ""
+        except (SetupError, CannotOpen, Malformed) as error:
+            return None, str(error)
+
+
+def _name_into(request: client_pb2.ReadRequest, name: Name) -> Asked:
+    if isinstance(name, int):
+        request.position = name
+        return Asked(position=name)
+    if isinstance(name, RecordName):
+        request.record.CopyFrom(record_name_of(name))
+        return Asked(author=name.author, record_id=name.record_id)
+    request.record_hash = name
+    return Asked(record_hash=name)
