@@ -66,12 +66,12 @@ class SetTimer(NamedTuple):
 class Settle(NamedTuple):
     """The end of one record's delivery, once for each record offered.
 
-    With a code that STANDS, `position`, `epoch` and `site` say where. Otherwise `may_stand` tells whether some attempt was left without an answer,
+    `place` counts the submission's records from 0. With a code that STANDS, `position`, `epoch` and `site` say where. Otherwise `may_stand` tells whether some attempt was left without an answer,
     so that the record may still turn up. `because`: the record hash of the finally refused predecessor that took this record with it.
     `told`: the last code that was not an end, if any came."""
 
     submission_id: int
-    index: int
+    place: int
     code: Code
     position: int = 0
     epoch: int = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
@@ -74,7 +74,7 @@ class GrpcTransport:
             reply = await _unary(self._channel(site), method)(request, timeout=timeout_ms / 1000)
         except grpc.aio.AioRpcError as error:
             raise self._error(site, error) from None
-        return cast("ReplyT", reply)
+        return reply
 
     async def stream(
         self, site: str, method: Method[RequestT, ReplyT], request: RequestT, silence_ms: int | None
@@ -252,6 +252,6 @@ def _read_pems(tls: TlsFiles) -> _Pems:
 def _expiry_words(certificate: bytes) -> str:
     """A hint, and no more than that: whether a certificate is expired is the site's clock to decide."""
     end = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
-    if end < datetime.datetime.now(datetime.UTC):
+    if end < dt.datetime.now(dt.UTC):
         return f"; this client's certificate ended on {end:%Y-%m-%d}"
     return ""

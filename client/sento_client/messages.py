@@ -65,7 +65,7 @@ def purpose_of(purpose: str, case_number: str) -> common_pb2.Purpose:
     return common_pb2.Purpose(purpose=purpose, case_number=case_number)
 
 
-def freshness_of(freshness: Freshness) -> common_pb2.Freshness:
+def freshness_of(freshness: Freshness) -> common_pb2.Freshness.ValueType:
     """How current the answer must be."""
     return _FRESHNESS[freshness]
 

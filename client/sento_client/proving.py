@@ -58,7 +58,7 @@ class Prover:
         """The finding that the record stands in the checkpoint's tree. Raises SentoError DAMAGED when no site can show it."""
 
         def accept(site: str, reply: client_pb2.ProofReply) -> Finding:
-            proofs: list[Inclusion] = [inclusion_of(proof) for proof in reply.inclusions]
+            proofs = [inclusion_of(proof) for proof in reply.inclusions]
             if len(proofs) != 1:
                 raise damaged(site, "it gave another number of proofs")
             return must_hold(site, check_inclusion(stored, proofs[0], checkpoint))

@@ -116,8 +116,8 @@ class SubmissionPath(NamedTuple):
     """How a record hangs under its author's signature: place and path in the submission's small tree."""
 
     author_key_id: bytes
-    count: int
-    index: int
+    records: int
+    place: int
     path: tuple[bytes, ...]
     signatures: tuple[Signature, ...]
 
@@ -217,10 +217,10 @@ def _check_signature(stored: Stored, header: Header, trust: Trust) -> list[Findi
         return [_fails(Check.AUTHOR, why)]
     name, key = known
     author = _finding(Check.AUTHOR, True, f"{name} has this key", "")
-    root = root_from_path(stored.record_hash, submission.index, submission.count, submission.path)
+    root = root_from_path(stored.record_hash, submission.place, submission.records, submission.path)
     if root is None or len(submission.signatures) != 1:
         return [author, _fails(Check.SIGNATURE, "path or signature frame does not fit the submission")]
-    message = signed_bytes(trust.ledger_id, root, submission.count, submission.author_key_id)
+    message = signed_bytes(trust.ledger_id, root, submission.records, submission.author_key_id)
     return [
         author,
         _finding(

@@ -203,7 +203,7 @@ class Writer:
 
     def _settle(self, settle: Settle) -> None:
         under_way = self._under_way[settle.submission_id]
-        waiting = under_way.batch[settle.index]
+        waiting = under_way.batch[settle.place]
         under_way.left -= 1
         if not under_way.left:
             del self._under_way[settle.submission_id]

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import grpc
 import grpc.aio
 
+from sento_node import bounds
 from sento_node.config import Peer, Tls
 from sento_node.ledger.adopt import OfferedBlock
 from sento_node.ordering.boot import PeerMemory
-from sento_node.service import bounds
-from sento_node.service.tls import channel_credentials, read_files, stamp
 from sento_node.sync.entries import decode_block_entry
+from sento_node.tls import channel_credentials, read_files, stamp
 from sento_proto.checkpoint import (
     Checkpoint,
     NoteSignature,

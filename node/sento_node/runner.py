@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from sento_node import bounds
 from sento_node.clock import Clock
 from sento_node.compose import COSIGNED_NAME, encode_cosigned
 from sento_node.condition import Condition
@@ -45,7 +46,6 @@ from sento_node.quorum.checkpoints import (
     QuorumReached,
     WriteCosigned,
 )
-from sento_node.service import bounds
 from sento_node.site import Alarm, Effect, Flush, Reply, ServeRead, Site, TrimLog
 from sento_proto.checkpoint import Checkpoint, encode_checkpoint
 from sento_proto.errors import Code, SentoError

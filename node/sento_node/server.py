@@ -20,7 +20,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from sento_node import boot_keeper
+from sento_node import boot_keeper, bounds, tls
 from sento_node.clock import SystemClock
 from sento_node.compose import Life, RolledBack, check_own_word, compose_site, recall_cosigned
 from sento_node.condition import Condition
@@ -36,7 +36,6 @@ from sento_node.ordering.etcd.settings import MemberSettings, PeerTls
 from sento_node.ordering.etcd.version import find_etcd
 from sento_node.peers import PeerNode, PeerSilent
 from sento_node.runner import Runner
-from sento_node.service import bounds, tls
 from sento_node.service.admin_service import AdminService
 from sento_node.service.node_state import NodeState
 from sento_node.service.registry_service import RegistryService

@@ -107,21 +107,42 @@ def encode(header: Header) -> bytes:
     return b"".join((fixed, names, u32(len(header.content)), header.content))
 
 
-def decode(data: bytes) -> Header:
-    """The header in `data`, all of it. Raises Malformed."""
+class _Names(NamedTuple):
+    registry: str
+    compartment: str
+    kind: str
+    content: bytes
+
+
+def _decode_names(data: bytes) -> _Names:
+    """What follows the fixed part. Raises Malformed."""
     reader = Reader(data, "header")
-    fixed = _FIXED.unpack(reader.take(FIXED_BYTES, "fixed part"))
-    version, suite, zero = fixed[:3]
-    if version != VERSION:
-        raise Malformed(f"header: unknown version {version}")
-    if zero:
-        raise Malformed("header: reserved bytes are not zero")
     registry = _name(reader.take(reader.u8("registry length"), "registry"), "registry")
     size = reader.u8("compartment length")
     compartment = _name(reader.take(size, "compartment"), "compartment") if size else ""
     kind = _name(reader.take(reader.u8("kind length"), "kind"), "kind")
     content = reader.sized32("content", limits.CONTENT_MAX_BYTES)
     reader.end()
-    header = Header._make((*fixed[3:], registry, compartment, kind, content, suite))
+    return _Names(registry, compartment, kind, content)
+
+
+_NAMES_WITHOUT_CONTENT_BYTES = 3 * (1 + limits.NAME_MAX_BYTES) + 4
+_remembered_names = functools.lru_cache(maxsize=4096)(_decode_names)
+"""Few combinations of names carry nearly all records, and their bytes say everything: decoding them once is enough."""
+
+
+def decode(data: bytes) -> Header:
+    """The header in `data`, all of it. Raises Malformed."""
+    if len(data) < FIXED_BYTES:
+        raise Malformed("header: ends inside the fixed part")
+    fixed = _FIXED.unpack_from(data)
+    version, suite, zero = fixed[:3]
+    if version != VERSION:
+        raise Malformed(f"header: unknown version {version}")
+    if zero:
+        raise Malformed("header: reserved bytes are not zero")
+    rest = data[FIXED_BYTES:]
+    names = (_remembered_names if len(rest) <= _NAMES_WITHOUT_CONTENT_BYTES else _decode_names)(rest)
+    header = Header._make((*fixed[3:], *names, suite))
     _check(header)
     return header

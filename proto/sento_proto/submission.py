@@ -159,8 +159,9 @@ def _decode_records(reader: Reader) -> tuple[Record, ...]:
     header_limit = limits.HEADER_MAX_BYTES + limits.CONTENT_MAX_BYTES
     records = []
     for _ in range(count):
-        header_bytes = reader.sized32("header", header_limit)
-        payload = reader.sized32("payload", limits.PAYLOAD_MAX_BYTES)
+        header_bytes, payload = reader.pair_sized32(
+            "header", header_limit, "payload", limits.PAYLOAD_MAX_BYTES
+        )
         header = header_layout.decode(header_bytes)
         if header.payload_bytes != len(payload):
             raise Malformed("submission: a payload's length is not the one its header names")

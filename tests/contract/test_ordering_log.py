@@ -316,17 +316,19 @@ async def test_what_no_form_can_order_is_refused_before_anything_happens(
 async def test_without_a_majority_appends_and_head_are_unknown_followers_break_and_status_answers(
     form: Form, lane: str
 ) -> None:
-    start = await form.log.head(timeout_ms=T_MS)
+    events = form.log.follow(await form.log.head(timeout_ms=T_MS))
+    start = place((await fill(form.logs[1], lane, 1))[0])
+    assert isinstance(await anext(events), OrderedBlock)
     async with form.cut_off() as log:
-        following = asyncio.create_task(take_events(log, start, 1))
+        following = asyncio.ensure_future(anext(events))
         with pytest.raises(OutcomeUnknown):
-            await log.append(lane, 1, b"in doubt", timeout_ms=300)
+            await log.append(lane, 2, b"in doubt", timeout_ms=300)
         with pytest.raises(OutcomeUnknown):
             await log.head(timeout_ms=300)
         with pytest.raises(FollowBroken):
-            await following
+            await asyncio.wait_for(following, 10)
         assert (await log.status(timeout_ms=T_MS)).members
-    appended = await append_surely(form.log, lane, 1, b"in doubt")
+    appended = await append_surely(form.log, lane, 2, b"in doubt")
     assert appended.number == start.number + 1
     assert (await form.log.head(timeout_ms=T_MS)).number == start.number + 1
 

@@ -45,7 +45,7 @@ from sento_node.ordering.etcd.member import MemberNotReady
 from sento_node.ordering.etcd.member_process import MemberExited, MemberRepaired, MemberStarted
 from sento_node.ordering.etcd.supervision import EndKind, Restart
 from sento_node.ordering.etcd.version import EtcdUnusable, find_etcd
-from sento_node.ordering.port import FollowBroken, Head, OrderingRefused, OutcomeUnknown
+from sento_node.ordering.port import FollowBroken, Head, OrderedBlock, OrderingRefused, OutcomeUnknown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -144,15 +144,15 @@ async def _at_least(blocks: dict[tuple[str, int], bytes], count: int) -> bool:
 
 
 async def test_a_frozen_member_breaks_its_followers_although_its_connection_stays_open(
-    cluster: EtcdCluster,
+    cluster: EtcdCluster, lane: str
 ) -> None:
-    member = cluster.members[1]
-    start = await read_head(member.log)
-    following = asyncio.create_task(take_events(member.log, start, 1))
-    await asyncio.sleep(0)
+    member, other = cluster.members[1], cluster.members[0]
+    events = member.log.follow(await read_head(other.log))
+    await append_surely(other.log, lane, 1, b"the stream is open")
+    assert isinstance(await anext(events), OrderedBlock)
     async with cluster.frozen(member):
-        with pytest.raises(FollowBroken):
-            await following
+        with pytest.raises(FollowBroken, match="silent after block"):
+            await asyncio.wait_for(anext(events), 10)
 
 
 async def test_a_member_ends_with_its_killed_node_and_the_next_node_takes_over_its_directories(
@@ -169,17 +169,21 @@ async def test_a_member_ends_with_its_killed_node_and_the_next_node_takes_over_i
     assert host.stdout is not None
     host.stdin.write(settings_to_json(member.settings).encode() + b"\n")
     etcd_pid = int(await asyncio.wait_for(host.stdout.readline(), 30))
-    with pytest.raises(DirectoryTaken, match="already runs"):
-        await member.member.start(claim_patience_ms=0)
-    host.kill()
-    await host.wait()
-    await until(lambda: _is_gone(etcd_pid), "the kernel ends the member of the killed node")
     try:
+        os.kill(etcd_pid, signal.SIGSTOP)
+        host.kill()
+        await host.wait()
+        with pytest.raises(DirectoryTaken, match="already runs"):  # the lock lives as long as the member does
+            await member.member.start(claim_patience_ms=0)
+        os.kill(etcd_pid, signal.SIGCONT)
+        await until(lambda: _is_gone(etcd_pid), "the kernel ends the member of the killed node")
         await member.start()
         assert member.settings.run_dir.stat().st_mode & 0o777 == 0o700
         await append_surely(member.log, lane, 1, b"under a new node")
     finally:
         await member.stop()
+        if not await _is_gone(etcd_pid):
+            os.kill(etcd_pid, signal.SIGKILL)
 
 
 async def _is_gone(pid: int) -> bool:

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
-from sento_drill.audit import LedgerAudit, root_from_path
+from sento_client import AsOf, Version
+from sento_client.verifying import Stored, SubmissionPath, Trust, check_record
+from sento_drill.audit import LedgerAudit
 from sento_drill.genesis_file import genesis_bytes
 from sento_drill.keys import DevelopmentKeys, make_keys
 from sento_drill.plan import WorldPlan
 from sento_proto import merkle
 from sento_proto.chain import FIRST_LINK, next_link
-from sento_proto.checkpoint import Checkpoint, cosign, encode_checkpoint
-from sento_proto.genesis import Genesis, decode_genesis
+from sento_proto.checkpoint import Checkpoint, cosign
+from sento_proto.genesis import decode_genesis
 from sento_proto.header import ZERO16, ZERO32, Header
 from sento_proto.ids import uuid7
 from sento_proto.keys import Ed25519Signer
-from sento_proto.record import Record, record_hash_of
+from sento_proto.record import Record
 from sento_proto.sealing import seal_record
 from sento_proto.submission import decode_submission, sign_submission
-from sento_proto.v1.common_pb2 import SignatureFrame, StoredRecord, SubmissionProof
 
 NOW_MS = int(datetime(2026, 9, 1, tzinfo=UTC).timestamp() * 1000)
 AUTHOR = "iizuka-city"
 
 
 class Bytes:
-    """Bytes that look random and are the same each time."""
+    """Bytes that are different at each call and the same in each run."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -45,8 +44,8 @@ def keys() -> DevelopmentKeys:
 
 
 @pytest.fixture(scope="module")
-def genesis(keys: DevelopmentKeys) -> Genesis:
-    return decode_genesis(genesis_bytes(WorldPlan(), keys, "2026-09-01T00:00:00Z"))
+def trust(keys: DevelopmentKeys) -> Trust:
+    return Trust.of(decode_genesis(genesis_bytes(WorldPlan(), keys, "2026-09-01T00:00:00Z")))
 
 
 def compose(number: int, subject: int, previous: bytes, signer: Ed25519Signer) -> Record:
@@ -69,174 +68,119 @@ def compose(number: int, subject: int, previous: bytes, signer: Ed25519Signer) -
 
 
 @pytest.fixture
-def ledger(keys: DevelopmentKeys, genesis: Genesis) -> list[StoredRecord]:
+def ledger(keys: DevelopmentKeys, trust: Trust) -> list[Stored]:
     """Seven records in submissions of 3, 1 and 3; subject 1 has three versions of its fact, subject 2 one, subject 3 three."""
     signer = Ed25519Signer(keys.author_seeds[AUTHOR])
     heads: dict[int, bytes] = {}
     records: list[Record] = []
     for number, subject in enumerate((1, 2, 3, 1, 1, 3, 3)):
-        record = compose(number, subject, heads.get(subject, ZERO32), signer)
-        heads[subject] = record.record_hash
-        records.append(record)
-    stored: list[StoredRecord] = []
+        records.append(compose(number, subject, heads.get(subject, ZERO32), signer))
+        heads[subject] = records[-1].record_hash
+    ledger: list[Stored] = []
+    last: dict[bytes, Stored] = {}
     for part in (records[:3], records[3:4], records[4:]):
-        submission = decode_submission(sign_submission(genesis.ledger_id, part, signer))
-        hashes = merkle.subtree_reader([record.record_hash for record in part])
-        for index, record in enumerate(part):
-            proof = SubmissionProof(
-                author_key_id=submission.author_key_id,
-                count=len(part),
-                index=index,
-                path=merkle.inclusion_proof(hashes, index, len(part)),
-                signatures=[SignatureFrame(suite=s.suite, data=s.data) for s in submission.signatures],
+        submission = decode_submission(sign_submission(trust.ledger_id, part, signer))
+        read = merkle.subtree_reader([record.record_hash for record in part])
+        for place, record in enumerate(part):
+            path = tuple(merkle.inclusion_proof(read, place, len(part)))
+            proof = SubmissionPath(submission.author_key_id, len(part), place, path, submission.signatures)
+            before = last.get(record.header.subject)
+            link = next_link(before.link if before else FIRST_LINK, record.record_hash)
+            last[record.header.subject] = Stored(
+                len(ledger),
+                record.header_bytes,
+                record.payload,
+                record.payload_hash,
+                record.record_hash,
+                link,
+                before.position if before else None,
+                False,
+                proof,
             )
-            stored.append(as_stored(record, stored, proof))
-    return stored
+            ledger.append(last[record.header.subject])
+    return ledger
 
 
-def as_stored(record: Record, before: list[StoredRecord], proof: SubmissionProof) -> StoredRecord:
-    subject = record.header.subject
-    same = [earlier for earlier in before if earlier.header[64:96] == subject]
-    return StoredRecord(
-        position=len(before),
-        header=record.header_bytes,
-        payload=record.payload,
-        payload_hash=record.payload_hash,
-        record_hash=record.record_hash,
-        link=next_link(same[-1].link if same else FIRST_LINK, record.record_hash),
-        previous_of_subject=same[-1].position if same else None,
-        submission=proof,
-    )
-
-
-def audit(genesis: Genesis, ledger: list[StoredRecord]) -> LedgerAudit:
-    done = LedgerAudit(genesis)
+def audit(trust: Trust, ledger: list[Stored]) -> LedgerAudit:
+    done = LedgerAudit()
     for stored in ledger:
-        done.take(stored)
+        header, findings = check_record(stored, trust)
+        assert header is not None
+        as_of = AsOf(1, len(ledger), 0, "jp-fukuoka")
+        done.take(Version(stored.position, AUTHOR, header, stored, as_of, findings, None, ""))
     return done
 
 
-def test_honest_ledger_has_no_findings_and_one_signature_for_each_submission(
-    genesis: Genesis, ledger: list[StoredRecord]
-) -> None:
-    done = audit(genesis, ledger)
+def test_honest_ledger_has_no_findings(trust: Trust, ledger: list[Stored]) -> None:
+    done = audit(trust, ledger)
     assert done.findings == []
-    assert (done.size, done.signatures_verified) == (7, 3)
-    assert done.root == merkle.root_of(stored.record_hash for stored in ledger)
+    assert (done.size, done.submissions) == (7, 3)
+    assert done.record_hashes == [stored.record_hash for stored in ledger]
 
 
-def spoil_payload(stored: StoredRecord) -> None:
-    stored.payload = stored.payload[:-1] + bytes([stored.payload[-1] ^ 1])
+LIES = {
+    "spoiled payload": (lambda s: s._replace(payload=s.payload[:-1] + b"\x00\x01"[:1]), "payload"),
+    "payload held back": (lambda s: s._replace(payload=b"", payload_withheld=True), "payload"),
+    "other hash": (lambda s: s._replace(record_hash=bytes(32)), "record hash"),
+    "cut path": (lambda s: s._replace(submission=s.submission._replace(path=())), "signature"),
+    "hidden record of the subject": (lambda s: s._replace(previous_of_subject=None), "same subject"),
+    "broken link": (lambda s: s._replace(link=bytes(32)), "chain"),
+    "other position": (lambda s: s._replace(position=5), "position 5"),
+}
 
 
-def forge_payload_and_hashes(stored: StoredRecord) -> None:
-    spoil_payload(stored)
-    stored.payload_hash = hashlib.sha256(stored.payload).digest()
-    stored.record_hash = record_hash_of(stored.header, stored.payload_hash)
-
-
-def spoil_signature(stored: StoredRecord) -> None:
-    stored.submission.signatures[0].data = bytes(64)
-
-
-def cut_path(stored: StoredRecord) -> None:
-    del stored.submission.path[:]
-
-
-def withhold_payload(stored: StoredRecord) -> None:
-    stored.payload = b""
-
-
-def hide_previous_of_subject(stored: StoredRecord) -> None:
-    stored.ClearField("previous_of_subject")
-
-
-def break_link(stored: StoredRecord) -> None:
-    stored.link = bytes(32)
-
-
-def move(stored: StoredRecord) -> None:
-    stored.position += 1
-
-
-def cut_header(stored: StoredRecord) -> None:
-    stored.header = stored.header[:-1]
-
-
-@pytest.mark.parametrize(
-    ("lie", "words"),
-    [
-        (spoil_payload, "payload"),
-        (forge_payload_and_hashes, "signature"),
-        (spoil_signature, "signature does not verify"),
-        (cut_path, "path"),
-        (withhold_payload, "payload"),
-        (hide_previous_of_subject, "same subject"),
-        (break_link, "chain"),
-        (move, "position"),
-        (cut_header, "header"),
-    ],
-)
-def test_each_lie_about_the_fifth_record_is_found_there(
-    genesis: Genesis, ledger: list[StoredRecord], lie: Callable[[StoredRecord], None], words: str
-) -> None:
-    lie(ledger[4])
-    findings = audit(genesis, ledger).findings
-    assert findings
+@pytest.mark.parametrize("lie", LIES)
+def test_each_lie_about_the_fifth_record_is_found_there(trust: Trust, ledger: list[Stored], lie: str) -> None:
+    tell, words = LIES[lie]
+    ledger[4] = tell(ledger[4])
+    findings = audit(trust, ledger).findings
     assert findings[0].startswith("position 4: ")
     assert any(words in finding for finding in findings)
 
 
-def test_a_record_left_out_is_found(genesis: Genesis, ledger: list[StoredRecord]) -> None:
-    assert audit(genesis, ledger[:3] + ledger[4:]).findings
+def test_a_record_left_out_is_found(trust: Trust, ledger: list[Stored]) -> None:
+    findings = audit(trust, ledger[:3] + ledger[4:]).findings
+    assert "position 3: the site gave out position 4 here" in findings
 
 
-def test_records_in_another_order_are_found(genesis: Genesis, ledger: list[StoredRecord]) -> None:
-    ledger[3], ledger[4] = ledger[4], ledger[3]
-    assert any("follow the standing version" in finding for finding in audit(genesis, ledger).findings)
+def test_a_ledger_renumbered_after_leaving_one_out_is_found(trust: Trust, ledger: list[Stored]) -> None:
+    rest = [stored._replace(position=at) for at, stored in enumerate(ledger[:3] + ledger[4:])]
+    findings = audit(trust, rest).findings
+    assert any("follow the standing version" in finding for finding in findings)
 
 
-def note_over(keys: DevelopmentKeys, genesis: Genesis, root: bytes, size: int, *sites: str) -> bytes:
-    checkpoint = Checkpoint(genesis.ledger_id, 1, size, root)
+def checkpoint_over(keys: DevelopmentKeys, trust: Trust, root: bytes, size: int, *sites: str) -> Checkpoint:
+    checkpoint = Checkpoint(trust.ledger_id, 1, size, root)
     lines = [cosign(checkpoint, site, Ed25519Signer(keys.site_seeds[site]), NOW_MS // 1000) for site in sites]
-    return encode_checkpoint(checkpoint._replace(signatures=tuple(lines)))
+    return checkpoint._replace(signatures=tuple(lines))
 
 
 def test_checkpoint_holds_when_a_quorum_cosigned_the_root_of_a_prefix(
-    keys: DevelopmentKeys, genesis: Genesis, ledger: list[StoredRecord]
+    keys: DevelopmentKeys, trust: Trust, ledger: list[Stored]
 ) -> None:
-    done = audit(genesis, ledger)
+    done = audit(trust, ledger)
     root = merkle.root_of(done.record_hashes[:4])
-    assert done.check_checkpoint(note_over(keys, genesis, root, 4, "jp-fukuoka", "jp-ibaraki")) == 4
+    done.check_checkpoint(checkpoint_over(keys, trust, root, 4, "jp-fukuoka", "jp-ibaraki"), trust)
     assert done.findings == []
 
 
-@pytest.mark.parametrize("fault", ["one cosigner", "same cosigner twice", "other root", "ahead", "no note"])
-def test_checkpoint_is_refused(
-    keys: DevelopmentKeys, genesis: Genesis, ledger: list[StoredRecord], fault: str
-) -> None:
-    done = audit(genesis, ledger)
+@pytest.mark.parametrize("fault", ["one cosigner", "same cosigner twice", "other root", "ahead"])
+def test_checkpoint_is_refused(keys: DevelopmentKeys, trust: Trust, ledger: list[Stored], fault: str) -> None:
+    done = audit(trust, ledger)
     root = merkle.root_of(done.record_hashes[:4])
     quorum = ("jp-fukuoka", "jp-ibaraki")
-    notes = {
-        "one cosigner": note_over(keys, genesis, root, 4, "jp-fukuoka"),
-        "same cosigner twice": note_over(keys, genesis, root, 4, "jp-fukuoka", "jp-fukuoka"),
-        "other root": note_over(keys, genesis, bytes(32), 4, *quorum),
-        "ahead": note_over(keys, genesis, root, 8, *quorum),
-        "no note": b"nothing",
+    checkpoints = {
+        "one cosigner": checkpoint_over(keys, trust, root, 4, "jp-fukuoka"),
+        "same cosigner twice": checkpoint_over(keys, trust, root, 4, "jp-fukuoka", "jp-fukuoka"),
+        "other root": checkpoint_over(keys, trust, bytes(32), 4, *quorum),
+        "ahead": checkpoint_over(keys, trust, root, 8, *quorum),
     }
-    done.check_checkpoint(notes[fault])
+    done.check_checkpoint(checkpoints[fault], trust)
     assert len(done.findings) == 1
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 13])
-def test_path_leads_to_the_root_and_any_other_shape_to_nothing(count: int) -> None:
-    leaves = [merkle.leaf_hash(bytes([number])) for number in range(count)]
-    read = merkle.subtree_reader(leaves)
-    for index in range(count):
-        path = merkle.inclusion_proof(read, index, count)
-        assert root_from_path(leaves[index], index, count, path) == merkle.root_of(leaves)
-        assert root_from_path(leaves[index], index, count, [*path, bytes(32)]) is None
-        if path:
-            assert root_from_path(leaves[index], index, count, path[:-1]) is None
-    assert root_from_path(leaves[0], count, count, []) is None
+def test_findings_are_counted_beyond_what_is_kept() -> None:
+    done = LedgerAudit()
+    for position in range(80):
+        done.find(position, "wrong")
+    assert (done.finding_count, len(done.findings)) == (80, 50)

@@ -116,7 +116,9 @@ def _prove_submissions(
         for position, nth, record in sorted(accepted):
             if position != scratch.next_position:
                 raise NotProven(f"Block {block.number} has a record out of its position.")
-            standing.append(scratch.stand(Place(author, number, nth), _prove_record(block.number, record)))
+            proven = _prove_record(block.number, record)
+            fact_head = scratch.fact_head(proven.header.registry, proven.header.fact)
+            standing.append(scratch.stand(Place(author, number, nth), proven, fact_head))
         outcomes = tuple(
             RecordOutcome(
                 record.record_hash, record.code, record.position if record.code in _STAND else NOWHERE

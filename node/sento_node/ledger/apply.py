@@ -120,11 +120,10 @@ class Scratch:
         self.subjects[header.registry, header.subject] = SubjectHead(item.position, item.link)
         self.next_position = item.position + 1
 
-    def stand(self, place: Place, record: Record) -> StandingRecord:
-        """Give the record the next position, and its links in the chains of its subject and its fact."""
+    def stand(self, place: Place, record: Record, fact_head: FactHead | None) -> StandingRecord:
+        """Give the record the next position, and its links in the chains of its subject and of its fact, whose head is `fact_head`."""
         header = record.header
         subject_head = self.subject_head(header.registry, header.subject)
-        fact_head = self.fact_head(header.registry, header.fact)
         item = StandingRecord(
             position=self.next_position,
             record=record,
@@ -254,20 +253,20 @@ def _apply_record(scratch: Scratch, place: Place, record: Record) -> RecordOutco
         if record_hash == record.record_hash:
             return RecordOutcome(record_hash, Code.KNOWN, position)
         return RecordOutcome(record.record_hash, Code.RECORD_ID_REUSED, NOWHERE)
-    refusal = _refusal(scratch, place.author, record)
+    fact_head = scratch.fact_head(record.header.registry, record.header.fact)
+    refusal = _refusal(scratch, place.author, record, fact_head)
     if refusal is not None:
         return RecordOutcome(record.record_hash, refusal, NOWHERE)
-    item = scratch.stand(place, record)
+    item = scratch.stand(place, record, fact_head)
     return RecordOutcome(record.record_hash, Code.ACCEPTED, item.position)
 
 
-def _refusal(scratch: Scratch, author: str, record: Record) -> Code | None:
+def _refusal(scratch: Scratch, author: str, record: Record, head: FactHead | None) -> Code | None:
     header = record.header
     if not scratch.state.governance.may_write(author, header.registry, header.compartment):
         return Code.NOT_PERMITTED
     if over_budget(scratch, author, header.subject):
         return Code.HELD
-    head = scratch.fact_head(header.registry, header.fact)
     if header.previous == (ZERO32 if head is None else head.record_hash):
         return None
     if header.previous == ZERO32 or scratch.is_version_of(header.registry, header.fact, header.previous):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -184,21 +184,19 @@ def _check_meta(directory: Path, form: bytes, found: bytes, ledger_id: bytes) ->
         )
 
 
-def open_to_verify(directory: Path) -> tuple[lmdb.Environment, Tables, Sequence[str]]:
-    """The database as it is, read-only, for whoever holds the lock: (environment, its tables, names of tables that are missing).
-
-    Raises lmdb.Error when it is no database at all."""
+def open_to_verify(directory: Path) -> tuple[lmdb.Environment, Tables]:
+    """The database as it is, read-only, for whoever holds the lock. Raises LedgerNotOpened when tables are missing, lmdb.Error when it is no database."""
     env = lmdb.open(
         str(database_directory(directory)), readonly=True, create=False, max_dbs=len(_NAMES), lock=False
     )
-    missing: list[str] = []
     found: dict[str, lmdb._Database] = {}
     for name in _NAMES:
-        try:
+        with suppress(lmdb.NotFoundError):
             found[name] = env.open_db(name.encode(), create=False)
-        except lmdb.NotFoundError:
-            missing.append(name)
-    if missing:
+    if len(found) < len(_NAMES):
         env.close()
-        raise LedgerNotOpened(f"The database lacks the tables {', '.join(missing)}.")
-    return env, Tables(**found), missing
+        missing = ", ".join(name for name in _NAMES if name not in found)
+        raise LedgerNotOpened(
+            f"The database lacks the tables {missing}. Rebuild the ledger from another site."
+        )
+    return env, Tables(**found)

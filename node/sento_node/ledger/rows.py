@@ -59,6 +59,7 @@ class Locator(NamedTuple):
     length: int
 
 
+POSITION_MAX = (1 << 63) - 1
 WITHOUT_PAYLOAD = Locator(NO_PAYLOAD, 0, 0, 0)
 
 

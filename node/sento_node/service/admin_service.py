@@ -10,7 +10,7 @@ import grpc.aio
 from sento_node.service.access import require_role
 from sento_node.service.errors import abort
 from sento_node.service.node_state import NodeState
-from sento_node.service.tls import caller_of
+from sento_node.tls import caller_of
 from sento_proto.checkpoint import cosigners, decode_checkpoint
 from sento_proto.errors import SentoError
 from sento_proto.v1 import admin_pb2, admin_pb2_grpc

@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator
 import grpc
 import grpc.aio
 
+from sento_node import bounds
 from sento_node.ledger import reading
 from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.store import KeptRecord, LedgerDamaged
-from sento_node.service import bounds
 from sento_node.service.access import (
     may_read,
     require_author,
@@ -27,8 +27,8 @@ from sento_node.service.access import (
 from sento_node.service.errors import abort, error_message
 from sento_node.service.node_state import NodeState
 from sento_node.service.records import stored_record
-from sento_node.service.tls import caller_of
 from sento_node.site import Reply
+from sento_node.tls import caller_of
 from sento_proto import header as header_layout
 from sento_proto import limits
 from sento_proto.errors import Code, SentoError

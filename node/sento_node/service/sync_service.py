@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator
 import grpc
 import grpc.aio
 
+from sento_node import bounds
 from sento_node.boot_keeper import memory_name, recall_and_remember
 from sento_node.ledger.store import KeptCheckpoint, LedgerDamaged
-from sento_node.service import bounds
 from sento_node.service.access import require_role
 from sento_node.service.errors import abort, error_message
 from sento_node.service.node_state import NodeState
-from sento_node.service.tls import caller_of
 from sento_node.sync.entries import PayloadMissing, encode_block_entry
+from sento_node.tls import caller_of
 from sento_proto.checkpoint import cosigners, decode_checkpoint
 from sento_proto.checkpoint import encode_signature_line as line_bytes
 from sento_proto.errors import Code, SentoError
