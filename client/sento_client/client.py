@@ -164,8 +164,7 @@ class SentoClient:
     async def send(self, records: Sequence[Record], *, deadline_ms: int | None = None) -> list[WriteResult]:
         """Deliver composed records, new or sent before; the same record stands once. One result for each, in order.
 
-        Members of a group must follow each other, whole. Raises SentoError BAD_REQUEST when they do not, TOO_LARGE when a group
-        does not fit one submission."""
+        Members of a group must follow each other, whole. Raises SentoError BAD_REQUEST when they do not."""
         pieces = _pieces(records, self._signing_key_id())
         if not pieces:
             return []

@@ -64,9 +64,9 @@ class SetTimer(NamedTuple):
 
 
 class Settle(NamedTuple):
-    """The end of one record's delivery, once for each record offered.
+    """The end of one record's delivery, once for each record offered; `place` counts the submission's records from 0.
 
-    `place` counts the submission's records from 0. With a code that STANDS, `position`, `epoch` and `site` say where. Otherwise `may_stand` tells whether some attempt was left without an answer,
+    With a code that STANDS, `position`, `epoch` and `site` say where. Otherwise `may_stand` tells whether some attempt was left without an answer,
     so that the record may still turn up. `because`: the record hash of the finally refused predecessor that took this record with it.
     `told`: the last code that was not an end, if any came."""
 

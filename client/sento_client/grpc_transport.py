@@ -55,6 +55,7 @@ class GrpcTransport:
         self._pems = _read_pems(tls)
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._retiring: set[asyncio.Task[None]] = set()
+        self._streams: set[asyncio.Task[tuple[Code, str]]] = set()
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -64,7 +65,10 @@ class GrpcTransport:
     def open_write(self, site: str, listener: StreamListener) -> WriteStream:
         """Begin to open a write stream."""
         self._take_new_certificates()
-        return _GrpcWriteStream(self._channel(site), listener)
+        stream = _GrpcWriteStream(self._channel(site), listener)
+        self._streams.add(stream.task)
+        stream.task.add_done_callback(self._streams.discard)
+        return stream
 
     async def call(
         self, site: str, method: Method[RequestT, ReplyT], request: RequestT, timeout_ms: int
@@ -97,9 +101,10 @@ class GrpcTransport:
 
     async def close(self) -> None:
         """Close every channel."""
-        for task in self._retiring:
+        tasks = [*self._retiring, *self._streams]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for channel in self._channels.values():
             await channel.close()
         self._channels.clear()
@@ -141,7 +146,9 @@ class _GrpcWriteStream:
         self._channel = channel
         self._listener = listener
         self._queue: asyncio.Queue[client_pb2.WriteRequest] = asyncio.Queue()
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._closed = False
+        self.task = asyncio.get_running_loop().create_task(self._run())
+        self.task.add_done_callback(self._ended)
 
     def send(self, tag: int, submission: bytes) -> None:
         """Queue a submission."""
@@ -149,9 +156,21 @@ class _GrpcWriteStream:
 
     def close(self) -> None:
         """Cancel the call."""
-        self._task.cancel()
+        self._closed = True
+        self.task.cancel()
 
-    async def _run(self) -> None:
+    def _ended(self, task: asyncio.Task[tuple[Code, str]]) -> None:
+        """However the stream ended, its user hears of it, unless the user ended it."""
+        if task.cancelled():
+            code, detail = Code.UNREACHABLE, "the connection was replaced"
+        elif (error := task.exception()) is not None:
+            code, detail = Code.INTERNAL, f"the stream failed with {type(error).__name__}"
+        else:
+            code, detail = task.result()
+        if not self._closed:
+            self._listener.down(code, detail)
+
+    async def _run(self) -> tuple[Code, str]:
         ready = await _is_ready(self._channel)
         # On a channel that failed the call fails at once, and says why it failed.
         call = client_pb2_grpc.RegistryStub(self._channel).Write()
@@ -161,13 +180,12 @@ class _GrpcWriteStream:
                 self._listener.up()
             while (reply := await call.read()) is not grpc.aio.EOF:
                 self._listener.reply(cast("client_pb2.WriteReply", reply))
-            ended = (Code.UNREACHABLE, "the site ended the stream")
         except grpc.aio.AioRpcError as error:
-            ended = code_and_detail(error)
+            return code_and_detail(error)
         finally:
             feeder.cancel()
             call.cancel()
-        self._listener.down(*ended)
+        return Code.UNREACHABLE, "the site ended the stream"
 
     async def _feed(
         self, call: grpc.aio.StreamStreamCall[client_pb2.WriteRequest, client_pb2.WriteReply]

@@ -22,11 +22,12 @@ from sento_client.messages import answers_of
 from sento_client.results import WriteError, WriteResult, result_of
 from sento_client.room import Room
 from sento_client.transport import Transport, WriteStream
-from sento_proto.errors import Code
+from sento_proto.errors import Code, SentoError
 from sento_proto.keys import Signer
 from sento_proto.record import Record
 from sento_proto.submission import encoded_record_bytes, sign_submission
 from sento_proto.v1 import client_pb2
+from sento_proto.wire import Malformed
 
 UNDER_WAY_MAX_BYTES = 64 * 1024 * 1024
 
@@ -95,8 +96,7 @@ class Writer:
     async def write(self, pieces: Sequence[Sequence[Record]], timeout_ms: int) -> list[WriteResult]:
         """Deliver `pieces` (each a record or a whole group); returns a result for each record, in order.
 
-        A caller that is cancelled leaves its records on their way. Raises SentoError TOO_LARGE or BAD_REQUEST before anything of the
-        piece is sent."""
+        A caller that is cancelled leaves its records on their way."""
         deadline_ms = self._ports.steady_ms() + timeout_ms
         ticket = _Ticket(self._loop.create_future(), sum(map(len, pieces)))
         place = 0
@@ -143,9 +143,9 @@ class Writer:
         now_ms = self._ports.steady_ms()
         try:
             leaving = self._batcher.add(waiting, now_ms, busy=self._delivery.busy)
-        except BaseException:
-            self._room.give_back(sum(map(encoded_record_bytes, piece)))
-            raise
+        except SentoError as error:
+            self._end(waiting, error.code, error.detail)
+            return
         self._offer_all(leaving)
         self._plan_flush(now_ms)
 
@@ -177,11 +177,26 @@ class Writer:
         for batch in batches:
             submission_id = self._next_id
             self._next_id += 1
+            try:
+                data = sign_submission(self._ledger_id, [waiting.record for waiting in batch], self._signer)
+            except Malformed as error:
+                self._end(batch, Code.MALFORMED, str(error))
+                continue
+            except BaseException:
+                # A signer may be a token or a service; its callers must not wait for what it could not do.
+                self._end(batch, Code.INTERNAL, "the signing key did not sign")
+                raise
             self._under_way[submission_id] = _UnderWay(batch, len(batch))
-            data = sign_submission(self._ledger_id, [waiting.record for waiting in batch], self._signer)
             entries = tuple(_entry(waiting) for waiting in batch)
             offer = Offer(submission_id, data, entries)
             self._apply(self._delivery.offer(offer, self._ports.steady_ms()))
+
+    def _end(self, batch: Sequence[Waiting[_Owner]], code: Code, detail: str) -> None:
+        """End records that delivery has never seen."""
+        for waiting in batch:
+            self._room.give_back(encoded_record_bytes(waiting.record))
+            ticket, place = waiting.owner
+            ticket.put(place, WriteError(code, detail, waiting.record, may_stand=False, because=None))
 
     # Effects.
 

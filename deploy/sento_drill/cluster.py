@@ -33,11 +33,16 @@ class LocalCluster:
 
     def __init__(self, world: World, *, bound: bool = True) -> None:
         self.world = world
-        self.processes = {
+        self.processes = self.processes_of(world, bound=bound)
+        self._channels = {site.name: self._dial(site) for site in world.sites}
+
+    @staticmethod
+    def processes_of(world: World, *, bound: bool) -> dict[str, SiteProcesses]:
+        """Control over each site's processes, running or not."""
+        return {
             site.name: SiteProcesses(site.name, site.directory, node_command(site.config), bound=bound)
             for site in world.sites
         }
-        self._channels = {site.name: self._dial(site) for site in world.sites}
 
     async def __aenter__(self) -> LocalCluster:
         return self

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -64,19 +64,20 @@ class Tally:
         return max(later - earlier for earlier, later in pairwise([*before, *during, *(after or [end_s])]))
 
 
-def present_everywhere(tally: Tally, held: Mapping[str, Mapping[int, bytes]]) -> tuple[int, list[str]]:
+def present_everywhere(tally: Tally, held: Mapping[str, Sequence[bytes]]) -> tuple[int, list[str]]:
     """How many acknowledged records each site holds at the acknowledged position with the acknowledged hash; and which are missing where.
 
-    `held`: site -> position -> record hash."""
+    `held`: site -> record hashes by position."""
     present, missing = 0, []
     for acknowledged in tally.all():
+        position = acknowledged.position
         lacking = [
             site
             for site, hashes in held.items()
-            if hashes.get(acknowledged.position) != acknowledged.record_hash
+            if position >= len(hashes) or hashes[position] != acknowledged.record_hash
         ]
         if lacking or not held:
-            missing.append(f"position {acknowledged.position} is not held at {', '.join(lacking)}")
+            missing.append(f"position {position} is not held at {', '.join(lacking)}")
         else:
             present += 1
     return present, missing

@@ -29,6 +29,8 @@ ZERO32 = bytes(32)
 
 _FIXED = struct.Struct(">BBH16s16sQII32s16s32s16s32s")
 FIXED_BYTES = _FIXED.size
+_BYTE_FIELDS = ((0, 16), (1, 16), (5, 32), (6, 16), (7, 32), (8, 16), (9, 32))
+"""(index in Header, length): `struct` would pad or cut them in silence."""
 _NAME = re.compile(rb"[a-z0-9/-]{1,32}")
 
 
@@ -93,18 +95,21 @@ def encode(header: Header) -> bytes:
         fixed = _FIXED.pack(VERSION, header.suite, 0, *header[:10])
     except struct.error as error:
         raise Malformed(f"header: {error}") from None
-    for size, field in zip((16, 16, 32, 16, 32, 16, 32), (0, 1, 5, 6, 7, 8, 9), strict=True):
-        value = header[field]
-        if not isinstance(value, bytes) or len(value) != size:
+    for field, size in _BYTE_FIELDS:
+        if len(header[field]) != size:  # type: ignore[arg-type]  # struct.pack took it, so it is bytes
             raise Malformed(f"header: {Header._fields[field]} must have {size} bytes")
     _check(header)
     if len(header.content) > limits.CONTENT_MAX_BYTES:
         raise Malformed(f"header: content is over {limits.CONTENT_MAX_BYTES} bytes")
-    registry = check_name(header.registry, "registry")
-    compartment = check_name(header.compartment, "compartment") if header.compartment else b""
-    kind = check_name(header.kind, "kind")
-    names = b"".join((u8(len(registry)), registry, u8(len(compartment)), compartment, u8(len(kind)), kind))
+    names = _encode_names(header.registry, header.compartment, header.kind)
     return b"".join((fixed, names, u32(len(header.content)), header.content))
+
+
+@functools.lru_cache(maxsize=4096)
+def _encode_names(registry: str, compartment: str, kind: str) -> bytes:
+    parts = [check_name(registry, "registry"), check_name(compartment, "compartment") if compartment else b""]
+    parts.append(check_name(kind, "kind"))
+    return b"".join(u8(len(part)) + part for part in parts)
 
 
 class _Names(NamedTuple):

@@ -11,7 +11,6 @@ A tag is made of a composite of fields and never of one: 32 bits of a birth date
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 from sento_proto.limits import TAG_BYTES
@@ -21,7 +20,7 @@ PSEUDONYM_KEY_BYTES = 32
 
 
 def _mac(key: bytes, message: bytes) -> bytes:
-    return hmac.new(key, message, hashlib.sha256).digest()
+    return hmac.digest(key, message, "sha256")
 
 
 def subject_of(pseudonym_key: bytes, identifier: str) -> bytes:

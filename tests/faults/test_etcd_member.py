@@ -147,8 +147,9 @@ async def test_a_frozen_member_breaks_its_followers_although_its_connection_stay
     cluster: EtcdCluster, lane: str
 ) -> None:
     member, other = cluster.members[1], cluster.members[0]
-    events = member.log.follow(await read_head(other.log))
-    await append_surely(other.log, lane, 1, b"the stream is open")
+    before = await append_surely(other.log, lane, 1, b"to follow from")
+    await append_surely(other.log, lane, 2, b"the stream is open")
+    events = member.log.follow(Head(before.number, before.revision))
     assert isinstance(await anext(events), OrderedBlock)
     async with cluster.frozen(member):
         with pytest.raises(FollowBroken, match="silent after block"):

@@ -25,7 +25,6 @@ from sento_node.ordering.port import (
     LogEvent,
     OrderedBlock,
     OrderingError,
-    OutcomeUnknown,
 )
 from tests.simulation.heap import EventHeap
 from tests.simulation.members import Answer, AppendOp, Entry, Member, TrimOp, shared_prefix, take_over
@@ -149,6 +148,8 @@ class SimOrdering:
         """Kill the member; its disk stays."""
         self.members[site].up = False
         self.members[site].leads_term = 0
+        if self.lead == site:
+            self.lead = None
         self._break(site)
 
     def lose_disk(self, site: str) -> None:
@@ -218,14 +219,14 @@ class SimOrdering:
             return
         member.leads_term = 0
         member.heard_ms = self._heap.now_ms
-        take_over(member, self.members[self.lead].log, max(upto, min(len(member.log), upto)))
+        take_over(member, self.members[self.lead].log, upto)
         member.visible = max(member.visible, min(committed, len(member.log), len(self.committed)))
         self._pump(site)
         self._network.send(site, self.lead, self._acked, site, member.number, term, upto)
 
     def _acked(self, site: str, number: int, term: int, upto: int) -> None:
         member = self.members[site]
-        if term != self.term or member.number != number:
+        if self.lead is None or term != self.term or member.number != number:
             return
         self._matched[site] = max(upto, self._matched.get(site, 0))
         if not member.votes and self._matched[site] >= len(self.committed):
@@ -257,42 +258,40 @@ class SimOrdering:
             self._pump(site)
 
     def _commit(self, entry: Entry) -> None:
-        self.committed.append(entry)
-        revision = self._reveal[-1]
-        op = entry.op
-        if isinstance(op, AppendOp):
-            revision = self._commit_append(op, revision)
-        elif isinstance(op, TrimOp):
-            revision = self._commit_trim(op, revision)
-        self._reveal.append(revision)
+        op, outcome, removed = self._apply(entry)
+        if isinstance(outcome, OrderingError) and isinstance(op, AppendOp):
+            self._feed.refused(op, outcome)
+        elif isinstance(outcome, Appended) and isinstance(op, AppendOp) and not outcome.repeated:
+            self._feed.ordered(OrderedBlock(outcome.number, outcome.revision, op.lane, op.seq, op.data))
+        if removed:
+            self._feed.trimmed(removed)
+        if isinstance(op, AppendOp) and outcome is not None and self.lead is not None:
+            if self._heap.chance(self.answers_lost):
+                self._heap.fault("answer lost", f"{op.lane}/{op.seq}")
+            else:
+                self._network.send(self.lead, op.site, op.answer, outcome)
 
-    def _commit_append(self, op: AppendOp, revision: int) -> int:
-        outcome: Appended | OrderingError
+    def _apply(
+        self, entry: Entry
+    ) -> tuple[AppendOp | TrimOp | None, Appended | OrderingError | None, list[tuple[str, int]]]:
+        """Make an entry part of the log: (what it asked, the outcome of an append, what a trim removed)."""
+        op, revision = entry.op, self._reveal[-1]
+        outcome: Appended | OrderingError | None = None
+        removed: list[tuple[str, int]] = []
         try:
-            outcome = self.engine.append(op.lane, op.seq, op.data)
+            if isinstance(op, AppendOp):
+                outcome = place = self.engine.append(op.lane, op.seq, op.data)
+                revision = max(revision, 0 if place.repeated else place.revision)
+            elif isinstance(op, TrimOp):
+                self.engine.trim(op.through_seq, op.through_revision)
+                events = self.engine.events_after(revision, limit=1_000_000)
+                removed = [(event.lane, event.seq) for event in events if isinstance(event, BlockRemoved)]
+                revision = events[-1].revision if events else revision
         except OrderingError as error:
             outcome = error
-            self._feed.refused(op, error)
-        else:
-            if not outcome.repeated:
-                revision = outcome.revision
-                self._feed.ordered(
-                    OrderedBlock(outcome.number, outcome.revision, op.lane, op.seq, op.data)
-                )
-        if self._heap.chance(self.answers_lost):
-            self._heap.fault("answer lost", f"{op.lane}/{op.seq}")
-        elif self.lead is not None:
-            self._network.send(self.lead, op.site, op.answer, outcome)
-        return revision
-
-    def _commit_trim(self, op: TrimOp, revision: int) -> int:
-        try:
-            self.engine.trim(op.through_seq, op.through_revision)
-        except OrderingError:
-            return revision
-        removed = self.engine.events_after(revision, limit=1_000_000)
-        self._feed.trimmed([(event.lane, event.seq) for event in removed if isinstance(event, BlockRemoved)])
-        return removed[-1].revision if removed else revision
+        self.committed.append(entry)
+        self._reveal.append(revision)
+        return op, outcome, removed
 
     # -- watching ---------------------------------------------------------------------------------------------------------------
 
@@ -412,16 +411,9 @@ class SimOrdering:
         committed, self.committed = self.committed[:kept], []
         self.engine = OrderEngine(quota_bytes=QUOTA_BYTES)
         self._reveal = [1]
-        feed, self._feed = self._feed, OrderFeed()
-        lost, self.answers_lost = self.answers_lost, 1.0
         for entry in committed:
-            self._commit(entry)
-        self._feed, self.answers_lost = feed, lost
+            self._apply(entry)
         for member in self.members.values():
             member.visible = min(member.visible, kept)
         self._heap.note(f"rewritten to {kept} entries by {lead.site}")
         self._feed.rewritten(before - self.engine.head.number)
-
-    def unknown(self) -> OutcomeUnknown:
-        """What an asker tells itself when no answer came in time."""
-        return OutcomeUnknown("No answer in time. Retry.")

@@ -139,9 +139,11 @@ class EtcdCluster:
     @asynccontextmanager
     async def frozen(self, *members: TestMember) -> AsyncIterator[None]:
         """These members stand still for the duration; afterwards all members are ready again."""
-        for member in members:
-            member.signal(signal.SIGSTOP)
         try:
+            for member in members:
+                member.signal(signal.SIGSTOP)
+            for member in members:
+                await until(lambda pid=member.member.pid: _stands_still(pid), f"{member.site} stands still")  # type: ignore[misc]
             yield
         finally:
             for member in members:
@@ -186,6 +188,15 @@ async def append_surely(
             return None
 
     return await until(tried, f"block {seq} of lane {lane} is ordered")
+
+
+async def _stands_still(pid: int) -> bool:
+    """True once every thread has stopped: the first to take the signal may be inside a flush, and the others go on until it is out."""
+    states = [
+        (task / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
+        for task in Path(f"/proc/{pid}/task").iterdir()
+    ]
+    return set(states) == {"T"}
 
 
 async def read_head(log: OrderingLog) -> Head:

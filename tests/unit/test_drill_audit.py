@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -118,8 +119,8 @@ def test_honest_ledger_has_no_findings(trust: Trust, ledger: list[Stored]) -> No
     assert done.record_hashes == [stored.record_hash for stored in ledger]
 
 
-LIES = {
-    "spoiled payload": (lambda s: s._replace(payload=s.payload[:-1] + b"\x00\x01"[:1]), "payload"),
+LIES: dict[str, tuple[Callable[[Stored], Stored], str]] = {
+    "spoiled payload": (lambda s: s._replace(payload=s.payload[:-1] + bytes([s.payload[-1] ^ 1])), "payload"),
     "payload held back": (lambda s: s._replace(payload=b"", payload_withheld=True), "payload"),
     "other hash": (lambda s: s._replace(record_hash=bytes(32)), "record hash"),
     "cut path": (lambda s: s._replace(submission=s.submission._replace(path=())), "signature"),

@@ -55,12 +55,11 @@ def test_record_ids_of_two_authors_are_two_records() -> None:
 
 def test_present_means_every_site_holds_that_hash_at_that_position() -> None:
     tally = tally_of(0.0, 0.0, 0.0)
-    whole = {a.position: a.record_hash for a in tally.all()}
-    assert present_everywhere(tally, {"a": whole, "b": dict(whole)}) == (3, [])
-    moved = {**whole, 1: whole[2]}
-    present, missing = present_everywhere(tally, {"a": whole, "b": moved})
-    assert (present, missing) == (2, ["position 1 is not held at b"])
-    assert present_everywhere(tally, {"a": {}})[0] == 0
+    whole = [acknowledged.record_hash for acknowledged in tally.all()]
+    assert present_everywhere(tally, {"a": whole, "b": list(whole)}) == (3, [])
+    other = [whole[0], whole[2], whole[2]]
+    assert present_everywhere(tally, {"a": whole, "b": other}) == (2, ["position 1 is not held at b"])
+    assert present_everywhere(tally, {"a": whole[:2], "b": whole}) == (2, ["position 2 is not held at a"])
     assert present_everywhere(tally, {})[0] == 0
 
 

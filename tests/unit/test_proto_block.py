@@ -70,11 +70,11 @@ def test_no_bit_of_a_block_can_change_under_its_signature() -> None:
         assert not site_signature_holds(block, SITE_KEY), f"byte {at}"
 
 
+LANE_PART = st.text(alphabet="ab-019+ \n", max_size=4)
+
+
 @PROPERTY
-@given(
-    st.text(alphabet="ab-019/ A\n", max_size=20)
-    | st.from_regex(r"[a-z-]{1,3}/[0-9]{1,3}/[0-9]{1,3}", fullmatch=True)
-)
+@given(st.tuples(LANE_PART, LANE_PART, LANE_PART).map("/".join))
 def test_a_lane_has_one_form(text: str) -> None:
     try:
         lane = parse_lane(text)
@@ -99,7 +99,7 @@ def test_the_signer_refuses_what_the_decoder_would_refuse(lane: Lane, seq: int, 
 
 
 def test_errors_in_a_blocks_signature_speak_of_the_block() -> None:
-    with pytest.raises(Malformed, match="^block: signature suite 0"):
+    with pytest.raises(Malformed, match=r"^block: signature suite 0"):
         decode_block(GOOD[:-67] + b"\x00" + GOOD[-66:])
 
 

@@ -7,10 +7,11 @@ from golden_vectors.ground import AUTHOR, LEDGER_ID, SITES
 from sento_proto import limits
 from sento_proto.block import FRAME_MAX_BYTES, Lane, decode_block, sign_block
 from sento_proto.checkpoint import Checkpoint, NoteSignature, decode_checkpoint, encode_checkpoint
+from sento_proto.errors import TABLE, Code
 from sento_proto.header import FIXED_BYTES
 from sento_proto.keys import SIGNATURE_MAX_BYTES, Signature
 from sento_proto.sealing import payload_bytes_for
-from sento_proto.submission import decode_submission, encode_submission, sign_submission
+from sento_proto.submission import decode_submission, encode_submission
 
 
 def test_a_submission_full_of_records_and_signatures_fits_one_block() -> None:
@@ -58,8 +59,8 @@ def test_a_checkpoint_under_all_its_signature_lines_is_within_its_limit() -> Non
     assert decode_checkpoint(encode_checkpoint(checkpoint)) == checkpoint
 
 
-def test_the_codes_text_names_the_true_limits() -> None:
-    full = sign_submission(LEDGER_ID, full_submission_records(), AUTHOR)
-    assert len(full) <= limits.SUBMISSION_MAX_BYTES
-    assert limits.SUBMISSION_RECORDS_MAX_BYTES == 56 * 1024
-    assert limits.CONTENT_OF_PAYLOAD_MAX_BYTES + limits.PLAINTEXT_LENGTH_BYTES == 30 * 1024
+def test_the_remedy_of_too_large_names_the_true_limits() -> None:
+    remedy = TABLE[Code.TOO_LARGE].remedy
+    assert f"{limits.SUBMISSION_RECORDS_MAX_BYTES // limits.KIB} KiB of records" in remedy
+    largest_class = limits.CONTENT_OF_PAYLOAD_MAX_BYTES + limits.PLAINTEXT_LENGTH_BYTES
+    assert f"{largest_class // limits.KIB} KiB of content" in remedy

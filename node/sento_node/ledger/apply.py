@@ -144,9 +144,11 @@ class Scratch:
 
 
 def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
-    """Decide what `ordered` does and make it part of `state`. Raises UnknownRules before anything is changed."""
+    """Decide what `ordered` does and make it part of `state`. Raises UnknownRules, or ValueError out of order, before anything is changed."""
     if state.governance.rules != RULES:
         raise UnknownRules(state.governance.rules)
+    if ordered.number != state.block + 1 or ordered.revision <= state.revision:
+        raise ValueError("blocks are applied in order, each once")
     scratch = Scratch(state)
     refusal, site, block = _open_block(state, ordered)
     submissions: list[SubmissionResult] = []
@@ -280,10 +282,8 @@ def over_budget(scratch: Scratch, author: str, subject: bytes) -> bool:
     position = scratch.next_position
     window_start = position - position % BUDGET_WINDOW
     records, subjects = scratch.state.usage(author, position)
-    if (
-        records + len(scratch.standing) < budget.records
-        and len(subjects) + len(scratch.standing) < budget.subjects
-    ):
+    in_block = scratch.next_position - scratch.state.size
+    if records + in_block < budget.records and len(subjects) + in_block < budget.subjects:
         return False
     here = [item for item in scratch.items() if item.author == author and item.position >= window_start]
     distinct = subjects | {item.record.header.subject for item in here} | {subject}

@@ -20,6 +20,7 @@ import lmdb
 from sento_node.ledger.rows import encode_tip
 from sento_node.ledger.segments import segment_numbers, sync_directory
 from sento_node.ledger.state import EMPTY_TIP
+from sento_node.ledger.store import LedgerFailed
 
 FORMAT = b"sento-ledger-1"
 META_FORMAT = b"format"
@@ -32,8 +33,8 @@ _NAMES = (
 )  # fmt: skip
 
 
-class LedgerNotOpened(Exception):
-    """The directory cannot be opened as this ledger; nothing in it was changed. The text is one sentence of cause and one of remedy."""
+class LedgerNotOpened(LedgerFailed):
+    """The directory cannot be opened as this ledger, or is in use; nothing in it was changed."""
 
 
 @dataclass(frozen=True, slots=True)

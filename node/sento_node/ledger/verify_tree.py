@@ -47,8 +47,8 @@ class CheckpointVerifier:
 
     def __init__(self, image: Image, governance: Governance) -> None:
         self._governance = governance
-        self._rows = image.scan(image.tables.checkpoints)
-        self._next: KeptCheckpoint | None = None
+        self._kept = (_decoded(*row) for row in image.scan(image.tables.checkpoints))
+        self._next = next(self._kept, None)
         self._site_keys = {
             site: governance.site_keys[site]
             for site in governance.receipt_set.sites
@@ -58,30 +58,23 @@ class CheckpointVerifier:
 
     def block_ended(self, number: int, size: int, root: bytes | None) -> Iterator[Finding]:
         """Everything kept up to this block. `root` is the tree's after it, or None when that cannot be told."""
-        while True:
-            if self._next is None:
-                row = next(self._rows, None)
-                if row is None:
-                    return
-                try:
-                    self._next = rows.decode_checkpoint_row(*row)
-                except Malformed as error:
-                    yield Finding(None, None, Kind.WRONG, f"A checkpoint's row cannot be read ({error}).")
-                    continue
-            if self._next.block > number:
-                return
-            kept, self._next = self._next, None
-            if kept.block < number:
-                words = f"A checkpoint of size {kept.size} names block {kept.block}, which is not in the order of sizes."
+        while self._next is not None and (not self._next.block or self._next.block <= number):
+            kept, self._next = self._next, next(self._kept, None)
+            if not kept.block:
+                yield Finding(
+                    None, None, Kind.WRONG, f"The row of the checkpoint of size {kept.size} cannot be read."
+                )
+            elif kept.block < number:
+                words = f"The checkpoint of size {kept.size} names a block that is not in the order of sizes."
                 yield Finding(None, kept.block, Kind.WRONG, words)
             else:
                 yield from self._verify(kept, size, root)
 
     def beyond(self) -> Iterator[Finding]:
         """Checkpoints of blocks that are not flushed here yet: only their cosignatures can be verified."""
-        for kept in (self._next, *map(lambda row: rows.decode_checkpoint_row(*row), self._rows)):
-            if kept is not None:
-                yield from self._verify(kept, kept.size, None)
+        while self._next is not None:
+            kept, self._next = self._next, next(self._kept, None)
+            yield from self._verify(kept, kept.size, None)
 
     def _verify(self, kept: KeptCheckpoint, size: int, root: bytes | None) -> Iterator[Finding]:
         def report(words: str) -> Finding:
@@ -101,3 +94,11 @@ class CheckpointVerifier:
             yield report("has another root than the records make")
         if len(cosigners(note, self._site_keys)) < self._governance.receipt_set.quorum:
             yield report("does not have a quorum's cosignatures")
+
+
+def _decoded(key: bytes, row: bytes) -> KeptCheckpoint:
+    """The checkpoint in a row; one of block 0 when it cannot be read."""
+    try:
+        return rows.decode_checkpoint_row(key, row)
+    except Malformed:
+        return KeptCheckpoint(int.from_bytes(key[:8], "big"), 0, b"")

@@ -12,7 +12,7 @@ What every form promises:
    (`Appended.repeated`), and never orders it twice, also after the block was trimmed. The lane's counter is never trimmed.
 4. **Unknown is said.** A failure after which the block may or may not be ordered raises `OutcomeUnknown`; retrying the same (lane, seq, data) is safe.
 5. **Fresh head.** `head` is linearizable: it covers every append that returned before the call began.
-6. **Silence is not currency.** `follow` ends with `FollowBroken` when the member loses the majority, so that a caller never takes a stalled stream for a quiet one.
+6. **Silence is not currency.** `follow` ends with `FollowBroken` when the member loses the majority: nobody takes a stalled stream for a quiet one.
 
 What the caller owns: one append in flight per lane; lanes named so that no two lives of a node share one (`<site>/<boot number>/<k>`); trimming only what
 a quorum checkpoint covers; a deadline on every call.

@@ -124,7 +124,6 @@ def _lines() -> Cases:
     for fault, line in (
         ("without line end", _LINE[:-1]),
         ("followed by an empty line", _LINE + "\n"),
-        ("after an empty line", "\n" + _LINE),
         ("with a hyphen for the dash", _LINE.replace("—", "-")),
         ("with two hyphens for the dash", _LINE.replace("—", "--")),
         ("with an en dash", _LINE.replace("—", "–")),

@@ -1,0 +1,50 @@
+"""The command `sento`: its options, its help, its commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sento_client.cli.app import App
+from sento_client.cli.exits import WORDS
+from sento_client.cli.history import history
+from sento_client.cli.read import read
+from sento_client.cli.status import status
+from sento_client.cli.verify import verify
+from sento_client.cli.write import write
+
+_EXIT_CODES = "\n".join(f"    {code.value}  {words}" for code, words in WORDS.items())
+_EPILOG = f"""\b
+Exit codes:
+{_EXIT_CODES}
+
+\b
+First steps:
+    sento status
+    sento write residency residence/entry --fact address --content entry.json
+    sento read 0 --purpose test --case 1
+"""
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("sento.toml"),
+    envvar="SENTO_CONFIG",
+    show_default=True,
+    help="The client's configuration; or set SENTO_CONFIG.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON value on standard output instead of text for people."
+)
+@click.pass_context
+def main(ctx: click.Context, config: Path, as_json: bool) -> None:
+    """Write and read administrative records in the Sento registry, verify them, and see how it stands."""
+    app = ctx.obj if isinstance(ctx.obj, App) else App()
+    ctx.obj = app.with_options(config, as_json)
+
+
+for command in (write, read, history, verify, status):
+    main.add_command(command)

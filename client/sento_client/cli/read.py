@@ -1,0 +1,56 @@
+"""`sento read`: one record by position or hash, verified and opened."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+
+from sento_client.cli.app import App, pass_app
+from sento_client.cli.parameters import purpose_options, reading_options, record_name
+from sento_client.cli.show import version_table, version_value
+from sento_client.client import SentoClient
+from sento_client.results import Freshness, Version
+
+
+@click.command()
+@click.argument("name", callback=record_name, metavar="POSITION|HASH")
+@purpose_options
+@reading_options
+@pass_app
+def read(
+    app: App,
+    name: int | bytes,
+    purpose: str,
+    case_number: str,
+    freshness: str,
+    header_only: bool,
+    site: str | None,
+    deadline_ms: int | None,
+) -> None:
+    """Read one record, check its hashes and its author's signature, and open it.
+
+    The answer covers every write acknowledged before the question, unless you say --local. A record that is not sealed to your
+    institution is shown closed.
+
+    \b
+    Example:
+        sento read 17 --purpose "address proof" --case 2026-118
+    """
+
+    async def work(sento: SentoClient) -> Version:
+        return await sento.read(
+            name,
+            purpose=purpose,
+            case_number=case_number,
+            freshness=Freshness(freshness),
+            header_only=header_only,
+            site=site,
+            deadline_ms=deadline_ms,
+        )
+
+    version = app.run(work)
+
+    def people(console: Console) -> None:
+        console.print(version_table(version))
+
+    app.show(version_value(version), people)

@@ -1,0 +1,229 @@
+"""The command `sento-drill`: demonstrate, make worlds, run them, break them.
+
+Each command says what it shows and what to try next. Exit codes: 0 it holds; 1 it does not; 2 the call is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from sento_drill.cluster import LocalCluster
+
+DIRECTORY = click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+BASE_PORT = click.option(
+    "--base-port", type=click.IntRange(1024, 65_000), help="First of the sites' ports (default: free ones)."
+)
+RESIDENTS = click.option("--residents", type=click.IntRange(1, 200_000), default=2_000, show_default=True)
+SEED = click.option("--seed", type=int, default=1, show_default=True, help="The same seed is the same town.")
+WORLD = click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".demo"),
+    show_default=True,
+    help="Where the world is made; an earlier world there is stopped and replaced.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Show on one machine that the registry keeps what it promised.
+
+    \b
+    sento-drill demo                  kill the leading site under load, lose nothing
+    sento-drill kill-rounds           the same again and again, with figures for each round
+    sento-drill world .world          certificates, keys and configuration of a training ledger
+    sento-drill cluster up .world     run it
+    """
+
+
+@main.command()
+@WORLD
+@RESIDENTS
+@SEED
+@BASE_PORT
+@click.option("--stay", is_flag=True, help="Leave the sites running at the end and say what to try.")
+def demo(directory: Path, residents: int, seed: int, base_port: int | None, stay: bool) -> None:
+    """Load a town at three sites, kill the leading one with kill -9 while offices write, read everything back.
+
+    The last line is for programs: acknowledged and present must be equal, unavailable_s is the longest silence that a writing office met,
+    caught_up_s how long the killed site took from its start until it had everything again.
+    """
+    from sento_drill.demo import run_demo
+    from sento_drill.display import make_display
+    from sento_drill.rehearsal import RehearsalSettings
+    from sento_drill.verdict import Verdict
+
+    settings = RehearsalSettings(directory, residents, seed, stay, base_port)
+    display = make_display(sys.stdout)
+    verdict = Verdict()
+    with display.running():
+        trouble = _carry_out(lambda: run_demo(settings, display, verdict))
+    for problem in (*verdict.problems, *trouble):
+        click.echo(f"problem: {problem}", err=True)
+    click.echo(verdict.last_line())
+    sys.exit(0 if verdict.holds and not trouble else 1)
+
+
+@main.command("kill-rounds")
+@click.option("--rounds", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@WORLD
+@RESIDENTS
+@SEED
+@BASE_PORT
+def kill_rounds_command(
+    rounds: int, directory: Path, residents: int, seed: int, base_port: int | None
+) -> None:
+    """Kill the leading site under load, round after round, and read everything back after each.
+
+    Each line: which site was killed, how many records are acknowledged since the beginning and present at every site, and the longest silence
+    between two acknowledgements.
+    """
+    from sento_drill.display import make_display
+    from sento_drill.kill_rounds import Round, kill_rounds
+    from sento_drill.rehearsal import Rehearsal, RehearsalSettings
+
+    settings = RehearsalSettings(directory, residents, seed, False, base_port)
+    display = make_display(sys.stdout)
+    done: list[Round] = []
+
+    async def drill() -> None:
+        async with Rehearsal(settings, display) as rehearsal:
+            await rehearsal.load()
+            done.extend(await kill_rounds(rehearsal, rounds))
+
+    with display.running():
+        trouble = _carry_out(drill)
+    for problem in (*(problem for each in done for problem in each.problems[:5]), *trouble):
+        click.echo(f"problem: {problem}", err=True)
+    good = sum(each.holds for each in done)
+    longest_s = max((each.longest_gap_s for each in done), default=0.0)
+    click.echo(f"kill-rounds: rounds={rounds} without_loss={good} longest_gap_s={longest_s:.2f}")
+    sys.exit(0 if good == rounds and not trouble else 1)
+
+
+@main.command()
+@DIRECTORY
+@BASE_PORT
+def world(directory: Path, base_port: int | None) -> None:
+    """Make a training ledger for three sites in DIRECTORY: genesis, certificates, keys, configuration.
+
+    Every private key lies in it in plain files, readable by you alone. It is for drills, never for production.
+    """
+    from sento_drill.world import NoWorld, make_world
+
+    try:
+        made = make_world(directory, base_port=base_port)
+    except NoWorld as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(f"ledger {made.genesis.ledger_id.hex()} ({made.genesis.purpose}) in {made.directory}")
+    for site in made.sites:
+        click.echo(f"  {site.name} will listen on {site.address}: {site.directory}")
+    click.echo(f"Next: sento-drill cluster up {directory}")
+
+
+@main.group()
+def cluster() -> None:
+    """Run the sites of a world on this machine, and break them."""
+
+
+@cluster.command()
+@DIRECTORY
+def up(directory: Path) -> None:
+    """Start every site that does not run, and wait until all serve. They stay when this command ends."""
+
+    async def start() -> None:
+        async with _cluster(directory) as local:
+            local.start_all()
+            await local.wait_serving()
+
+    _finish(_carry_out(start))
+    click.echo(f"Next: sento --config {directory}/institutions/iizuka-city/sento.toml status")
+
+
+@cluster.command()
+@DIRECTORY
+def down(directory: Path) -> None:
+    """Stop every site in order; what does not stop within half a minute is killed."""
+
+    async def stop() -> None:
+        async with _cluster(directory) as local:
+            await local.end_all()
+
+    _finish(_carry_out(stop))
+
+
+@cluster.command()
+@DIRECTORY
+@click.argument("site")
+def kill(directory: Path, site: str) -> None:
+    """Kill SITE's node and ordering member with kill -9, as a power cut would."""
+
+    async def end() -> None:
+        async with _cluster(directory) as local:
+            if site not in local.processes:
+                raise click.UsageError(
+                    f"no site {site} in {directory}; there are {', '.join(local.processes)}"
+                )
+            local.kill_site(site)
+
+    _finish(_carry_out(end))
+    click.echo(f"{site} is dead. `sento-drill cluster up {directory}` brings it back; write meanwhile.")
+
+
+@cluster.command()
+@DIRECTORY
+def status(directory: Path) -> None:
+    """How the sites stand: state, who leads, how much is flushed and cosigned."""
+    from rich.console import Console
+
+    from sento_drill.display import site_table
+
+    async def ask() -> None:
+        async with _cluster(directory) as local:
+            Console().print(site_table(await local.statuses()))
+
+    _finish(_carry_out(ask))
+
+
+def _cluster(directory: Path) -> LocalCluster:
+    from sento_drill.cluster import LocalCluster
+    from sento_drill.world import NoWorld, open_world
+
+    try:
+        return LocalCluster(open_world(directory), bound=False)
+    except NoWorld as error:
+        raise click.UsageError(f"{error}; make one: sento-drill world {directory}") from None
+
+
+def _carry_out(drill: Callable[[], Coroutine[None, None, None]]) -> list[str]:
+    """Run to the end; what stopped it comes back in words, a mistake in the call is raised."""
+    from sento_client import SentoError, SetupError
+    from sento_drill.plaintext_search import SearchIsBlind
+    from sento_drill.waiting import TooLate
+    from sento_drill.world import NoWorld
+
+    try:
+        asyncio.run(drill())
+    except (TooLate, NoWorld, SearchIsBlind, SentoError, SetupError, OSError) as error:
+        return [str(error)]
+    except KeyboardInterrupt:
+        return ["interrupted"]
+    return []
+
+
+def _finish(trouble: list[str]) -> None:
+    for problem in trouble:
+        click.echo(f"sento-drill: {problem}", err=True)
+    if trouble:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The demonstration: a town's records at three sites, the leading site killed while offices write, and everything acknowledged read back.
+
+Stages in order: world, start, load, keep writing, kill -9 of the leading site (node and ordering member), go on with two sites, bring it back, wait until it
+has caught up, stop writing, read back and verify at every site, open a few records as their offices see them, search all files for plaintext.
+Each stage adds to the verdict; a stage that fails ends the demonstration and makes it a no.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from sento_client import Version
+from sento_drill.display import Display
+from sento_drill.municipality import Fact
+from sento_drill.offices import Offices
+from sento_drill.plaintext_search import search
+from sento_drill.reading_back import read_back
+from sento_drill.rehearsal import Rehearsal, RehearsalSettings
+from sento_drill.verdict import Verdict
+from sento_drill.workload import FactName, Workload
+
+BEFORE_THE_KILL = 200
+AFTER_THE_KILL = 400
+AFTER_THE_RETURN = 200
+"""How many acknowledgements each stretch of writing waits for."""
+PEOPLE_SHOWN = 2
+AUDITOR = "auditor-board"
+MEDICAL_TEAM = "disaster-medical-team"
+_PROBLEMS_SHOWN = 20
+
+
+async def run_demo(settings: RehearsalSettings, display: Display, verdict: Verdict) -> None:
+    """Run all stages; `verdict` holds what was measured, also when this raises (TooLate, SentoError, NoWorld, OSError)."""
+    async with Rehearsal(settings, display) as drill:
+        await drill.load()
+        await lose_and_regain_the_lead(drill, verdict)
+        await verify_everything(drill, verdict)
+        await show_a_few(drill.offices, drill.workload, display, verdict)
+        await search_for_plaintext(drill, verdict)
+        verdict.finished = True
+        if settings.stay:
+            say_what_to_try(drill, display)
+
+
+async def lose_and_regain_the_lead(drill: Rehearsal, verdict: Verdict) -> None:
+    """Kill the leading site under load, measure the silence, bring the site back, measure how long it takes to catch up."""
+    drill.stage("writing events: moves, corrections, prescriptions")
+    drill.start_writing()
+    await drill.wait_acknowledged(BEFORE_THE_KILL, time.monotonic())
+    lead = await drill.cluster.lead_site()
+
+    drill.stage(f"{lead} leads: killing its node and ordering member with kill -9")
+    killed_s = time.monotonic()
+    await asyncio.to_thread(drill.cluster.kill_site, lead)
+    await drill.wait_acknowledged(AFTER_THE_KILL, time.monotonic())
+    verdict.unavailable_s = drill.tally.longest_gap_s(killed_s, time.monotonic())
+    successor = await drill.cluster.lead_site()
+    drill.display.say(f"longest silence {verdict.unavailable_s:.2f} s; the capital moved to {successor}")
+
+    drill.stage(f"bringing {lead} back while the offices write on")
+    started_s = time.monotonic()
+    drill.cluster.start(lead)
+    size = await drill.cluster.wait_caught_up(lead)
+    verdict.caught_up_s = time.monotonic() - started_s
+    drill.display.say(f"{lead} caught up with {size:,} records {verdict.caught_up_s:.2f} s after its start")
+    await drill.wait_acknowledged(AFTER_THE_RETURN, time.monotonic())
+    await drill.stop_writing()
+    verdict.acknowledged = len(drill.tally)
+    note_failures(drill.workload, verdict)
+
+
+async def verify_everything(drill: Rehearsal, verdict: Verdict) -> None:
+    """Read every record of every site as the auditor and hold it against the tally and a quorum checkpoint."""
+    await drill.wait_flushed()
+    sites = len(drill.world.sites)
+    drill.stage("reading everything back from every site: signatures, chains, tree")
+    found = await read_back(drill.offices[AUDITOR], drill.tally)
+    verdict.present = found.present
+    verdict.problems += found.problems[:_PROBLEMS_SHOWN]
+    records = sum(audit.size for audit in found.audits.values())
+    submissions = sum(audit.submissions for audit in found.audits.values())
+    drill.display.say(
+        f"{records:,} records of {sites} sites, {submissions:,} signatures; "
+        f"the tree's root stands under a quorum's checkpoint of size {found.checkpoint.size:,}"
+    )
+
+
+async def show_a_few(offices: Offices, workload: Workload, display: Display, verdict: Verdict) -> None:
+    """Open a few records as the offices concerned see them, and show that others cannot."""
+    display.stage("opening a few records as the offices see them")
+    for fact in facts_to_show(list(workload.standing)):
+        written = workload.standing[fact].fact
+        await _show_one(offices, written, display, verdict)
+
+
+def facts_to_show(names: Sequence[FactName]) -> list[FactName]:
+    """All facts of the first few people who have some in every registry."""
+    people = dict.fromkeys(name.identifier for name in names)
+    shown = list(people)[:PEOPLE_SHOWN]
+    return [name for name in names if name.identifier in shown]
+
+
+async def _show_one(offices: Offices, written: Fact, display: Display, verdict: Verdict) -> None:
+    readers = [written.author] + ([MEDICAL_TEAM] if written.registry == "health" else [])
+    for reader in readers:
+        version = await offices.read(reader, written)
+        if version.content != written.encoded():
+            verdict.problems.append(f"{reader} does not read position {version.position} as it was written")
+        display.say(f"{reader} reads {written.registry}/{written.compartment}: {_excerpt(version)}")
+    position = (await offices.read(written.author, written)).position
+    seen = await _seen_by_auditor(offices, position)
+    if seen.content is not None:
+        verdict.problems.append(f"the auditor, who holds no key, could open position {position}")
+
+
+async def _seen_by_auditor(offices: Offices, position: int) -> Version:
+    return await offices[AUDITOR].read(position, purpose="disaster drill", case_number="drill-1")
+
+
+def _excerpt(version: Version, letters: int = 100) -> str:
+    text = (version.content or b"").decode("utf-8", errors="replace")
+    return text if len(text) <= letters else text[:letters] + "…"
+
+
+async def search_for_plaintext(drill: Rehearsal, verdict: Verdict) -> None:
+    """grep over all files of all sites for everything that only residents and offices may know."""
+    needles = drill.town.needles()
+    drill.display.stage(f"searching all files of all sites for {len(needles):,} names, numbers and addresses")
+    result = await asyncio.to_thread(search, drill.world.sites_directory, needles)
+    verdict.problems += [f"plaintext in {hit}" for hit in result.hits]
+    drill.display.say(
+        f"{result.files} files, {result.size_bytes / 2**20:,.0f} MiB: {len(result.hits)} with a hit"
+    )
+
+
+def note_failures(workload: Workload, verdict: Verdict) -> None:
+    """A write that was not acknowledged within its deadline is not lost, and still no success."""
+    if workload.failures:
+        verdict.problems.append(f"{len(workload.failures)} writes failed; the first: {workload.failures[0]}")
+
+
+def say_what_to_try(drill: Rehearsal, display: Display) -> None:
+    """For STAY=1: commands that work on what is left running."""
+    directory = drill.settings.directory
+    city = directory / "institutions" / "iizuka-city" / "sento.toml"
+    display.say("The sites stay. Try:")
+    for command in (
+        f"sento --config {city} status",
+        f"sento-drill cluster status {directory}",
+        f"sento-drill cluster kill {directory} {drill.world.sites[0].name}",
+        f"sento-drill cluster up {directory}",
+        f"sento-drill cluster down {directory}",
+    ):
+        display.say(f"  {command}")

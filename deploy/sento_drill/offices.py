@@ -1,0 +1,73 @@
+"""The offices: one client for each institution of a world, writing what the municipality has to say and reading it back as that office may.
+
+Everything goes through `sento_client`'s public names, as a ministry's own program would do it.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack
+from types import TracebackType
+
+from sento_client import SentoClient, Version
+from sento_drill.municipality import Fact
+from sento_drill.tally import Acknowledged
+from sento_drill.world import World
+
+PURPOSE = "disaster drill"
+CASE_NUMBER = "drill-1"
+WRITE_DEADLINE_MS = 60_000
+
+
+class Offices:
+    """Clients by institution, opened together and closed together."""
+
+    def __init__(self, world: World) -> None:
+        institutions = [author.name for author in world.genesis.authors]
+        institutions += [reader.name for reader in world.genesis.readers]
+        self._clients = {name: SentoClient.open(world.institution(name).config) for name in institutions}
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Offices:
+        for client in self._clients.values():
+            await self._open.enter_async_context(client)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    def __getitem__(self, institution: str) -> SentoClient:
+        return self._clients[institution]
+
+    async def write(self, fact: Fact, previous: bytes | None) -> Acknowledged:
+        """Write a fact's next version as its author. Raises SentoError when it is not acknowledged within a minute."""
+        acknowledgement = await self._clients[fact.author].write(
+            registry=fact.registry,
+            compartment=fact.compartment,
+            kind=fact.kind,
+            subject=fact.identifier,
+            fact=fact.natural_key,
+            content=fact.content,
+            previous=previous,
+            deadline_ms=WRITE_DEADLINE_MS,
+        )
+        return Acknowledged(
+            fact.author,
+            acknowledgement.record_id,
+            acknowledgement.position,
+            acknowledgement.record_hash,
+            time.monotonic(),
+        )
+
+    async def read(self, institution: str, fact: Fact) -> Version:
+        """The standing version of a fact, verified, as that institution sees it. Raises SentoError."""
+        return await self._clients[institution].fact(
+            registry=fact.registry,
+            kind=fact.kind,
+            subject=fact.identifier,
+            fact=fact.natural_key,
+            purpose=PURPOSE,
+            case_number=CASE_NUMBER,
+        )

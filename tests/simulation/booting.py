@@ -1,0 +1,143 @@
+"""The start of a simulated life: boot numbers raised, told and confirmed, and the way back for a site whose disk must not be trusted.
+
+What is decided is product code (`decide_boot`, `remember_boot`). Around it: the number is written beside the member's data first, then as the node's own; it is
+told to every other site until each has answered; the member starts with the first confirmation. A refused site waits for an operator, who has its member
+removed and added as a learner; its ledger is then copied until it holds what others have its word for, and only then does it boot again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sento_node.compose import recall_cosigned
+from sento_node.ledger.state import EMPTY_TIP
+from sento_node.ordering.boot import (
+    LocalDisk,
+    PeerMemory,
+    Refuse,
+    Start,
+    decide_boot,
+    remember_boot,
+)
+from sento_proto.checkpoint import cosigners, decode_checkpoint
+
+if TYPE_CHECKING:
+    from tests.simulation.site_host import SiteHost
+
+TELL_AGAIN_MS = 400
+OPERATOR_MS = (500, 2_000)
+
+
+class Booting:
+    """One site's boots."""
+
+    def __init__(self, host: SiteHost) -> None:
+        self._host = host
+        self._local = LocalDisk(0, 0, False, False, 0, 0)
+        self._announced = 0
+        self._life_bytes = b""
+        self._answers: dict[str, PeerMemory] = {}
+        self._sync_until = 0
+
+    def begin(self) -> None:
+        """Read the disk, raise the number, tell the others."""
+        host = self._host
+        store, files = host.disk.store, host.disk.files
+        cosigned = recall_cosigned(store)
+        if store.tip.size < self._sync_until:
+            host.state = "syncing"
+            host.run(files.boot_number, with_log=False)
+            host.catch_up.begin(0, until_size=self._sync_until)
+            return
+        self._sync_until = 0
+        self._local = LocalDisk(
+            boot_number=files.boot_number,
+            ordering_boot_number=files.ordering_boot_number,
+            member_started=files.member_started,
+            member_has_data=bool(host.around.ordering.members[host.name].log),
+            ledger_size=store.tip.size,
+            cosigned_size=0 if cosigned is None else cosigned.size,
+        )
+        self._announced = files.boot_number + 1
+        self._answers = {}
+        self._life_bytes = host.heap.random.randbytes(16)
+        files.ordering_boot_number = self._announced
+        if host.crash_at == "between the boot numbers":
+            host.heap.fault("crash between the boot numbers", host.name)
+            host.crash()
+            return
+        files.boot_number = self._announced
+        self._decide()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell the others, again and again, until all have answered."""
+        host = self._host
+        silent = [peer for peer in host.others if peer.name not in self._answers]
+        for peer in silent:
+            host.around.network.send(
+                host.name, peer.name, _announced, peer, host, self, host.life, self._announced, self._life_bytes
+            )
+        if silent:
+            host.later(TELL_AGAIN_MS, self._tell)
+
+    def answered(self, site: str, memory: PeerMemory) -> None:
+        """Another site says what it remembers."""
+        self._answers[site] = memory
+        self._decide()
+
+    def _decide(self) -> None:
+        host = self._host
+        if host.state != "booting":
+            return
+        voters = frozenset(name for name in host.around.genesis.voting_sites if name != host.name)
+        decision = decide_boot(self._local, self._announced, self._answers, voters)
+        match host.around.hooks.decided(decision, self._announced):
+            case Start(boot_number):
+                host.disk.files.member_started = True
+                host.around.ordering.start_member(host.name)
+                host.run(boot_number, with_log=True)
+            case Refuse(words):
+                host.state = "refused"
+                host.heap.faults["boot refused"] += 1
+                host.heap.note(f"{host.name} refuses to boot: {words}")
+                host.later(host.heap.between(*OPERATOR_MS), self._replace)
+
+    def _replace(self) -> None:
+        """An operator's one command: remove the member, add it as a learner; the ledger begins anew."""
+        host = self._host
+        if not host.around.ordering.replace_member(host.name):
+            host.later(host.heap.between(*OPERATOR_MS), self._replace)
+            return
+        host.heap.faults["site replaced"] += 1
+        remembered = [
+            peer.disk.files.memories[host.name].boot_number
+            for peer in host.others
+            if host.name in peer.disk.files.memories
+        ]
+        host.crash()
+        host.disk.replace(max(remembered, default=0))
+        host.around.checkers.disk_changed(host.name, EMPTY_TIP)
+        self._sync_until = max((cosigned_by(peer, host.name) for peer in host.others), default=0)
+        host.start()
+
+
+def cosigned_by(host: SiteHost, site: str) -> int:
+    """Size of the newest checkpoint that a host keeps, if it has the other site's cosignature."""
+    kept = host.disk.store.checkpoint()
+    if kept is None:
+        return 0
+    key = host.around.checkers.site_key(site)
+    return kept.size if cosigners(decode_checkpoint(kept.note), {site: key}) else 0
+
+
+def _announced(
+    peer: SiteHost, host: SiteHost, booting: Booting, life: int, announced: int, life_bytes: bytes
+) -> None:
+    """The other site's side: remember, flushed, and say what was remembered before."""
+    if not peer.answers_peers:
+        return
+    memories = peer.disk.files.memories
+    memories[host.name], before = remember_boot(memories.get(host.name), announced, life_bytes)
+    memory = PeerMemory(before, cosigned_by(peer, host.name))
+    peer.around.network.send(peer.name, host.name, host.in_life, life, booting.answered, peer.name, memory)

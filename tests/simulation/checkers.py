@@ -1,0 +1,334 @@
+"""What must hold, whatever happened: every promise that this package checks, each under a name that stands in the table of planted bugs.
+
+    same-ledger              every site's blocks, outcomes, positions, links and roots are those of the reference at equal numbers
+    answers-fit              an answer speaks of the records that were sent, one outcome for each
+    acknowledged-is-ordered  an ACCEPTED or KNOWN names the position at which the committed order has that record
+    acknowledged-kept        nothing acknowledged ever leaves the order, and at the end every site's ledger has it at its position
+    final-is-final           what was refused for good does not stand later, nor stood before
+    one-lane-one-order       the ordering log never has to refuse a block of ours
+    trim-is-covered          a block leaves the log only when a quorum of ledgers has flushed it
+    cosigned-is-flushed      a cosignature leaves after its records and its own note are on disk, under the root that the order has
+    cosigned-never-smaller   no disk sees its site cosign less than before
+    checkpoints-one-history  quorum checkpoints are ends of blocks of the one order, and a site's newest never goes back
+    flushed-is-kept          a restarted site has every block that it flushed
+    reads-are-fresh          a linearizable read sees what was acknowledged before it began, and tells what stands
+    proofs-hold              inclusion and consistency proofs from any site's store verify at any size
+    told-the-truth           what a client was told of a write is what became of it, and no write stands twice
+    no-false-alarm           no site cries that its block vanished or was refused when that is not so
+    sites-agree              nobody finds a quorum, or the log's own count, against it
+    nothing-unforeseen       product code raises nothing that its docstrings do not name
+    progress                 once faults stop for a majority, everything settles and every site that runs is at the end of the order
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sento_node.ledger.results import BlockResult
+from sento_node.ledger.state import Batch, Tip
+from sento_node.ledger.store import LedgerStore
+from sento_node.ordering.port import OrderedBlock, OrderingError
+from sento_node.quorum.checkpoints import Cosigned
+from sento_node.site import Alarm, Reply
+from sento_proto import merkle
+from sento_proto.checkpoint import Checkpoint, cosigners
+from sento_proto.errors import STANDING_CODES, Code
+from sento_proto.genesis import Genesis
+from sento_proto.keys import PublicKey
+from tests.simulation.heap import EventHeap
+from tests.simulation.members import AppendOp
+from tests.simulation.ordering import OrderFeed
+from tests.simulation.reference import Judged, Reference, is_final
+
+
+class Violation(Exception):
+    """A promise did not hold. `checker` is one of the names in this module's docstring."""
+
+    def __init__(self, checker: str, words: str) -> None:
+        super().__init__(f"{checker}: {words}")
+        self.checker = checker
+
+
+class Acknowledged(NamedTuple):
+    """What somebody was told stands."""
+
+    record_hash: bytes
+    position: int
+    site: str
+
+
+class ReadBegun(NamedTuple):
+    """What a linearizable read must see: at least so many records."""
+
+    size: int
+
+
+class Checkers(OrderFeed):
+    """Watches one world from outside; everything it knows comes from the committed order and from what sites tell and flush."""
+
+    def __init__(self, heap: EventHeap, genesis: Genesis, epoch: int, window: int) -> None:
+        self._heap = heap
+        self._genesis = genesis
+        self._epoch = epoch
+        self._window = window
+        self._site_keys = {site.name: site.key for site in genesis.sites}
+        self.reference = Reference(genesis, epoch, window)
+        self.order: list[OrderedBlock] = []
+        self.number_of: dict[tuple[str, int], int] = {}
+        self.acknowledged: dict[tuple[str, bytes], Acknowledged] = {}
+        self.acknowledged_size = 0
+        self.told_final: dict[bytes, Code] = {}
+        self.flushed_ever: dict[str, int] = {site.name: 0 for site in genesis.sites}
+        self._tips: dict[str, Tip] = {}
+        self._cosigned: dict[str, int] = {}
+        self._quorum_block: dict[str, int] = {}
+        self.lost_blocks = 0
+
+    def site_key(self, site: str) -> PublicKey:
+        """A site's public key."""
+        return self._site_keys[site]
+
+    # -- the order --------------------------------------------------------------------------------------------------------
+
+    def ordered(self, block: OrderedBlock) -> None:
+        self.order.append(block)
+        self.number_of[block.lane, block.seq] = block.number
+        judged = self.reference.apply(block)
+        self._heap.note(f"order {block.number} {block.lane}/{block.seq} size {judged.size_after}")
+        for stand in judged.standing:
+            told = self.told_final.get(stand.record.record_hash)
+            if told is not None:
+                raise Violation(
+                    "final-is-final",
+                    f"position {stand.position} stands and its author was told {told.name} before",
+                )
+
+    def refused(self, op: AppendOp, error: OrderingError) -> None:
+        raise Violation("one-lane-one-order", f"{op.lane}/{op.seq} was refused by the log: {error}")
+
+    def trimmed(self, removed: Sequence[tuple[str, int]]) -> None:
+        self._heap.note(f"trim {len(removed)} blocks")
+        quorum = self._genesis.receipt_set.quorum
+        for key in removed:
+            number = self.number_of[key]
+            holders = sum(self.flushed_ever[site] >= number for site in self._genesis.receipt_set.sites)
+            if holders < quorum:
+                raise Violation(
+                    "trim-is-covered",
+                    f"block {number} left the log and {holders} ledgers had flushed it, not {quorum}",
+                )
+
+    def rewritten(self, lost_blocks: int) -> None:
+        """The log forgot its end: what was acknowledged from there is lost, unless nobody was told."""
+        self.lost_blocks += lost_blocks
+        del self.order[len(self.order) - lost_blocks :]
+        self.reference = Reference(self._genesis, self._epoch, self._window)
+        for block in self.order:
+            self.reference.apply(block)
+        for (author, record_id), told in self.acknowledged.items():
+            if self.reference.facts.by_id.get((author, record_id)) != told.position:
+                raise Violation(
+                    "acknowledged-kept",
+                    f"position {told.position}, acknowledged by {told.site}, left the order with {lost_blocks} blocks",
+                )
+
+    # -- ledgers ----------------------------------------------------------------------------------------------------------
+
+    def sealed(self, site: str, batch: Batch) -> None:
+        """A site applied these blocks and is about to flush them."""
+        for result in batch.blocks:
+            if result.number > len(self.reference.blocks):
+                raise Violation("same-ledger", f"{site} applied block {result.number}, which nobody ordered")
+            self._same(site, result, self.reference.blocks[result.number - 1])
+
+    def _same(self, site: str, result: BlockResult, judged: Judged) -> None:
+        mine = (
+            result.refusal,
+            result.size_after,
+            result.root,
+            tuple((one.refusal, tuple(map(tuple, one.outcomes))) for one in result.submissions),
+            tuple((one.position, one.record.record_hash, one.author, one.link) for one in result.standing),
+        )
+        expected = (
+            judged.refusal,
+            judged.size_after,
+            judged.root,
+            tuple((refusal, tuple(map(tuple, outcomes))) for refusal, outcomes in judged.submissions),
+            tuple((one.position, one.record.record_hash, one.author, one.link) for one in judged.standing),
+        )
+        if mine != expected:
+            names = ("refusal", "size", "root", "outcomes", "standing records")
+            differs = [name for name, one, other in zip(names, mine, expected, strict=True) if one != other]
+            raise Violation(
+                "same-ledger", f"{site} and the reference differ at block {result.number} in {', '.join(differs)}"
+            )
+
+    def committed(self, site: str, tip: Tip) -> None:
+        """A flush is done."""
+        self._tips[site] = tip
+        self.flushed_ever[site] = max(self.flushed_ever[site], tip.block)
+        self._heap.note(f"{site} flushed block {tip.block} size {tip.size}")
+
+    def disk_changed(self, site: str, tip: Tip) -> None:
+        """The site's disk was lost or rolled back: what it holds from now on."""
+        self._tips[site] = tip
+        self._cosigned.pop(site, None)
+        self._quorum_block.pop(site, None)
+
+    def composed(self, site: str, store: LedgerStore) -> None:
+        """A life begins from this store."""
+        expected = self._tips.get(site)
+        if expected is not None and store.tip != expected:
+            raise Violation(
+                "flushed-is-kept", f"{site} flushed block {expected.block} and starts at {store.tip.block}"
+            )
+
+    # -- answers ----------------------------------------------------------------------------------------------------------
+
+    def replied(self, site: str, data: bytes, reply: Reply) -> None:
+        """A site answered a submission."""
+        if reply.code is not None:
+            return
+        _, author, submission = self.reference.open_submission(data)
+        if author is None or submission is None:
+            raise Violation("answers-fit", f"{site} gave outcomes for what is no submission")
+        sent = [record.record_hash for record in submission.records]
+        if [outcome.record_hash for outcome in reply.outcomes] != sent:
+            raise Violation("answers-fit", f"{site} answered other records than were sent")
+        for record, outcome in zip(submission.records, reply.outcomes, strict=True):
+            position = self.reference.facts.by_id.get((author.name, record.header.record_id))
+            stands = position is not None and (
+                self.reference.facts.stands[position].record.record_hash == record.record_hash
+            )
+            if outcome.code in STANDING_CODES:
+                if not stands or position != outcome.position:
+                    raise Violation(
+                        "acknowledged-is-ordered",
+                        f"{site} acknowledged position {outcome.position} and the order says {position}",
+                    )
+                name = (author.name, record.header.record_id)
+                self.acknowledged[name] = Acknowledged(record.record_hash, outcome.position, site)
+                self.acknowledged_size = max(self.acknowledged_size, outcome.position + 1)
+            elif is_final(outcome.code):
+                if stands:
+                    raise Violation(
+                        "final-is-final", f"{site} said {outcome.code.name} of position {position}, which stands"
+                    )
+                self.told_final[record.record_hash] = outcome.code
+
+    def read_begins(self) -> ReadBegun:
+        """A linearizable read begins now."""
+        return ReadBegun(self.acknowledged_size)
+
+    def read_answered(self, begun: ReadBegun, site: str, store: LedgerStore, fact: tuple[str, bytes]) -> None:
+        """The site answers the read of a fact from this store."""
+        size = store.tip.size
+        if size < begun.size:
+            raise Violation(
+                "reads-are-fresh",
+                f"{site} answered a linearizable read at size {size} and {begun.size} was acknowledged before",
+            )
+        head = store.fact_head(*fact)
+        stands = [
+            stand.position
+            for stand in self.reference.facts.stands[:size]
+            if (stand.record.header.registry, stand.record.header.fact) == fact
+        ]
+        if (None if head is None else head.position) != (stands[-1] if stands else None):
+            raise Violation("reads-are-fresh", f"{site} named another version than the last at size {size}")
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------------
+
+    def cosigned(self, site: str, checkpoint: Checkpoint, store: LedgerStore, noted: Cosigned | None) -> None:
+        """A cosignature of `site` leaves it; `store` and `noted` are what is on its disk."""
+        size = checkpoint.size
+        if store.tip.size < size or noted is None or noted.size < size:
+            raise Violation(
+                "cosigned-is-flushed",
+                f"{site} cosigned {size}; {store.tip.size} records and the note of {noted.size if noted else 0} are on disk",
+            )
+        if self.reference.roots[size] != checkpoint.root:
+            raise Violation("cosigned-is-flushed", f"{site} cosigned a root that the order never had at {size}")
+        if size < self._cosigned.get(site, 0):
+            raise Violation("cosigned-never-smaller", f"{site} cosigned {self._cosigned[site]} and now {size}")
+        self._cosigned[site] = size
+
+    def noted(self, site: str, cosigned: Cosigned) -> None:
+        """A site wrote down what it is about to cosign; a smaller note would let a next life cosign less than this one did."""
+        if cosigned.size < self._cosigned.get(site, 0):
+            raise Violation(
+                "cosigned-never-smaller",
+                f"{site} cosigned {self._cosigned[site]} and its disk now says {cosigned.size}",
+            )
+
+    def quorum(self, site: str, checkpoint: Checkpoint, block: int) -> None:
+        """A site takes over a quorum's checkpoint."""
+        keys = {name: self._site_keys[name] for name in self._genesis.receipt_set.sites}
+        signed = cosigners(checkpoint, keys)
+        if len(signed) < self._genesis.receipt_set.quorum:
+            raise Violation("checkpoints-one-history", f"{site} took {len(signed)} cosignatures for a quorum")
+        judged = self.reference.blocks[block - 1] if block <= len(self.reference.blocks) else None
+        if judged is None or (judged.size_after, judged.root) != (checkpoint.size, checkpoint.root):
+            raise Violation("checkpoints-one-history", f"{site} holds a checkpoint that is no block's end")
+        if block < self._quorum_block.get(site, 0):
+            raise Violation(
+                "checkpoints-one-history",
+                f"{site} went back from the quorum of block {self._quorum_block[site]} to that of {block}",
+            )
+        self._quorum_block[site] = block
+
+    def new_life(self, site: str) -> None:
+        """A site starts again, and its newest checkpoint is the one on its disk."""
+        self._quorum_block.pop(site, None)
+
+    # -- trouble ------------------------------------------------------------------------------------------------------------
+
+    def alarmed(self, site: str, alarm: Alarm) -> None:
+        """A site raised an alarm."""
+        self._heap.note(f"{site} alarm {alarm.name}")
+        self._heap.faults[f"alarm {alarm.name}"] += 1
+        if alarm.name in ("block-vanished", "own-block-refused") and not self.lost_blocks:
+            raise Violation("no-false-alarm", f"{site}: {alarm.words}")
+
+    # -- the end --------------------------------------------------------------------------------------------------------------
+
+    def ledger_at_end(self, site: str, store: LedgerStore) -> None:
+        """Compare a whole ledger, as its store gives it out, with the reference."""
+        facts, tip = self.reference.facts, store.tip
+        if (tip.block, tip.size) != (len(self.order), self.reference.size):
+            raise Violation("progress", f"{site} ends at block {tip.block} and the order at {len(self.order)}")
+        for kept, stand in zip(store.records(0, tip.size), facts.stands, strict=True):
+            mine = (kept.position, kept.record_hash, kept.author, kept.link, kept.payload)
+            if mine != (
+                stand.position,
+                stand.record.record_hash,
+                stand.author,
+                stand.link,
+                stand.record.payload,
+            ):
+                raise Violation("same-ledger", f"{site} keeps another record at position {kept.position}")
+        for judged, block in zip(self.reference.blocks, self.order, strict=True):
+            one = store.block(judged.number)
+            mine_of_block = (one.lane, one.seq, one.revision, one.size_after, one.refusal)
+            if mine_of_block != (block.lane, block.seq, block.revision, judged.size_after, judged.refusal):
+                raise Violation("same-ledger", f"{site} keeps another block {judged.number}")
+        for (author, record_id), told in self.acknowledged.items():
+            if store.position_of_id(author, record_id) != told.position:
+                raise Violation("acknowledged-kept", f"{site} does not have position {told.position}")
+        self._proofs(site, store, tip.size)
+
+    def _proofs(self, site: str, store: LedgerStore, size: int) -> None:
+        chance = random.Random(size)
+        roots = self.reference.roots
+        for _ in range(6 if size else 0):
+            new = chance.randint(1, size)
+            old, position = chance.randint(0, new), chance.randrange(new)
+            path = merkle.inclusion_proof(store.subtree, position, new)
+            leaf = store.record_hash_at(position)
+            if not merkle.verify_inclusion(leaf, position, new, path, roots[new]):
+                raise Violation("proofs-hold", f"{site}: position {position} is not proven in size {new}")
+            between = merkle.consistency_proof(store.subtree, old, new)
+            if not merkle.verify_consistency(old, roots[old], new, roots[new], between):
+                raise Violation("proofs-hold", f"{site}: size {old} is not proven to be a prefix of {new}")

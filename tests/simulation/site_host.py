@@ -1,0 +1,448 @@
+"""One simulated node: carries out what the real `Site` decides, against a simulated log, network and disk, and forgets what was not flushed when it crashes.
+
+This is the simulator's counterpart of the node's runner and keeps its habits: effects in the order given, one writer for everything that is flushed, the
+same (lane, seq, bytes) until an append's outcome is known, the log's head asked twice a second, a stream that stays silent while the head moves is opened
+again. Decisions are product code: `compose_site`, `Site`, `decide_boot`, `adopt`.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from sento_node.compose import COSIGNED_NAME, Life, compose_site, encode_cosigned, recall_cosigned
+from sento_node.intake.lanes import Append
+from sento_node.ledger.memory_store import FlushMoment
+from sento_node.ledger.results import NOWHERE
+from sento_node.ledger.store import KeptCheckpoint, LedgerFailed
+from sento_node.ordering.port import (
+    Appended,
+    BlockRemoved,
+    Compacted,
+    Head,
+    LogEvent,
+    OrderedBlock,
+    OrderingError,
+)
+from sento_node.quorum.checkpoints import (
+    AnswerCosign,
+    AskCosign,
+    Cosigned,
+    Diverged,
+    QuorumReached,
+    WriteCosigned,
+)
+from sento_node.site import Alarm, Effect, Flush, Reply, ServeRead, Site, TrimLog
+from sento_proto.checkpoint import Checkpoint, NoteSignature, encode_checkpoint
+from sento_proto.errors import Code
+from sento_proto.genesis import Genesis
+from sento_proto.keys import Signer
+from tests.simulation.booting import Booting
+from tests.simulation.catch_up import CatchUp
+from tests.simulation.checkers import Checkers, ReadBegun, Violation
+from tests.simulation.disks import SiteDisk
+from tests.simulation.heap import EventHeap
+from tests.simulation.hooks import Hooks
+from tests.simulation.network import Network
+from tests.simulation.ordering import SimOrdering
+
+TICK_MS = 40
+HEAD_EVERY_MS = 500
+STALLED_MS = 3_000
+APPEND_TIMEOUT_MS = 500
+RETRY_FIRST_MS, RETRY_MAX_MS = 30, 1_000
+READ_TIMEOUT_MS = 2_000
+SERVES_WITHIN_BLOCKS = 64
+LANES = 2
+BLOCK_MAX_BYTES = 8 * 1024
+WALL_S = 1_767_225_600
+
+Tell = Callable[[int, int, list[tuple[int, int, bytes]], int], None]
+"""(submission id, epoch, (code, position, record hash) for each record, error code or 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all sites of a world share."""
+
+    heap: EventHeap
+    network: Network
+    ordering: SimOrdering
+    checkers: Checkers
+    genesis: Genesis
+    hooks: Hooks
+
+
+@dataclass(slots=True)
+class _Attempt:
+    done: bool = False
+
+
+class SiteHost:
+    """One site in all its lives. `state`: down, booting, refused, syncing, running, or halted."""
+
+    def __init__(self, around: Surroundings, name: str, signer: Signer, peers: Mapping[str, SiteHost]) -> None:
+        self.around = around
+        self.heap = around.heap
+        self.name = name
+        self.signer = signer
+        self.peers = peers
+        self.disk = SiteDisk(around.genesis.ledger_id, self._at_flush)
+        self.life = 0
+        self.state = "down"
+        self.serving = False
+        self.slow_until_ms = 0
+        self.flush_fails: FlushMoment | None = None
+        self.crash_at: str | None = None
+        self.wall_skew_s = self.heap.between(-30, 30)
+        self.streams: dict[int, Callable[[], None]] = {}
+        self._site: Site | None = None
+        self._tickets = itertools.count(1)
+        self._submitted: dict[int, tuple[Tell, int, bytes]] = {}
+        self._answered: dict[int, None] = {}
+        self._cosigns: dict[int, tuple[str, int, Checkpoint]] = {}
+        self._reads: dict[int, tuple[ReadBegun, tuple[str, bytes]]] = {}
+        self._writer_free_ms = 0
+        self._progress = (0, 0)
+        self._booting = Booting(self)
+        self.catch_up = CatchUp(self)
+
+    # -- lives ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def site(self) -> Site:
+        """The decisions of this life."""
+        assert self._site is not None
+        return self._site
+
+    @property
+    def others(self) -> list[SiteHost]:
+        """The other sites."""
+        return [peer for name, peer in self.peers.items() if name != self.name]
+
+    @property
+    def answers_peers(self) -> bool:
+        """Whether the process is there to answer other nodes."""
+        return self.state not in ("down", "halted")
+
+    def start(self) -> None:
+        """Begin a life: the boot rules come first."""
+        if self.state in ("down", "halted"):
+            self._end_life()
+            self.state = "booting"
+            self._booting.begin()
+
+    def run(self, boot_number: int, *, with_log: bool) -> None:
+        """Take part: with the ordering log, or (`with_log` False) only to copy a ledger."""
+        store = self.disk.store
+        self.around.checkers.composed(self.name, store)
+        self.around.checkers.new_life(self.name)
+        life = Life(self.name, self.signer, boot_number, LANES, BLOCK_MAX_BYTES)
+        self._site = self.around.hooks.composed(
+            compose_site(store, self.around.genesis, life, self.heap.now_ms)
+        )
+        self.heap.note(f"{self.name} lives as boot {boot_number} at block {store.tip.block}, {self.state}")
+        self.later(TICK_MS, self._tick)
+        if with_log:
+            self.state = "running"
+            self.follow(new_life=True)
+            self.later(self.heap.between(1, 50), self._watch_head)
+
+    def crash(self) -> None:
+        """Stop between two instructions: everything that is not on disk is gone."""
+        if self.state != "down":
+            self.heap.note(f"{self.name} crashes in state {self.state}")
+            self._end_life()
+            self.state = "down"
+
+    def halt(self, words: str) -> None:
+        """The node stops itself in words, as it must when its disk can no longer be trusted."""
+        self.heap.note(f"{self.name} halts: {words}")
+        self._end_life()
+        self.state = "halted"
+
+    def _end_life(self) -> None:
+        self.life += 1
+        self.serving = False
+        self._site = None
+        self.crash_at = self.flush_fails = None
+        self._submitted, self._answered, self._cosigns, self._reads = {}, {}, {}, {}
+        self._writer_free_ms = 0
+        self.around.ordering.unfollow(self.name)
+        self.around.ordering.stop_member(self.name)
+        self.disk.end_life()
+        streams, self.streams = self.streams, {}
+        for lost in streams.values():
+            lost()
+
+    def later(self, delay_ms: int, act: Callable[..., None], *args: object) -> None:
+        """Do something in this life, or not at all."""
+        self.heap.after(delay_ms, self.in_life, self.life, act, *args)
+
+    def in_life(self, life: int, act: Callable[..., None], *args: object) -> None:
+        """Do something if it is still that life."""
+        if life == self.life:
+            act(*args)
+
+    @property
+    def wall_s(self) -> int:
+        """This site's wall clock, a little wrong."""
+        return WALL_S + self.wall_skew_s + self.heap.now_ms // 1000
+
+    # -- effects ------------------------------------------------------------------------------------------------------------
+
+    def carry_out(self, effects: Iterable[Effect]) -> None:
+        """Do what was decided, in order; a crash in the middle leaves the rest undone."""
+        life = self.life
+        for effect in effects:
+            if life != self.life:
+                return
+            match effect:
+                case Append():
+                    self._append(effect, RETRY_FIRST_MS, APPEND_TIMEOUT_MS)
+                case Reply():
+                    self._reply(effect)
+                case Flush():
+                    self.around.checkers.sealed(self.name, effect.batch)
+                    self._write(self._commit, effect)
+                case WriteCosigned():
+                    self._write(self._note_cosigned, effect.cosigned)
+                case AskCosign():
+                    self._ask_cosign(effect)
+                case AnswerCosign():
+                    self._answer_cosign(effect)
+                case QuorumReached():
+                    self.around.checkers.quorum(self.name, effect.checkpoint, effect.block)
+                    self._write(self._keep_checkpoint, effect)
+                case TrimLog():
+                    self._write(self._trim, effect)
+                case ServeRead():
+                    self._serve_read(effect.ticket)
+                case Alarm():
+                    self.around.checkers.alarmed(self.name, effect)
+                case Diverged():
+                    raise Violation("sites-agree", f"{self.name} found a quorum against it at {effect.size}")
+
+    def _write(self, act: Callable[..., None], *args: object) -> None:
+        """Hand over to the one writer: what was handed over before is on disk before."""
+        disk_ms = self.heap.between(2, 30)
+        if self.heap.now_ms < self.slow_until_ms:
+            disk_ms += self.heap.between(100, 1_500)
+        self._writer_free_ms = max(self.heap.now_ms, self._writer_free_ms) + disk_ms
+        self.later(self._writer_free_ms - self.heap.now_ms, self._on_disk, act, *args)
+
+    def _on_disk(self, act: Callable[..., None], *args: object) -> None:
+        try:
+            act(*args)
+        except LedgerFailed as error:
+            self.halt(str(error))
+
+    def _at_flush(self, moment: FlushMoment) -> None:
+        if self.flush_fails is moment:
+            self.flush_fails = None
+            self.heap.fault(f"flush failed, {moment.value}", self.name)
+            raise OSError(5, "Input/output error")
+
+    def _bomb(self, place: str) -> bool:
+        """Crash here if a fault was put here."""
+        if self.crash_at != place:
+            return False
+        self.heap.fault(f"crash {place}", self.name)
+        self.crash()
+        return True
+
+    def _commit(self, flush: Flush) -> None:
+        if self._bomb("before a flush"):
+            return
+        self.disk.store.commit(flush.batch)
+        self.around.checkers.committed(self.name, flush.batch.tip)
+        if not self._bomb("after a flush"):
+            self.carry_out(self.site.flushed(self.heap.now_ms, self.wall_s))
+
+    def _note_cosigned(self, cosigned: Cosigned) -> None:
+        if self._bomb("before a cosigned note"):
+            return
+        self.disk.store.remember(COSIGNED_NAME, encode_cosigned(cosigned))
+        self.around.checkers.noted(self.name, cosigned)
+        if not self._bomb("after a cosigned note"):
+            self.carry_out(self.site.cosigned_written(cosigned, self.heap.now_ms, self.wall_s))
+
+    def _keep_checkpoint(self, reached: QuorumReached) -> None:
+        if self._bomb("before a checkpoint is kept"):
+            return
+        note = encode_checkpoint(reached.checkpoint)
+        self.disk.store.put_checkpoint(KeptCheckpoint(reached.checkpoint.size, reached.block, note))
+        for name in reached.publish_to:
+            peer = self.peers[name]
+            self.around.network.send(
+                self.name, name, peer.on_published, reached.checkpoint, reached.block, may_double=True
+            )
+
+    def _trim(self, effect: TrimLog) -> None:
+        if not self._bomb("before a trim"):
+            trim = effect.trim
+            self.around.ordering.trim(self.name, trim.through_seq, trim.through_revision)
+
+    # -- the log ------------------------------------------------------------------------------------------------------------
+
+    def _append(self, append: Append, pause_ms: int, timeout_ms: int) -> None:
+        attempt = _Attempt()
+        answer = functools.partial(self.in_life, self.life, self._append_answered, attempt, append)
+        self.around.ordering.append(self.name, append.lane, append.seq, append.data, answer)
+        self.later(timeout_ms, self._append_silent, attempt, append, pause_ms, timeout_ms)
+
+    def _append_answered(self, attempt: _Attempt, append: Append, outcome: Appended | OrderingError) -> None:
+        if not attempt.done and isinstance(outcome, Appended):
+            attempt.done = True
+            self.carry_out(self.site.appended(append.lane, append.seq, outcome))
+
+    def _append_silent(self, attempt: _Attempt, append: Append, pause_ms: int, timeout_ms: int) -> None:
+        if attempt.done:
+            return
+        attempt.done = True
+        again, effects = self.site.append_failed(append.lane, append.seq)
+        self.carry_out(effects)
+        if again is not None:
+            more_ms = min(2 * pause_ms, RETRY_MAX_MS)
+            self.later(pause_ms, self._append, again, more_ms, min(2 * timeout_ms, 8 * APPEND_TIMEOUT_MS))
+
+    def follow(self, *, new_life: bool = False) -> None:
+        """Read the order from where this life's ledger stands."""
+        tip = self.site.state.tip
+        head = self.around.hooks.resume_from(Head(tip.block, tip.revision), new_life=new_life)
+        self.around.ordering.follow(
+            self.name,
+            head,
+            functools.partial(self.in_life, self.life, self._event),
+            functools.partial(self.in_life, self.life, self._broken),
+        )
+
+    def _event(self, event: LogEvent) -> None:
+        match event:
+            case OrderedBlock():
+                self.carry_out(self.site.ordered(event, self.heap.now_ms))
+            case BlockRemoved():
+                self.carry_out(self.site.removed(event, self.heap.now_ms))
+
+    def _broken(self, error: OrderingError) -> None:
+        if isinstance(error, Compacted):
+            self.heap.faults["compacted under a follower"] += 1
+            self.serving = False
+            self.catch_up.begin(error.oldest_revision)
+        else:
+            self.later(self.heap.between(30, 200), self.follow)
+
+    def _tick(self) -> None:
+        self.carry_out(self.site.tick(self.heap.now_ms, self.wall_s))
+        self.later(TICK_MS, self._tick)
+
+    def _watch_head(self) -> None:
+        ordering = self.around.ordering
+        self.site.checkpoints.is_lead = ordering.is_lead(self.name)
+        ordering.head(self.name, functools.partial(self.in_life, self.life, self._head))
+        self.later(HEAD_EVERY_MS, self._watch_head)
+
+    def _head(self, head: Head) -> None:
+        state, now_ms = self.site.state, self.heap.now_ms
+        if state.revision == head.revision and state.block != head.number:
+            raise Violation("sites-agree", f"{self.name} counts {state.block} blocks, the log {head.number}")
+        if state.revision >= head.revision or state.block != self._progress[0]:
+            self._progress = (state.block, now_ms)
+        elif now_ms - self._progress[1] > STALLED_MS and not self.catch_up.busy:
+            self._progress = (state.block, now_ms)
+            self.heap.faults["silent stream opened again"] += 1
+            self.follow()
+        if not self.catch_up.busy:
+            self.serving = self.serving or head.number - state.block <= SERVES_WITHIN_BLOCKS
+
+    # -- clients ------------------------------------------------------------------------------------------------------------
+
+    def submit(self, tell: Tell, submission_id: int, data: bytes) -> None:
+        """A client's submission arrives."""
+        if self.state != "running" or not self.serving:
+            tell(submission_id, 0, [], Code.NOT_READY)
+            return
+        ticket = next(self._tickets)
+        self._submitted[ticket] = (tell, submission_id, data)
+        self.carry_out(self.site.submit(ticket, data))
+
+    def _reply(self, reply: Reply) -> None:
+        tell, submission_id, data = self._submitted[reply.ticket]
+        self.around.checkers.replied(self.name, data, reply)
+        if reply.ticket in self._answered:
+            return
+        self._answered[reply.ticket] = None
+        answers = [
+            (int(one.code), 0 if one.position == NOWHERE else one.position, one.record_hash)
+            for one in reply.outcomes
+        ]
+        tell(submission_id, reply.epoch, answers, 0 if reply.code is None else int(reply.code))
+
+    def read(self, begun: ReadBegun, fact: tuple[str, bytes]) -> None:
+        """A linearizable read of a fact arrives; it is answered when the flushed ledger holds the log's head."""
+        if self.state != "running":
+            return
+        ticket = next(self._tickets)
+        self._reads[ticket] = (begun, fact)
+        self.around.ordering.head(
+            self.name, functools.partial(self.in_life, self.life, self._read_head, ticket)
+        )
+        self.later(READ_TIMEOUT_MS, self._give_up_read, ticket)
+
+    def _read_head(self, ticket: int, head: Head) -> None:
+        if ticket in self._reads:
+            self.carry_out(self.site.read_after(ticket, head.revision, self.heap.now_ms))
+
+    def _give_up_read(self, ticket: int) -> None:
+        if self._reads.pop(ticket, None) is not None:
+            self.site.read_given_up(ticket)
+
+    def _serve_read(self, ticket: int) -> None:
+        begun, fact = self._reads.pop(ticket)
+        self.around.checkers.read_answered(begun, self.name, self.disk.store, fact)
+        self.heap.faults["linearizable reads answered"] += 1
+
+    # -- other sites ----------------------------------------------------------------------------------------------------------
+
+    def _ask_cosign(self, ask: AskCosign) -> None:
+        store = self.disk.store
+        self.around.checkers.cosigned(self.name, ask.checkpoint, store, recall_cosigned(store))
+        peer = self.peers[ask.site]
+        self.around.network.send(
+            self.name, ask.site, peer.on_cosign, self.name, self.life, ask.checkpoint, ask.block, may_double=True
+        )
+
+    def on_cosign(self, proposer: str, life: int, checkpoint: Checkpoint, block: int) -> None:
+        """Another site's proposal arrives."""
+        if self.state == "running":
+            ticket = next(self._tickets)
+            self._cosigns[ticket] = (proposer, life, checkpoint)
+            self.carry_out(
+                self.site.cosign_request(ticket, proposer, checkpoint, block, self.heap.now_ms)
+            )
+
+    def _answer_cosign(self, answer: AnswerCosign) -> None:
+        proposer, life, checkpoint = self._cosigns.pop(answer.ticket)
+        store = self.disk.store
+        if answer.line is not None:
+            self.around.checkers.cosigned(self.name, checkpoint, store, recall_cosigned(store))
+        if answer.code is Code.DIVERGED:
+            raise Violation("sites-agree", f"{self.name} has another tree than {proposer} at {checkpoint.size}")
+        peer = self.peers[proposer]
+        self.around.network.send(
+            self.name, proposer, peer.on_cosign_reply, life, self.name, checkpoint.size, answer.line, store.tip.block
+        )
+
+    def on_cosign_reply(
+        self, life: int, site: str, size: int, line: NoteSignature | None, flushed_block: int
+    ) -> None:
+        """Another site's answer to a proposal of this life arrives."""
+        if life == self.life and self.state == "running":
+            self.carry_out(self.site.cosign_reply(site, size, line, flushed_block, self.heap.now_ms))
+
+    def on_published(self, checkpoint: Checkpoint, block: int) -> None:
+        """Another site hands over a quorum's checkpoint."""
+        if self.state == "running":
+            self.carry_out(self.site.published(checkpoint, block, self.heap.now_ms))
