@@ -98,8 +98,10 @@ class SiteChoice:
         return True
 
     def troubled(self, name: str, now_ms: int) -> None:
-        """Leave the site alone for a while."""
+        """Leave the site alone for a while, and turn to the next one."""
         site = self._sites[name]
+        if self._order[self._first] is site:
+            self._first = (self._first + 1) % len(self._order)
         site.troubles += 1
         site.usable_at_ms = now_ms + self._settings.backoff_ms(site.troubles, self._jitter())
 

@@ -5,7 +5,6 @@ Each command says what it shows and what to try next. Exit codes: 0 it holds; 1 
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -204,13 +203,15 @@ def _cluster(directory: Path) -> LocalCluster:
 
 def _carry_out(drill: Callable[[], Coroutine[None, None, None]]) -> list[str]:
     """Run to the end; what stopped it comes back in words, a mistake in the call is raised."""
+    import uvloop
+
     from sento_client import SentoError, SetupError
     from sento_drill.plaintext_search import SearchIsBlind
     from sento_drill.waiting import TooLate
     from sento_drill.world import NoWorld
 
     try:
-        asyncio.run(drill())
+        uvloop.run(drill())
     except (TooLate, NoWorld, SearchIsBlind, SentoError, SetupError, OSError) as error:
         return [str(error)]
     except KeyboardInterrupt:

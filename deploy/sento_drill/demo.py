@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 
-from sento_client import Version
 from sento_drill.display import Display
-from sento_drill.municipality import Fact
-from sento_drill.offices import Offices
 from sento_drill.plaintext_search import search
-from sento_drill.reading_back import read_back
+from sento_drill.plan import AUDITOR_BOARD
+from sento_drill.reading_back import ReadingBack
 from sento_drill.rehearsal import Rehearsal, RehearsalSettings
+from sento_drill.showing import facts_to_show, show
 from sento_drill.verdict import Verdict
-from sento_drill.workload import FactName, Workload
+from sento_drill.workload import Workload
 
 BEFORE_THE_KILL = 200
 AFTER_THE_KILL = 400
 AFTER_THE_RETURN = 200
 """How many acknowledgements each stretch of writing waits for."""
-PEOPLE_SHOWN = 2
-AUDITOR = "auditor-board"
-MEDICAL_TEAM = "disaster-medical-team"
+AUDITOR = AUDITOR_BOARD.name
 _PROBLEMS_SHOWN = 20
 
 
@@ -37,7 +33,7 @@ async def run_demo(settings: RehearsalSettings, display: Display, verdict: Verdi
         await drill.load()
         await lose_and_regain_the_lead(drill, verdict)
         await verify_everything(drill, verdict)
-        await show_a_few(drill.offices, drill.workload, display, verdict)
+        await show_a_few(drill, verdict)
         await search_for_plaintext(drill, verdict)
         verdict.finished = True
         if settings.stay:
@@ -74,60 +70,29 @@ async def lose_and_regain_the_lead(drill: Rehearsal, verdict: Verdict) -> None:
 async def verify_everything(drill: Rehearsal, verdict: Verdict) -> None:
     """Read every record of every site as the auditor and hold it against the tally and a quorum checkpoint."""
     await drill.wait_flushed()
-    sites = len(drill.world.sites)
-    drill.stage("reading everything back from every site: signatures, chains, tree")
-    found = await read_back(drill.offices[AUDITOR], drill.tally)
+    reading = ReadingBack(drill.offices[AUDITOR], drill.tally)
+    title = "reading everything back from every site: signatures, chains, tree"
+    drill.stage(title, len(reading.audits) * drill.tally.size, reading.taken)
+    found = await reading.run()
     verdict.present = found.present
     verdict.problems += found.problems[:_PROBLEMS_SHOWN]
-    records = sum(audit.size for audit in found.audits.values())
-    submissions = sum(audit.submissions for audit in found.audits.values())
     drill.display.say(
-        f"{records:,} records of {sites} sites, {submissions:,} signatures; "
+        f"{found.records:,} records of {len(reading.audits)} sites, {found.submissions:,} signatures; "
         f"the tree's root stands under a quorum's checkpoint of size {found.checkpoint.size:,}"
     )
 
 
-async def show_a_few(offices: Offices, workload: Workload, display: Display, verdict: Verdict) -> None:
-    """Open a few records as the offices concerned see them, and show that others cannot."""
-    display.stage("opening a few records as the offices see them")
-    for fact in facts_to_show(list(workload.standing)):
-        written = workload.standing[fact].fact
-        await _show_one(offices, written, display, verdict)
-
-
-def facts_to_show(names: Sequence[FactName]) -> list[FactName]:
-    """All facts of the first few people who have some in every registry."""
-    people = dict.fromkeys(name.identifier for name in names)
-    shown = list(people)[:PEOPLE_SHOWN]
-    return [name for name in names if name.identifier in shown]
-
-
-async def _show_one(offices: Offices, written: Fact, display: Display, verdict: Verdict) -> None:
-    readers = [written.author] + ([MEDICAL_TEAM] if written.registry == "health" else [])
-    for reader in readers:
-        version = await offices.read(reader, written)
-        if version.content != written.encoded():
-            verdict.problems.append(f"{reader} does not read position {version.position} as it was written")
-        display.say(f"{reader} reads {written.registry}/{written.compartment}: {_excerpt(version)}")
-    position = (await offices.read(written.author, written)).position
-    seen = await _seen_by_auditor(offices, position)
-    if seen.content is not None:
-        verdict.problems.append(f"the auditor, who holds no key, could open position {position}")
-
-
-async def _seen_by_auditor(offices: Offices, position: int) -> Version:
-    return await offices[AUDITOR].read(position, purpose="disaster drill", case_number="drill-1")
-
-
-def _excerpt(version: Version, letters: int = 100) -> str:
-    text = (version.content or b"").decode("utf-8", errors="replace")
-    return text if len(text) <= letters else text[:letters] + "…"
+async def show_a_few(drill: Rehearsal, verdict: Verdict) -> None:
+    """Open a few records as the offices concerned see them, and see that others cannot."""
+    drill.stage("opening a few records as the offices see them")
+    for line in await show(drill.offices, facts_to_show(drill.workload.standing), verdict.problems):
+        drill.display.say(line)
 
 
 async def search_for_plaintext(drill: Rehearsal, verdict: Verdict) -> None:
     """grep over all files of all sites for everything that only residents and offices may know."""
     needles = drill.town.needles()
-    drill.display.stage(f"searching all files of all sites for {len(needles):,} names, numbers and addresses")
+    drill.stage(f"searching all files of all sites for {len(needles):,} names, numbers and addresses")
     result = await asyncio.to_thread(search, drill.world.sites_directory, needles)
     verdict.problems += [f"plaintext in {hit}" for hit in result.hits]
     drill.display.say(

@@ -139,12 +139,12 @@ class LiveDisplay:
 
 
 def site_table(statuses: Statuses) -> Table:
-    """The sites side by side: state, lead, how many records are flushed and how many a quorum has cosigned."""
+    """The sites side by side: records flushed, records cosigned by a quorum, blocks that are ordered and not flushed, the log's size."""
     table = Table(expand=False)
     for title in ("site", "state", "lead"):
-        table.add_column(title)
-    for title in ("records flushed", "cosigned", "blocks behind", "log in use"):
-        table.add_column(title, justify="right")
+        table.add_column(title, no_wrap=True)
+    for title in ("flushed", "cosigned", "behind", "log"):
+        table.add_column(title, justify="right", no_wrap=True)
     for site, status in statuses.items():
         if status is None:
             table.add_row(site, f"[red]{_GONE}[/red]", "", "", "", "", "")

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from sento_drill.demo import AUDITOR
-from sento_drill.reading_back import read_back
+from sento_drill.reading_back import ReadingBack
 from sento_drill.rehearsal import Rehearsal
 
 BEFORE_EACH_KILL = 100
@@ -60,7 +60,7 @@ async def kill_once(drill: Rehearsal, number: int) -> Round:
     caught_up_s = time.monotonic() - started_s
     await drill.stop_writing()
     await drill.wait_flushed()
-    found = await read_back(drill.offices[AUDITOR], drill.tally)
+    found = await ReadingBack(drill.offices[AUDITOR], drill.tally).run()
     problems = (*found.problems, *drill.workload.failures)
     return Round(number, lead, len(drill.tally), found.present, gap_s, caught_up_s, problems)
 

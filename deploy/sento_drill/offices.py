@@ -6,10 +6,11 @@ Everything goes through `sento_client`'s public names, as a ministry's own progr
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 
-from sento_client import SentoClient, Version
+from sento_client import Draft, SentoClient, SentoError, Version
 from sento_drill.municipality import Fact
 from sento_drill.tally import Acknowledged
 from sento_drill.world import World
@@ -43,23 +44,36 @@ class Offices:
 
     async def write(self, fact: Fact, previous: bytes | None) -> Acknowledged:
         """Write a fact's next version as its author. Raises SentoError when it is not acknowledged within a minute."""
-        acknowledgement = await self._clients[fact.author].write(
-            registry=fact.registry,
-            compartment=fact.compartment,
-            kind=fact.kind,
-            subject=fact.identifier,
-            fact=fact.natural_key,
-            content=fact.content,
-            previous=previous,
-            deadline_ms=WRITE_DEADLINE_MS,
-        )
-        return Acknowledged(
-            fact.author,
-            acknowledgement.record_id,
-            acknowledgement.position,
-            acknowledgement.record_hash,
-            time.monotonic(),
-        )
+        (result,) = await self.write_many([fact], previous)
+        if isinstance(result, SentoError):
+            raise result
+        return result
+
+    async def write_many(
+        self, facts: Sequence[Fact], previous: bytes | None = None
+    ) -> list[Acknowledged | SentoError]:
+        """Write facts of one author, each as a first version or after `previous`; a result for each, in order."""
+        author = facts[0].author
+        drafts = [
+            Draft(
+                registry=fact.registry,
+                compartment=fact.compartment,
+                kind=fact.kind,
+                subject=fact.identifier,
+                fact=fact.natural_key,
+                content=fact.content,
+                previous=previous,
+            )
+            for fact in facts
+        ]
+        results = await self._clients[author].write_many(drafts, deadline_ms=WRITE_DEADLINE_MS)
+        now_s = time.monotonic()
+        return [
+            result
+            if isinstance(result, SentoError)
+            else Acknowledged(author, result.record_id, result.position, result.record_hash, now_s)
+            for result in results
+        ]
 
     async def read(self, institution: str, fact: Fact) -> Version:
         """The standing version of a fact, verified, as that institution sees it. Raises SentoError."""
@@ -71,3 +85,8 @@ class Offices:
             purpose=PURPOSE,
             case_number=CASE_NUMBER,
         )
+
+    async def read_position(self, institution: str, position: int) -> Version:
+        """The record at that position, verified, as that institution sees it. Raises SentoError."""
+        client = self._clients[institution]
+        return await client.read(position, purpose=PURPOSE, case_number=CASE_NUMBER)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from types import TracebackType
 
 from sento_drill.cluster import LocalCluster
 from sento_drill.display import Display
-from sento_drill.municipality import Municipality, municipality
+from sento_drill.municipality import municipality
 from sento_drill.offices import Offices
 from sento_drill.tally import Tally
 from sento_drill.waiting import until
@@ -48,17 +49,16 @@ class Rehearsal:
     def __init__(self, settings: RehearsalSettings, display: Display) -> None:
         self.settings = settings
         self.display = display
-        self.town: Municipality = municipality(settings.residents, settings.seed)
+        self.town = municipality(settings.residents, settings.seed)
         self.tally = Tally()
-        self.shown_from = 0
-        """How many acknowledgements there were when the present stage began."""
+        self._done: Callable[[], int] = lambda: 0
         self._events = (event.fact for event in self.town.events())
         self._stop_writing = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Rehearsal:
-        self.display.stage("making a world: certificates, keys, genesis")
+        self.stage("making a world: certificates, keys, genesis")
         self.world = await asyncio.to_thread(fresh_world, self.settings)
         sites = ", ".join(site.name for site in self.world.sites)
         self.display.say(
@@ -76,7 +76,7 @@ class Rehearsal:
     async def _start(self) -> None:
         await self.offices.__aenter__()
         self.workload = Workload(self.offices.write, self.tally, in_flight=WRITES_IN_FLIGHT)
-        self.display.stage("starting the sites, one node and one ordering member each")
+        self.stage("starting the sites, one node and one ordering member each")
         self.cluster.start_all()
         self._ticking = asyncio.create_task(self._tick())
         await self.cluster.wait_serving()
@@ -98,17 +98,22 @@ class Rehearsal:
             await self.cluster.end_all()
         await self.cluster.close()
 
-    def stage(self, title: str, total: int | None = None) -> None:
-        """The next part begins; its progress is counted in acknowledgements."""
-        self.shown_from = len(self.tally)
+    def stage(self, title: str, total: int | None = None, done: Callable[[], int] | None = None) -> None:
+        """The next part begins; `done` tells how far it is (None: acknowledgements from now on)."""
+        before = len(self.tally)
+        self._done = done or (lambda: len(self.tally) - before)
         self.display.stage(title, total)
 
-    async def load(self) -> int:
-        """Write the municipality's first facts; returns how many."""
-        facts = list(self.town.facts())
+    async def load(self) -> None:
+        """Write the municipality's first facts, and say how fast it went."""
+        facts = await asyncio.to_thread(lambda: list(self.town.facts()))
         self.stage(f"loading {self.settings.residents:,} residents", len(facts))
-        await self.workload.write_all(facts)
-        return len(facts)
+        start_s = time.monotonic()
+        await self.workload.load(facts, self.offices.write_many)
+        took_s = time.monotonic() - start_s
+        self.display.say(
+            f"{len(self.tally):,} records in {took_s:.1f} s, {len(self.tally) / took_s:,.0f} a second"
+        )
 
     def start_writing(self) -> None:
         """Begin to write events, until `stop_writing`."""
@@ -131,7 +136,7 @@ class Rehearsal:
 
     async def wait_flushed(self) -> None:
         """Wait until every site has flushed every acknowledged record. Raises TooLate."""
-        size = max((acknowledged.position + 1 for acknowledged in self.tally.all()), default=0)
+        size = self.tally.size
 
         async def flushed() -> bool:
             statuses = (await self.cluster.statuses()).values()
@@ -152,7 +157,7 @@ class Rehearsal:
 
     async def _tick(self) -> None:
         while True:
-            self.display.advance(len(self.tally) - self.shown_from)
+            self.display.advance(self._done())
             self.display.sites(await self.cluster.statuses())
             await asyncio.sleep(TABLE_EVERY_S)
 

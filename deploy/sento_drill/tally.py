@@ -43,6 +43,11 @@ class Tally:
             )
         self._times_s.append(acknowledged.at_s)
 
+    @property
+    def size(self) -> int:
+        """How large a ledger must be to hold everything acknowledged."""
+        return max((acknowledged.position + 1 for acknowledged in self._by_name.values()), default=0)
+
     def all(self) -> list[Acknowledged]:
         """Every acknowledgement, in the order of the ledger."""
         return sorted(self._by_name.values(), key=lambda acknowledged: acknowledged.position)

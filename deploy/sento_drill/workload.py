@@ -1,13 +1,14 @@
 """The workload: a municipality's facts and events as writes, many at a time, each fact's versions in order.
 
-A version names the record hash of the one before it, so two events on one fact wait for each other and all others do not. What is acknowledged goes into
-the tally with its time; a write that fails is counted, and its fact is left alone from then on, because nobody knows what its head is.
+First versions are loaded in batches by several callers at once, as a ministry takes over an old system; events come one by one, as counters write.
+A version names the record hash of the one before it, so two events on one fact wait for each other and all others do not. What is acknowledged goes
+into the tally with its time; a write that fails is counted, and its fact is left alone from then on, because nobody knows what its head is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sento_drill.municipality import Fact
@@ -16,6 +17,11 @@ from sento_proto.errors import SentoError
 
 Write = Callable[[Fact, bytes | None], Awaitable[Acknowledged]]
 """Write a fact's next version after the record hash given (None: its first). Raises SentoError when it is not acknowledged."""
+
+WriteMany = Callable[[Sequence[Fact]], Awaitable[list[Acknowledged | SentoError]]]
+"""Write first versions of facts of one author and registry; a result for each, in order."""
+LOAD_CALLERS = 8
+LOAD_BATCH = 100
 
 
 class FactName(NamedTuple):
@@ -53,11 +59,16 @@ class Workload:
         self.failures: list[str] = []
         """Error of each write that was not acknowledged."""
 
-    async def write_all(self, facts: Iterable[Fact]) -> None:
-        """Write them and wait for every answer."""
-        for fact in facts:
-            await self.submit(fact)
-        await self.drain()
+    async def load(self, facts: Iterable[Fact], write_many: WriteMany) -> None:
+        """Write first versions in batches of 100 from 8 callers, and wait for every answer."""
+        batches = iter(batches_of(facts, LOAD_BATCH))
+
+        async def caller() -> None:
+            for batch in batches:
+                for fact, result in zip(batch, await write_many(batch), strict=True):
+                    self._settle(fact, result)
+
+        await asyncio.gather(*(caller() for _ in range(LOAD_CALLERS)))
 
     async def keep_writing(self, facts: Iterable[Fact], *, per_s: float, stop: asyncio.Event) -> None:
         """Write at most so many facts a second until `stop` is set, then wait for what is on its way."""
@@ -96,10 +107,28 @@ class Workload:
     async def _write_next(self, name: FactName, fact: Fact) -> None:
         before = self.standing.get(name)
         try:
-            acknowledged = await self._write(fact, before.acknowledged.record_hash if before else None)
+            result = await self._write(fact, before.acknowledged.record_hash if before else None)
         except SentoError as error:
-            self.failures.append(f"{fact.registry}: {error}")
+            self._settle(fact, error)
+        else:
+            self._settle(fact, result)
+
+    def _settle(self, fact: Fact, result: Acknowledged | SentoError) -> None:
+        name = FactName.of(fact)
+        if isinstance(result, SentoError):
+            self.failures.append(f"{fact.registry}: {result}")
             self._given_up.add(name)
-            return
-        self._tally.note(acknowledged)
-        self.standing[name] = Standing(fact, acknowledged)
+        else:
+            self._tally.note(result)
+            self.standing[name] = Standing(fact, result)
+
+
+def batches_of(facts: Iterable[Fact], size: int) -> Iterator[list[Fact]]:
+    """Facts gathered by author and registry, up to `size` together; within these in their order."""
+    gathered: dict[tuple[str, str], list[Fact]] = {}
+    for fact in facts:
+        batch = gathered.setdefault((fact.author, fact.registry), [])
+        batch.append(fact)
+        if len(batch) == size:
+            yield gathered.pop((fact.author, fact.registry))
+    yield from gathered.values()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sento_proto import limits
 
-READ_DEADLINE_MAX_MS = 30_000
-"""A call without a deadline, or with a longer one, gets this one."""
+CALL_DEADLINE_MAX_MS = 30_000
+"""A call that answers once and has no deadline, or a longer one, gets this one."""
+WRITE_ANSWER_TIMEOUT_MS = 5_000
+"""How long a submission may wait in line or for its order; then NO_ORDERING, and the client goes elsewhere with the same ids."""
 LINEARIZABLE_TIMEOUT_MS = 5_000
 """How long a linearizable read may wait for the majority and the flush, within its deadline."""
 WRITE_STREAM_IN_FLIGHT_MAX = 256

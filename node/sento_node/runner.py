@@ -36,6 +36,7 @@ from sento_node.ordering.port import (
     OrderingError,
     OrderingFull,
     OrderingLog,
+    OrderingRefused,
 )
 from sento_node.peers import Peers, PeerSilent
 from sento_node.quorum.checkpoints import (
@@ -166,7 +167,7 @@ class Runner:
             await job
         except LedgerFailed as error:
             self.halt("stopped", str(error))
-        except (UnknownRules, LaneConflict, LedgerDamaged) as error:
+        except (UnknownRules, LaneConflict, OrderingRefused, LedgerDamaged) as error:
             self.halt("stopped", str(error))
         except asyncio.CancelledError:
             raise
@@ -300,7 +301,7 @@ class Runner:
                     "ordering-full",
                     "The ordering log's quota is reached; trimming has to free it before writing goes on.",
                 )
-            except LaneConflict:
+            except (LaneConflict, OrderingRefused):
                 raise
             except OrderingError as error:
                 self._log_lines.warning(

@@ -9,19 +9,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import pytest_asyncio
 
-from etcd_cluster import EtcdCluster, append_surely, running_cluster
+from etcd_cluster import append_surely, running_cluster
 from faulty_ordering import FaultyOrderingLog
 from following import blocks_until, take_blocks, take_events
-from sento_node.ordering.etcd.log import EtcdLog
-from sento_node.ordering.in_process import InProcessLog
+from ordering_forms import SITES, Form, etcd_form, in_process_form
 from sento_node.ordering.limits import BLOCK_SIZE_BYTES_MAX
 from sento_node.ordering.port import (
     BlockRemoved,
@@ -38,25 +35,8 @@ from sento_node.ordering.port import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SITES = ("north", "east", "south")
 T_MS = 5_000
 _lane_numbers = itertools.count(1)
-
-Opens = Callable[[], AbstractAsyncContextManager[OrderingLog]]
-
-
-@dataclass(frozen=True)
-class Form:
-    """One form of the log: its access at three sites, an access without a majority, and a small log to fill."""
-
-    logs: tuple[OrderingLog, ...]
-    cut_off: Opens
-    small: Opens
-    another_access: Callable[[], OrderingLog]
-
-    @property
-    def log(self) -> OrderingLog:
-        return self.logs[0]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["in_process", "etcd"])
@@ -69,42 +49,6 @@ async def form(
     directory = tmp_path_factory.mktemp("etcd")
     async with running_cluster(directory / "three", *SITES) as cluster:
         yield etcd_form(cluster, directory / "small")
-
-
-def in_process_form() -> Form:
-    shared = InProcessLog(SITES)
-    logs = tuple(FaultyOrderingLog(shared.access(site)) for site in SITES)
-
-    @asynccontextmanager
-    async def cut_off() -> AsyncIterator[OrderingLog]:
-        logs[0].cut_off()
-        try:
-            yield logs[0]
-        finally:
-            logs[0].heal()
-
-    @asynccontextmanager
-    async def small() -> AsyncIterator[OrderingLog]:
-        yield InProcessLog(("alone",), quota_bytes=8 * 1024**2).access("alone")
-
-    return Form(logs, cut_off, small, lambda: shared.access(SITES[0]))
-
-
-def etcd_form(cluster: EtcdCluster, small_directory: Path) -> Form:
-    @asynccontextmanager
-    async def cut_off() -> AsyncIterator[OrderingLog]:
-        async with cluster.frozen(*cluster.members[1:]):
-            yield cluster.members[0].log
-
-    @asynccontextmanager
-    async def small() -> AsyncIterator[OrderingLog]:
-        async with running_cluster(small_directory, "alone", quota_bytes=8 * 1024**2) as alone:
-            yield alone.members[0].log
-
-    def another_access() -> OrderingLog:
-        return EtcdLog(cluster.members[0].member.client_target, quota_bytes=1)
-
-    return Form(tuple(member.log for member in cluster.members), cut_off, small, another_access)
 
 
 @pytest.fixture

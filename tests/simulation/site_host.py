@@ -97,7 +97,7 @@ class SiteHost:
         self.flush_fails: FlushMoment | None = None
         self.crash_at: str | None = None
         self.wall_skew_s = self.heap.between(-30, 30)
-        self.streams: dict[int, Callable[[], None]] = {}
+        self.streams: dict[tuple[str, int], Callable[[], None]] = {}
         self._site: Site | None = None
         self._tickets = itertools.count(1)
         self._submitted: dict[int, tuple[Tell, int, bytes]] = {}
@@ -156,18 +156,19 @@ class SiteHost:
             self.heap.note(f"{self.name} crashes in state {self.state}")
             self._end_life()
             self.state = "down"
+            self.crash_at = self.flush_fails = None
 
     def halt(self, words: str) -> None:
         """The node stops itself in words, as it must when its disk can no longer be trusted."""
         self.heap.note(f"{self.name} halts: {words}")
         self._end_life()
         self.state = "halted"
+        self.crash_at = self.flush_fails = None
 
     def _end_life(self) -> None:
         self.life += 1
         self.serving = False
         self._site = None
-        self.crash_at = self.flush_fails = None
         self._submitted, self._answered, self._cosigns, self._reads = {}, {}, {}, {}
         self._writer_free_ms = 0
         self.around.ordering.unfollow(self.name)

@@ -10,7 +10,13 @@ from fake_sites import FakeSite, FakeTransport
 from genesis_builder import SITES, TestWorld, build_genesis, derived
 
 from sento_client.client import SentoClient
-from sento_client.keyfiles import SealedKek, write_kek_seals, write_pseudonyms, write_seal_key, write_signing_key
+from sento_client.keyfiles import (
+    SealedKek,
+    write_kek_seals,
+    write_pseudonyms,
+    write_seal_key,
+    write_signing_key,
+)
 from sento_client.opening import open_installation
 from sento_proto.kek_seal import KekName, seal_kek, xwing_public
 

@@ -143,7 +143,7 @@ class EtcdCluster:
             for member in members:
                 member.signal(signal.SIGSTOP)
             for member in members:
-                await until(lambda pid=member.member.pid: _stands_still(pid), f"{member.site} stands still")  # type: ignore[misc]
+                await until(lambda pid=member.member.pid: stands_still(pid), f"{member.site} stands still")  # type: ignore[misc]
             yield
         finally:
             for member in members:
@@ -190,7 +190,7 @@ async def append_surely(
     return await until(tried, f"block {seq} of lane {lane} is ordered")
 
 
-async def _stands_still(pid: int) -> bool:
+async def stands_still(pid: int) -> bool:
     """True once every thread has stopped: the first to take the signal may be inside a flush, and the others go on until it is out."""
     states = [
         (task / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]

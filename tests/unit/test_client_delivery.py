@@ -29,7 +29,9 @@ DEADLINE_MS = 30_000
 SETTINGS = Settings(in_flight=2, answer_timeout_ms=1_000, open_timeout_ms=500, backoff_first_ms=100)
 
 
-def record(name: str, previous: str | None = None, group: str | None = None, deadline_ms: int = DEADLINE_MS) -> Entry:
+def record(
+    name: str, previous: str | None = None, group: str | None = None, deadline_ms: int = DEADLINE_MS
+) -> Entry:
     return Entry(
         _hash(name),
         ZERO32 if previous is None else _hash(previous),
@@ -45,7 +47,9 @@ def _hash(name: str) -> bytes:
 class Bench:
     """Carries out effects by writing them down; the tests play the sites."""
 
-    def __init__(self, sites: tuple[str, ...] = (A, B, C), settings: Settings = SETTINGS, *, up: bool = True) -> None:
+    def __init__(
+        self, sites: tuple[str, ...] = (A, B, C), settings: Settings = SETTINGS, *, up: bool = True
+    ) -> None:
         self.now_ms = 0
         self.core = Delivery(sites, settings, lambda: 0.0, 0)
         self.sends: list[tuple[str, int, bytes]] = []
@@ -158,7 +162,9 @@ def test_late_answer_of_the_first_site_ends_a_record_that_is_in_flight_elsewhere
     assert bench.sent_to()[-1] == (B, first)
     bench.answer(A, first, Code.ACCEPTED, first_position=9)
     bench.answer(B, first, Code.KNOWN, first_position=9)
-    assert [(end.submission_id, end.code, end.site) for end in bench.settled][1:] == [(first, Code.ACCEPTED, A)]
+    assert [(end.submission_id, end.code, end.site) for end in bench.settled][1:] == [
+        (first, Code.ACCEPTED, A)
+    ]
     assert not bench.core.busy
 
 
@@ -220,7 +226,9 @@ def test_slow_site_that_answers_others_keeps_its_stream() -> None:
     assert bench.sent_to()[-1] == (B, slow)
 
 
-@pytest.mark.parametrize("code", [Code.NOT_READY, Code.STOPPING, Code.DISK_LOW, Code.NO_ORDERING, Code.QUEUE_FULL])
+@pytest.mark.parametrize(
+    "code", [Code.NOT_READY, Code.STOPPING, Code.DISK_LOW, Code.NO_ORDERING, Code.QUEUE_FULL]
+)
 def test_code_about_the_site_moves_the_client_and_it_does_not_move_back_by_itself(code: Code) -> None:
     bench = Bench()
     one = bench.offer(record("x"))
@@ -234,7 +242,14 @@ def test_code_about_the_site_moves_the_client_and_it_does_not_move_back_by_itsel
 
 def test_pauses_double_up_to_the_most() -> None:
     settings = Settings(backoff_first_ms=100, backoff_most_ms=1_000)
-    assert [settings.backoff_ms(attempts, 0.0) for attempts in (1, 2, 3, 4, 5, 99)] == [50, 100, 200, 400, 500, 500]
+    assert [settings.backoff_ms(attempts, 0.0) for attempts in (1, 2, 3, 4, 5, 99)] == [
+        50,
+        100,
+        200,
+        400,
+        500,
+        500,
+    ]
     assert [settings.backoff_ms(attempts, 0.999) for attempts in (1, 99)] == [99, 999]
 
 
@@ -413,7 +428,9 @@ def test_abandoning_ends_every_record_and_closes_every_stream() -> None:
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_under_random_trouble_every_record_ends_once_and_progress_follows_when_trouble_stops(seed: int) -> None:
+def test_under_random_trouble_every_record_ends_once_and_progress_follows_when_trouble_stops(
+    seed: int,
+) -> None:
     """The sites keep a truth of their own: a record applied once is KNOWN ever after, at each of them."""
     chance = random.Random(seed)
     bench = Bench(up=False)
@@ -459,7 +476,9 @@ def test_under_random_trouble_every_record_ends_once_and_progress_follows_when_t
         bench.wait_until(bench.now_ms + chance.randint(1, 200))
         bench.opening = [site for site in bench.opening if site not in bench.closed[-3:]] or bench.opening
     ends = Counter((end.submission_id, end.place) for end in bench.settled)
-    offered = {(number, place) for number, offer in bench.offers.items() for place in range(len(offer.records))}
+    offered = {
+        (number, place) for number, offer in bench.offers.items() for place in range(len(offer.records))
+    }
     assert set(ends) == offered
     assert set(ends.values()) <= {1}
     stands = {end for end in bench.settled if end.code in (Code.ACCEPTED, Code.KNOWN)}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from sento_drill.municipality import Fact, municipality
 from sento_drill.tally import Acknowledged, Tally
 from sento_drill.waiting import until
-from sento_drill.workload import FactName, Workload
+from sento_drill.workload import FactName, Workload, batches_of
 from sento_proto.errors import Code, SentoError
 
 
@@ -64,7 +65,13 @@ async def test_versions_of_one_fact_wait_for_each_other_and_other_facts_go_on() 
 async def test_no_more_than_the_given_number_is_on_its_way() -> None:
     registry = Registry()
     work = Workload(registry.write, Tally(), in_flight=3)
-    writing = asyncio.create_task(work.write_all(fact(str(number)) for number in range(9)))
+
+    async def write_all() -> None:
+        for number in range(9):
+            await work.submit(fact(str(number)))
+        await work.drain()
+
+    writing = asyncio.create_task(write_all())
     await settle()
     assert registry.in_flight == 3
     registry.open.set()
@@ -77,11 +84,40 @@ async def test_failed_write_is_counted_and_its_fact_is_left_alone() -> None:
     registry.open.set()
     registry.failing = {"a"}
     work = Workload(registry.write, tally, in_flight=2)
-    await work.write_all([fact("a"), fact("b"), fact("a"), fact("b")])
+    for key in ("a", "b", "a", "b"):
+        await work.submit(fact(key))
+    await work.drain()
     assert registry.arrived.count("a") == 1
     assert len(work.failures) == 1
     assert work.failures[0].startswith("residency: NO_ORDERING")
     assert len(tally) == 2
+
+
+def test_batches_are_of_one_author_and_registry_and_leave_nothing_out() -> None:
+    facts = list(municipality(40, 1).facts())
+    batches = list(batches_of(facts, 20))
+    assert all(len({(fact.author, fact.registry) for fact in batch}) == 1 for batch in batches)
+    assert max(map(len, batches)) == 20
+    names = [FactName.of(fact) for batch in batches for fact in batch]
+    assert sorted(names) == sorted(FactName.of(fact) for fact in facts)
+
+
+async def test_load_writes_every_fact_and_events_follow_what_was_loaded() -> None:
+    registry, tally = Registry(), Tally()
+    registry.open.set()
+    registry.failing = {"b"}
+    work = Workload(registry.write, tally, in_flight=4)
+
+    async def write_many(facts: Sequence[Fact]) -> list[Acknowledged | SentoError]:
+        results = await asyncio.gather(*(registry.write(f, None) for f in facts), return_exceptions=True)
+        return [result for result in results if isinstance(result, Acknowledged | SentoError)]
+
+    await work.load([fact("a"), fact("b"), fact("c")], write_many)
+    assert (len(tally), len(work.failures)) == (2, 1)
+    for key in ("a", "b"):
+        await work.submit(fact(key))
+    await work.drain()
+    assert (len(tally), len(work.failures)) == (3, 1)
 
 
 async def test_keep_writing_ends_when_told_and_leaves_nothing_on_its_way() -> None:

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from sento_node.ordering.etcd.settings import MemberSettings, PeerTls, member_arguments, member_environment
-from sento_node.ordering.etcd.version import EtcdVersion, how_to_install, parse_version, why_refused
+from sento_node.ordering.etcd.version import (
+    EtcdUnusable,
+    EtcdVersion,
+    find_etcd,
+    how_to_install,
+    parse_version,
+    why_refused,
+)
 
 TLS = PeerTls(Path("/tls/ca.pem"), Path("/tls/member.pem"), Path("/tls/member.key"))
 URL = "https://10.0.0.1:7480"
@@ -44,6 +51,28 @@ def test_a_release_that_lacks_learners_or_loses_data_is_refused(text: str) -> No
 @pytest.mark.parametrize("output", ["", "etcdctl version: 3.5.1", "etcd Version: three"])
 def test_what_is_not_etcds_version_is_not_taken_for_one(output: str) -> None:
     assert parse_version(output) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("etcd Version: 3.4.22", "3.4.22 .* is too old"),
+        ("etcd Version: 3.3.25", "3.3.25 .* is too old"),
+        ("etcd Version: 3.5.0", "3.5.0 .* has defects"),
+        ("etcd Version: 3.5.7", "3.5.7 .* has defects"),
+        ("not an etcd", "does not answer --version as etcd does"),
+    ],
+)
+def test_an_etcd_that_loses_data_is_refused_and_a_better_one_named(
+    tmp_path: Path, answer: str, words: str
+) -> None:
+    fake = tmp_path / "etcd"
+    fake.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    fake.chmod(0o755)
+    with pytest.raises(EtcdUnusable, match=f"{words}.*Sento needs etcd 3.4.23 or later"):
+        find_etcd(str(fake))
+    with pytest.raises(EtcdUnusable, match="There is no etcd at"):
+        find_etcd(str(tmp_path / "absent"))
 
 
 @pytest.mark.parametrize(

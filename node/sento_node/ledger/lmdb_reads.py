@@ -32,6 +32,8 @@ from sento_proto.merkle import HASH_BYTES
 from sento_proto.record import record_hash_of
 from sento_proto.wire import Malformed
 
+KEY_MAX_BYTES = 511
+"""LMDB's own limit."""
 SUBTREES_CACHED = 32_768
 ROWS_PER_READ = 128
 """Rows that one read transaction of a long read takes: a few milliseconds."""
@@ -71,6 +73,8 @@ class LmdbReads:
         return self._position(self._tables.hashes, record_hash)
 
     def _position(self, table: lmdb._Database, key: bytes) -> int | None:
+        if not 0 < len(key) <= KEY_MAX_BYTES:  # a name that cannot stand: LMDB would call the question an error
+            return None
         found = self._read(lambda txn: txn.get(key, db=table))
         return None if found is None else _index_entry(found)
 

@@ -14,9 +14,13 @@ from __future__ import annotations
 from sento_node.ledger.governance import Governance
 from sento_proto.errors import Code, SentoError
 from sento_proto.identity import Identity
+from sento_proto.keys import KEY_ID_BYTES
+from sento_proto.submission import LEDGER_ID_BYTES
 from sento_proto.v1 import common_pb2
 
 PURPOSE_MAX_CHARACTERS = 200
+_AUTHOR_KEY_ID = slice(1 + LEDGER_ID_BYTES, 1 + LEDGER_ID_BYTES + KEY_ID_BYTES)
+"""Where a submission names its author's key; an act has other bytes there, which no author's key has for its id."""
 
 
 def require_role(caller: Identity | None, *roles: str) -> Identity:
@@ -33,6 +37,19 @@ def require_author(caller: Identity, governance: Governance) -> str:
     if caller.name not in governance.authors:
         raise SentoError(Code.IDENTITY_REFUSED, "no author of that name is enrolled")
     return caller.name
+
+
+def require_own(author: str, submission: bytes, governance: Governance) -> None:
+    """Raises SentoError IDENTITY_REFUSED for a submission that another author signed. One by nobody we know passes: ingress says what it is."""
+    signer, _ = governance.author_of_key.get(submission[_AUTHOR_KEY_ID], (author, None))
+    if signer != author:
+        raise SentoError(Code.IDENTITY_REFUSED, "an author submits what it signed itself")
+
+
+def require_bytes(field: str, value: bytes, size: int) -> None:
+    """Raises SentoError BAD_REQUEST unless the field has exactly that many bytes."""
+    if len(value) != size:
+        raise SentoError(Code.BAD_REQUEST, f"{field} must have {size} bytes")
 
 
 def require_purpose(purpose: common_pb2.Purpose) -> None:

@@ -8,11 +8,10 @@ import grpc
 import grpc.aio
 
 from sento_node.service.access import require_role
-from sento_node.service.errors import abort
 from sento_node.service.node_state import NodeState
 from sento_node.tls import caller_of
 from sento_proto.checkpoint import cosigners, decode_checkpoint
-from sento_proto.errors import SentoError
+from sento_proto.errors import Code, SentoError
 from sento_proto.v1 import admin_pb2, admin_pb2_grpc
 
 Context = grpc.aio.ServicerContext[object, object]
@@ -28,21 +27,19 @@ class AdminService(admin_pb2_grpc.AdminServicer):
 
     async def Status(self, request: admin_pb2.StatusRequest, context: Context) -> admin_pb2.StatusReply:
         """How this site stands. Authors and readers may ask too: it holds nothing about persons."""
-        try:
-            require_role(caller_of(context), "operator", "site", "author", "reader")
-        except SentoError as error:
-            await abort(context, error)
+        require_role(caller_of(context), "operator", "site", "author", "reader")
         return status_of(self._node)
 
     async def HandOverLead(
         self, request: admin_pb2.HandOverLeadRequest, context: Context
     ) -> admin_pb2.HandOverLeadReply:
         """Hand the ordering log's lead to another site."""
-        try:
-            require_role(caller_of(context), "operator")
-            await self._node.running().handed_over(request.to_site, HAND_OVER_TIMEOUT_MS)
-        except SentoError as error:
-            await abort(context, error)
+        require_role(caller_of(context), "operator")
+        if request.to_site not in self._node.genesis.voting_sites:
+            raise SentoError(
+                Code.BAD_REQUEST, f"to_site must be one of {', '.join(self._node.genesis.voting_sites)}"
+            )
+        await self._node.running().handed_over(request.to_site, HAND_OVER_TIMEOUT_MS)
         return admin_pb2.HandOverLeadReply()
 
 

@@ -8,7 +8,7 @@ name it is asked by.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import grpc
 import grpc.aio
@@ -16,17 +16,20 @@ import grpc.aio
 from sento_node import bounds
 from sento_node.ledger import reading
 from sento_node.ledger.results import NOWHERE
-from sento_node.ledger.store import KeptRecord, LedgerDamaged
+from sento_node.ledger.store import KeptRecord
 from sento_node.service.access import (
     may_read,
     require_author,
+    require_bytes,
+    require_own,
     require_purpose,
     require_registry,
     require_role,
 )
-from sento_node.service.errors import abort, error_message
+from sento_node.service.errors import error_message
 from sento_node.service.node_state import NodeState
 from sento_node.service.records import stored_record
+from sento_node.service.refusals import refusal_of
 from sento_node.site import Reply
 from sento_node.tls import caller_of
 from sento_proto import header as header_layout
@@ -34,9 +37,11 @@ from sento_proto import limits
 from sento_proto.errors import Code, SentoError
 from sento_proto.header import Header
 from sento_proto.identity import Identity
+from sento_proto.merkle import HASH_BYTES
 from sento_proto.v1 import client_pb2, client_pb2_grpc, common_pb2
 
 Context = grpc.aio.ServicerContext[object, object]
+RECORD_ID_BYTES, FACT_BYTES, SUBJECT_BYTES = 16, 16, 32
 CHANGES_PAGE = 200
 FOLLOW_EVERY_MS = 50
 
@@ -53,15 +58,10 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         self, request_iterator: AsyncIterator[client_pb2.WriteRequest], context: Context
     ) -> AsyncIterator[client_pb2.WriteReply]:
         """Submissions in, outcomes out."""
-        try:
-            require_author(require_role(caller_of(context), "author"), self._node.governance)
-        except SentoError as error:
-            await abort(context, error)
-        answers: asyncio.Queue[client_pb2.WriteReply | None] = asyncio.Queue(
-            bounds.WRITE_STREAM_IN_FLIGHT_MAX
-        )
+        author = require_author(require_role(caller_of(context), "author"), self._node.governance)
+        answers: asyncio.Queue[client_pb2.WriteReply | None] = asyncio.Queue()  # bounded by `room`
         room = asyncio.Semaphore(bounds.WRITE_STREAM_IN_FLIGHT_MAX)
-        reading_on = asyncio.create_task(self._read_submissions(request_iterator, answers, room))
+        reading_on = asyncio.create_task(self._read_submissions(request_iterator, author, answers, room))
         try:
             while (answer := await answers.get()) is not None:
                 yield answer
@@ -73,38 +73,46 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
     async def _read_submissions(
         self,
         requests: AsyncIterator[client_pb2.WriteRequest],
+        author: str,
         answers: asyncio.Queue[client_pb2.WriteReply | None],
         room: asyncio.Semaphore,
     ) -> None:
         """Start a task for each submission; when the client has ended its side and all are answered, end ours."""
-        async with asyncio.TaskGroup() as group:
-            async for request in requests:
-                await room.acquire()
-                group.create_task(self._answer(request, answers))
-        await answers.put(None)
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for request in requests:
+                    await room.acquire()
+                    group.create_task(self._answer(request, author, answers))
+        finally:
+            answers.put_nowait(None)
 
     async def _answer(
-        self, request: client_pb2.WriteRequest, answers: asyncio.Queue[client_pb2.WriteReply | None]
+        self,
+        request: client_pb2.WriteRequest,
+        author: str,
+        answers: asyncio.Queue[client_pb2.WriteReply | None],
     ) -> None:
+        """One submission's answer; a failure of one never ends the stream of the others."""
         try:
+            require_own(author, request.submission, self._node.governance)
             reply = write_reply(request.tag, await self._node.running().submit(request.submission))
-        except SentoError as error:
-            reply = client_pb2.WriteReply(tag=request.tag, error=error_message(error.code, error.detail))
-        await answers.put(reply)
+        except Exception as error:  # noqa: BLE001 - the boundary where every failure becomes words
+            refusal = refusal_of(error)
+            reply = client_pb2.WriteReply(tag=request.tag, error=error_message(refusal.code, refusal.detail))
+        answers.put_nowait(reply)
 
     async def Outcomes(
         self, request: client_pb2.OutcomesRequest, context: Context
     ) -> client_pb2.OutcomesReply:
         """What became of an author's own records."""
-        try:
-            author = require_author(require_role(caller_of(context), "author"), self._node.governance)
-            if len(request.records) > limits.LIST_PAGE_MAX:
-                raise SentoError(Code.BAD_REQUEST, f"at most {limits.LIST_PAGE_MAX} records a call")
-            if any(name.author != author for name in request.records):
-                raise SentoError(Code.IDENTITY_REFUSED, "an author asks for the outcomes of its own records")
-            await self._fresh(context, common_pb2.LINEARIZABLE)
-        except SentoError as error:
-            await abort(context, error)
+        author = require_author(require_role(caller_of(context), "author"), self._node.governance)
+        if len(request.records) > limits.LIST_PAGE_MAX:
+            raise SentoError(Code.BAD_REQUEST, f"at most {limits.LIST_PAGE_MAX} records a call")
+        if any(name.author != author for name in request.records):
+            raise SentoError(Code.IDENTITY_REFUSED, "an author asks for the outcomes of its own records")
+        for name in request.records:
+            require_bytes("record_id", name.record_id, RECORD_ID_BYTES)
+        await self._fresh(context, common_pb2.LINEARIZABLE)
         reply = client_pb2.OutcomesReply(epoch=self._node.store.tip.epoch, as_of=self._as_of())
         for name in request.records:
             position = self._node.store.position_of_id(author, name.record_id)
@@ -119,57 +127,62 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
 
     async def Read(self, request: client_pb2.ReadRequest, context: Context) -> client_pb2.ReadReply:
         """One record by position, hash or (author, record id)."""
-        try:
-            caller = require_role(caller_of(context), "author", "reader")
-            require_purpose(request.purpose)
-            await self._fresh(context, request.freshness)
-            position = self._position_of(request)
-            if position is None or position >= self._node.store.tip.size:
-                raise SentoError(Code.NOT_FOUND)
-            kept = self._record(position, with_payload=not request.header_only)
-            self._allow(caller, header_layout.decode(kept.header_bytes))
-            record = stored_record(self._node.store, kept, header_only=request.header_only)
-        except SentoError as error:
-            await abort(context, error)
+        caller = require_role(caller_of(context), "author", "reader")
+        require_purpose(request.purpose)
+        self._check_name(request)
+        await self._fresh(context, request.freshness)
+        position = self._position_of(request)
+        if position is None or position >= self._node.store.tip.size:
+            raise SentoError(Code.NOT_FOUND)
+        kept = self._node.store.record(position, with_payload=not request.header_only)
+        self._allow(caller, header_layout.decode(kept.header_bytes))
+        record = stored_record(self._node.store, kept, header_only=request.header_only)
         return client_pb2.ReadReply(record=record, as_of=self._as_of())
 
-    def _position_of(self, request: client_pb2.ReadRequest) -> int | None:
+    def _check_name(self, request: client_pb2.ReadRequest) -> None:
         match request.WhichOneof("name"):
             case "position":
-                return request.position
+                return
             case "record_hash":
-                return self._node.store.position_of_hash(request.record_hash)
+                require_bytes("record_hash", request.record_hash, HASH_BYTES)
             case "record":
-                return self._node.store.position_of_id(request.record.author, request.record.record_id)
+                require_bytes("record.record_id", request.record.record_id, RECORD_ID_BYTES)
             case _:
                 raise SentoError(Code.BAD_REQUEST, "name a record by position, record_hash or record")
 
+    def _position_of(self, request: client_pb2.ReadRequest) -> int | None:
+        if request.HasField("position"):
+            return request.position
+        if request.HasField("record_hash"):
+            return self._node.store.position_of_hash(request.record_hash)
+        if request.record.author not in self._node.governance.authors:
+            return None
+        return self._node.store.position_of_id(request.record.author, request.record.record_id)
+
     async def Fact(self, request: client_pb2.FactRequest, context: Context) -> client_pb2.ListReply:
         """Versions of a fact, newest first."""
-        return await self._list(request, request.fact, 16, context)
+        require_bytes("fact", request.fact, FACT_BYTES)
+        return await self._list(request, request.fact, reading.fact_versions, context)
 
     async def Subject(self, request: client_pb2.SubjectRequest, context: Context) -> client_pb2.ListReply:
         """Records about a subject, newest first."""
-        return await self._list(request, request.subject, 32, context)
+        require_bytes("subject", request.subject, SUBJECT_BYTES)
+        return await self._list(request, request.subject, reading.subject_records, context)
 
     async def _list(
         self,
         request: client_pb2.FactRequest | client_pb2.SubjectRequest,
         name: bytes,
-        name_bytes: int,
+        walk: Callable[..., reading.Page],
         context: Context,
     ) -> client_pb2.ListReply:
+        caller = require_role(caller_of(context), "author", "reader")
+        require_purpose(request.purpose)
+        require_registry(caller, self._node.governance, request.registry)
+        if request.limit > limits.LIST_PAGE_MAX:
+            raise SentoError(Code.BAD_REQUEST, f"limit is at most {limits.LIST_PAGE_MAX}")
+        await self._fresh(context, request.freshness)
         try:
-            caller = require_role(caller_of(context), "author", "reader")
-            require_purpose(request.purpose)
-            require_registry(caller, self._node.governance, request.registry)
-            if len(name) != name_bytes or request.limit > limits.LIST_PAGE_MAX:
-                raise SentoError(
-                    Code.BAD_REQUEST,
-                    f"the name has {name_bytes} bytes and the limit is at most {limits.LIST_PAGE_MAX}",
-                )
-            await self._fresh(context, request.freshness)
-            walk = reading.fact_versions if name_bytes == 16 else reading.subject_records
             page = walk(
                 self._node.store,
                 request.registry,
@@ -179,14 +192,9 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
                 as_of_size=request.as_of_size if request.HasField("as_of_size") else None,
                 with_payload=not request.header_only,
             )
-            reply = self._page(caller, page, header_only=request.header_only)
         except IndexError:
-            await abort(context, SentoError(Code.OUT_OF_RANGE))
-        except LedgerDamaged as error:
-            await abort(context, SentoError(Code.DAMAGED, str(error)))
-        except SentoError as error:
-            await abort(context, error)
-        return reply
+            raise SentoError(Code.OUT_OF_RANGE) from None
+        return self._page(caller, page, header_only=request.header_only)
 
     def _page(self, caller: Identity, page: reading.Page, *, header_only: bool) -> client_pb2.ListReply:
         """The page as far as it fits a message; what the caller may not read comes as header alone."""
@@ -210,33 +218,29 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         self, request: client_pb2.ChangesRequest, context: Context
     ) -> AsyncIterator[common_pb2.StoredRecord]:
         """Records in ledger order from a position on."""
-        try:
-            caller = require_role(caller_of(context), "author", "reader")
-            require_purpose(request.purpose)
-            if request.registry:
-                require_registry(caller, self._node.governance, request.registry)
+        caller = require_role(caller_of(context), "author", "reader")
+        require_purpose(request.purpose)
+        if request.registry:
+            require_registry(caller, self._node.governance, request.registry)
+        self._answering()
+        at, end = request.from_position, self._node.store.tip.size
+        while True:
+            while at < end:
+                for kept in self._changes_page(
+                    at, min(at + CHANGES_PAGE, end), header_only=request.header_only
+                ):
+                    at = kept.position + 1
+                    header = header_layout.decode(kept.header_bytes)
+                    if request.registry and header.registry != request.registry:
+                        continue
+                    if may_read(caller, self._node.governance, header.registry, header.compartment):
+                        yield stored_record(self._node.store, kept, header_only=request.header_only)
+                await asyncio.sleep(0)
+            if not request.follow:
+                return
+            await asyncio.sleep(FOLLOW_EVERY_MS / 1000)
             self._answering()
-            at, end = request.from_position, self._node.store.tip.size
-            while True:
-                while at < end:
-                    for kept in self._changes_page(
-                        at, min(at + CHANGES_PAGE, end), header_only=request.header_only
-                    ):
-                        at = kept.position + 1
-                        header = header_layout.decode(kept.header_bytes)
-                        if request.registry and header.registry != request.registry:
-                            continue
-                        if may_read(caller, self._node.governance, header.registry, header.compartment):
-                            yield stored_record(self._node.store, kept, header_only=request.header_only)
-                if not request.follow:
-                    return
-                await asyncio.sleep(FOLLOW_EVERY_MS / 1000)
-                self._answering()
-                end = self._node.store.tip.size
-        except LedgerDamaged as error:
-            await abort(context, SentoError(Code.DAMAGED, str(error)))
-        except SentoError as error:
-            await abort(context, error)
+            end = self._node.store.tip.size
 
     def _changes_page(self, start: int, end: int, *, header_only: bool) -> list[KeptRecord]:
         return list(self._node.store.records(start, end, with_payload=not header_only))
@@ -245,42 +249,36 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
 
     async def Proof(self, request: client_pb2.ProofRequest, context: Context) -> client_pb2.ProofReply:
         """Inclusion of positions in, and consistency with, a tree of a size that this site has."""
-        try:
-            require_role(caller_of(context), "author", "reader", "operator", "site")
-            self._answering()
-            kept = self._node.store.checkpoint()
-            size = request.size or (kept.size if kept else 0)
-            if len(request.positions) > limits.LIST_PAGE_MAX:
-                raise SentoError(Code.BAD_REQUEST, f"at most {limits.LIST_PAGE_MAX} positions a call")
-            if size > self._node.store.tip.size or request.consistent_with_size > size:
-                raise SentoError(Code.OUT_OF_RANGE)
-            if any(position >= size for position in request.positions):
-                raise SentoError(Code.OUT_OF_RANGE)
-            reply = client_pb2.ProofReply(size=size, root=reading.root_at(self._node.store, size))
-            for position in request.positions:
-                path = reading.inclusion(self._node.store, position, size)
-                record_hash = self._node.store.record_hash_at(position)
-                reply.inclusions.add(position=position, record_hash=record_hash, path=path)
-            if request.consistent_with_size:
-                reply.consistency.extend(
-                    reading.consistency(self._node.store, request.consistent_with_size, size)
-                )
-        except SentoError as error:
-            await abort(context, error)
+        require_role(caller_of(context), "author", "reader", "operator", "site")
+        self._answering()
+        kept = self._node.store.checkpoint()
+        size = request.size or (kept.size if kept else 0)
+        if len(request.positions) > limits.LIST_PAGE_MAX:
+            raise SentoError(Code.BAD_REQUEST, f"at most {limits.LIST_PAGE_MAX} positions a call")
+        if size > self._node.store.tip.size or request.consistent_with_size > size:
+            raise SentoError(Code.OUT_OF_RANGE)
+        if any(position >= size for position in request.positions):
+            raise SentoError(Code.OUT_OF_RANGE)
+        reply = client_pb2.ProofReply(size=size, root=reading.root_at(self._node.store, size))
+        for position in request.positions:
+            path = reading.inclusion(self._node.store, position, size)
+            record_hash = self._node.store.record_hash_at(position)
+            reply.inclusions.add(position=position, record_hash=record_hash, path=path)
+        if request.consistent_with_size:
+            reply.consistency.extend(
+                reading.consistency(self._node.store, request.consistent_with_size, size)
+            )
         return reply
 
     async def Checkpoint(
         self, request: client_pb2.CheckpointRequest, context: Context
     ) -> client_pb2.CheckpointReply:
         """The newest quorum checkpoint, or the first of at least a size."""
-        try:
-            require_role(caller_of(context), "author", "reader", "operator", "site")
-            self._answering()
-            kept = self._node.store.checkpoint(request.at_least_size)
-            if kept is None:
-                raise SentoError(Code.NOT_FOUND, "no quorum checkpoint of that size yet")
-        except SentoError as error:
-            await abort(context, error)
+        require_role(caller_of(context), "author", "reader", "operator", "site")
+        self._answering()
+        kept = self._node.store.checkpoint(request.at_least_size)
+        if kept is None:
+            raise SentoError(Code.NOT_FOUND, "no quorum checkpoint of that size yet")
         return client_pb2.CheckpointReply(checkpoint=kept.note)
 
     # -- shared -----------------------------------------------------------------------------------------------------
@@ -297,12 +295,6 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             limit_ms = bounds.LINEARIZABLE_TIMEOUT_MS
             timeout_ms = limit_ms if remaining_s is None else min(limit_ms, int(remaining_s * 1000))
             await self._node.running().fresh(timeout_ms)
-
-    def _record(self, position: int, *, with_payload: bool) -> KeptRecord:
-        try:
-            return self._node.store.record(position, with_payload=with_payload)
-        except LedgerDamaged as error:
-            raise SentoError(Code.DAMAGED, str(error)) from error
 
     def _allow(self, caller: Identity, header: Header) -> None:
         if not may_read(caller, self._node.governance, header.registry, header.compartment):

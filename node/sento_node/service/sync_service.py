@@ -13,18 +13,17 @@ import grpc
 import grpc.aio
 
 from sento_node import bounds
-from sento_node.boot_keeper import memory_name, recall_and_remember
-from sento_node.ledger.store import KeptCheckpoint, LedgerDamaged
+from sento_node.boot_keeper import LIFE_BYTES, memory_name, recall_and_remember
+from sento_node.ledger.store import KeptCheckpoint
 from sento_node.service.access import require_role
-from sento_node.service.errors import abort, error_message
+from sento_node.service.errors import error_message
 from sento_node.service.node_state import NodeState
-from sento_node.sync.entries import PayloadMissing, encode_block_entry
+from sento_node.sync.entries import encode_block_entry
 from sento_node.tls import caller_of
 from sento_proto.checkpoint import cosigners, decode_checkpoint
 from sento_proto.checkpoint import encode_signature_line as line_bytes
 from sento_proto.errors import Code, SentoError
 from sento_proto.v1 import sync_pb2, sync_pb2_grpc
-from sento_proto.wire import Malformed
 
 Context = grpc.aio.ServicerContext[object, object]
 
@@ -46,25 +45,20 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         self, request: sync_pb2.AnnounceBootRequest, context: Context
     ) -> sync_pb2.AnnounceBootReply:
         """Remember another site's boot number, flushed, and say what was remembered before."""
-        try:
-            caller = self._caller(context)
-            if request.site != caller or request.ledger_id != self._node.genesis.ledger_id:
-                raise SentoError(
-                    Code.WRONG_LEDGER, "the announcement names another site or ledger than its certificate"
-                )
-            if len(request.life) != 16 or request.boot_number == 0:
-                raise SentoError(Code.BAD_REQUEST, "life must have 16 bytes and boot numbers start at 1")
-            store = self._node.store
+        caller = self._caller(context)
+        if request.site != caller or request.ledger_id != self._node.genesis.ledger_id:
+            raise SentoError(Code.WRONG_LEDGER, "the announcement is of another site or ledger than expected here")
+        if len(request.life) != LIFE_BYTES or request.boot_number == 0:
+            raise SentoError(Code.BAD_REQUEST, f"life must have {LIFE_BYTES} bytes and boot numbers start at 1")
+        store = self._node.store
 
-            def remember() -> int:
-                name = memory_name(caller)
-                kept, before = recall_and_remember(store.recall(name), request.boot_number, request.life)
-                store.remember(name, kept)
-                return before
+        def remember() -> int:
+            name = memory_name(caller)
+            kept, before = recall_and_remember(store.recall(name), request.boot_number, request.life)
+            store.remember(name, kept)
+            return before
 
-            before = await asyncio.get_running_loop().run_in_executor(self._node.writer, remember)
-        except SentoError as error:
-            await abort(context, error)
+        before = await asyncio.get_running_loop().run_in_executor(self._node.writer, remember)
         return sync_pb2.AnnounceBootReply(
             remembered_boot_number=before,
             remembered_cosigned_size=self._cosigned_by(caller),
@@ -82,19 +76,14 @@ class SyncService(sync_pb2_grpc.SyncServicer):
     async def Cosign(self, request: sync_pb2.CosignRequest, context: Context) -> sync_pb2.CosignReply:
         """Cosign another site's checkpoint, or say why not."""
         reply = sync_pb2.CosignReply()
-        try:
-            caller = self._caller(context)
-            answer = await self._node.running().cosign(
-                caller, decode_checkpoint(request.checkpoint), request.block
-            )
-            if answer.line is not None:
-                reply.signature_line = line_bytes(answer.line).decode().removesuffix("\n")
-            elif answer.code is not None:
-                reply.error.CopyFrom(error_message(answer.code))
-        except Malformed as error:
-            await abort(context, SentoError(Code.MALFORMED, str(error)))
-        except SentoError as error:
-            await abort(context, error)
+        caller = self._caller(context)
+        answer = await self._node.running().cosign(
+            caller, decode_checkpoint(request.checkpoint), request.block
+        )
+        if answer.line is not None:
+            reply.signature_line = line_bytes(answer.line).decode().removesuffix("\n")
+        elif answer.code is not None:
+            reply.error.CopyFrom(error_message(answer.code))
         tip = self._node.store.tip
         reply.flushed_block, reply.flushed_size = tip.block, tip.size
         return reply
@@ -103,23 +92,15 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         self, request: sync_pb2.PublishCheckpointRequest, context: Context
     ) -> sync_pb2.PublishCheckpointReply:
         """Take over a quorum's checkpoint."""
-        try:
-            self._caller(context)
-            self._node.running().published(decode_checkpoint(request.checkpoint), request.block)
-        except Malformed as error:
-            await abort(context, SentoError(Code.MALFORMED, str(error)))
-        except SentoError as error:
-            await abort(context, error)
+        self._caller(context)
+        self._node.running().published(decode_checkpoint(request.checkpoint), request.block)
         return sync_pb2.PublishCheckpointReply()
 
     async def PeerState(
         self, request: sync_pb2.PeerStateRequest, context: Context
     ) -> sync_pb2.PeerStateReply:
         """How far this site is."""
-        try:
-            self._caller(context)
-        except SentoError as error:
-            await abort(context, error)
+        self._caller(context)
         tip, kept = self._node.store.tip, self._node.store.checkpoint()
         return sync_pb2.PeerStateReply(
             site=self._node.config.site,
@@ -131,22 +112,14 @@ class SyncService(sync_pb2_grpc.SyncServicer):
 
     async def Pull(self, request: sync_pb2.PullRequest, context: Context) -> AsyncIterator[sync_pb2.Chunk]:
         """The ledger after a block, up to the newest quorum checkpoint."""
-        try:
-            self._caller(context)
-            if not self._node.condition.answers_reads:
-                raise SentoError(self._node.condition.code)
-            after = request.after_block
-            while True:
-                kept = self._node.store.checkpoint_by_block(after + 1)
-                if kept is None:
-                    return
-                async for piece in self._chunk(after, kept):
-                    yield piece
-                after = kept.block
-        except (LedgerDamaged, PayloadMissing) as error:
-            await abort(context, SentoError(Code.DAMAGED, str(error)))
-        except SentoError as error:
-            await abort(context, error)
+        self._caller(context)
+        if not self._node.condition.answers_reads:
+            raise SentoError(self._node.condition.code, self._node.condition.explanation)
+        after = request.after_block
+        while (kept := self._node.store.checkpoint_by_block(after + 1)) is not None:
+            async for piece in self._chunk(after, kept):
+                yield piece
+            after = kept.block
 
     async def _chunk(self, after: int, kept: KeptCheckpoint) -> AsyncIterator[sync_pb2.Chunk]:
         """Blocks after `after` through the checkpoint's, in pieces below the message limit."""

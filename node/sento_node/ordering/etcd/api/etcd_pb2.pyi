@@ -7,8 +7,7 @@ This is etcd's wire, not ours: the package name, service names, method names and
 does not change etcd. Messages that etcd keeps in two packages stand in one, because message names never travel. Fields that Sento neither
 sets nor reads are left out; protobuf carries them past us unseen.
 
-Stubs: python -m grpc_tools.protoc -Inode --python_out=node --grpc_python_out=node --mypy_out=node --mypy_grpc_out=node
-       node/sento_node/ordering/etcd/api/etcd.proto
+The stubs beside this file are made by `make proto`.
 """
 
 from collections import abc as _abc

@@ -7,28 +7,26 @@ This is etcd's wire, not ours: the package name, service names, method names and
 does not change etcd. Messages that etcd keeps in two packages stand in one, because message names never travel. Fields that Sento neither
 sets nor reads are left out; protobuf carries them past us unseen.
 
-Stubs: python -m grpc_tools.protoc -Inode --python_out=node --grpc_python_out=node --mypy_out=node --mypy_grpc_out=node
-       node/sento_node/ordering/etcd/api/etcd.proto
+The stubs beside this file are made by `make proto`.
 """
 
+from collections import abc as _abc
+from grpc import aio as _aio
+from sento_node.ordering.etcd.api import etcd_pb2 as _etcd_pb2
 import abc as _abc_1
+import grpc as _grpc
 import sys
 import typing as _typing
-from collections import abc as _abc
-
-import grpc as _grpc
-from grpc import aio as _aio
-
-from sento_node.ordering.etcd.api import etcd_pb2 as _etcd_pb2
 
 if sys.version_info >= (3, 11):
     from typing import Self as _Self
 else:
-    from typing import Self as _Self
+    from typing_extensions import Self as _Self
 
 _T = _typing.TypeVar("_T")
 
 class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
 class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
@@ -57,23 +55,23 @@ class KVServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _etcd_pb2.RangeRequest,
         context: _ServicerContext,
-    ) -> _etcd_pb2.RangeResponse | _abc.Awaitable[_etcd_pb2.RangeResponse]: ...
+    ) -> _typing.Union[_etcd_pb2.RangeResponse, _abc.Awaitable[_etcd_pb2.RangeResponse]]: ...
+
     @_abc_1.abstractmethod
     def Txn(
         self,
         request: _etcd_pb2.TxnRequest,
         context: _ServicerContext,
-    ) -> _etcd_pb2.TxnResponse | _abc.Awaitable[_etcd_pb2.TxnResponse]: ...
+    ) -> _typing.Union[_etcd_pb2.TxnResponse, _abc.Awaitable[_etcd_pb2.TxnResponse]]: ...
+
     @_abc_1.abstractmethod
     def Compact(
         self,
         request: _etcd_pb2.CompactionRequest,
         context: _ServicerContext,
-    ) -> _etcd_pb2.CompactionResponse | _abc.Awaitable[_etcd_pb2.CompactionResponse]: ...
+    ) -> _typing.Union[_etcd_pb2.CompactionResponse, _abc.Awaitable[_etcd_pb2.CompactionResponse]]: ...
 
-def add_KVServicer_to_server(
-    servicer: KVServicer, server: _grpc.Server | _aio.Server
-) -> None: ...
+def add_KVServicer_to_server(servicer: KVServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class WatchStub:
     @_typing.overload
@@ -93,11 +91,9 @@ class WatchServicer(metaclass=_abc_1.ABCMeta):
         self,
         request_iterator: _MaybeAsyncIterator[_etcd_pb2.WatchRequest],
         context: _ServicerContext,
-    ) -> _abc.Iterator[_etcd_pb2.WatchResponse] | _abc.AsyncIterator[_etcd_pb2.WatchResponse]: ...
+    ) -> _typing.Union[_abc.Iterator[_etcd_pb2.WatchResponse], _abc.AsyncIterator[_etcd_pb2.WatchResponse]]: ...
 
-def add_WatchServicer_to_server(
-    servicer: WatchServicer, server: _grpc.Server | _aio.Server
-) -> None: ...
+def add_WatchServicer_to_server(servicer: WatchServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class ClusterStub:
     @_typing.overload
@@ -107,9 +103,7 @@ class ClusterStub:
     MemberAdd: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.MemberAddRequest, _etcd_pb2.MemberAddResponse]
     MemberRemove: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.MemberRemoveRequest, _etcd_pb2.MemberRemoveResponse]
     MemberList: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.MemberListRequest, _etcd_pb2.MemberListResponse]
-    MemberPromote: _grpc.UnaryUnaryMultiCallable[
-        _etcd_pb2.MemberPromoteRequest, _etcd_pb2.MemberPromoteResponse
-    ]
+    MemberPromote: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.MemberPromoteRequest, _etcd_pb2.MemberPromoteResponse]
 
 @_typing.type_check_only
 class ClusterAsyncStub(ClusterStub):
@@ -117,9 +111,7 @@ class ClusterAsyncStub(ClusterStub):
     MemberAdd: _aio.UnaryUnaryMultiCallable[_etcd_pb2.MemberAddRequest, _etcd_pb2.MemberAddResponse]  # type: ignore[assignment]
     MemberRemove: _aio.UnaryUnaryMultiCallable[_etcd_pb2.MemberRemoveRequest, _etcd_pb2.MemberRemoveResponse]  # type: ignore[assignment]
     MemberList: _aio.UnaryUnaryMultiCallable[_etcd_pb2.MemberListRequest, _etcd_pb2.MemberListResponse]  # type: ignore[assignment]
-    MemberPromote: _aio.UnaryUnaryMultiCallable[
-        _etcd_pb2.MemberPromoteRequest, _etcd_pb2.MemberPromoteResponse
-    ]  # type: ignore[assignment]
+    MemberPromote: _aio.UnaryUnaryMultiCallable[_etcd_pb2.MemberPromoteRequest, _etcd_pb2.MemberPromoteResponse]  # type: ignore[assignment]
 
 class ClusterServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -127,29 +119,30 @@ class ClusterServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _etcd_pb2.MemberAddRequest,
         context: _ServicerContext,
-    ) -> _etcd_pb2.MemberAddResponse | _abc.Awaitable[_etcd_pb2.MemberAddResponse]: ...
+    ) -> _typing.Union[_etcd_pb2.MemberAddResponse, _abc.Awaitable[_etcd_pb2.MemberAddResponse]]: ...
+
     @_abc_1.abstractmethod
     def MemberRemove(
         self,
         request: _etcd_pb2.MemberRemoveRequest,
         context: _ServicerContext,
-    ) -> _etcd_pb2.MemberRemoveResponse | _abc.Awaitable[_etcd_pb2.MemberRemoveResponse]: ...
+    ) -> _typing.Union[_etcd_pb2.MemberRemoveResponse, _abc.Awaitable[_etcd_pb2.MemberRemoveResponse]]: ...
+
     @_abc_1.abstractmethod
     def MemberList(
         self,
         request: _etcd_pb2.MemberListRequest,
         context: _ServicerContext,
-    ) -> _etcd_pb2.MemberListResponse | _abc.Awaitable[_etcd_pb2.MemberListResponse]: ...
+    ) -> _typing.Union[_etcd_pb2.MemberListResponse, _abc.Awaitable[_etcd_pb2.MemberListResponse]]: ...
+
     @_abc_1.abstractmethod
     def MemberPromote(
         self,
         request: _etcd_pb2.MemberPromoteRequest,
         context: _ServicerContext,
-    ) -> _etcd_pb2.MemberPromoteResponse | _abc.Awaitable[_etcd_pb2.MemberPromoteResponse]: ...
+    ) -> _typing.Union[_etcd_pb2.MemberPromoteResponse, _abc.Awaitable[_etcd_pb2.MemberPromoteResponse]]: ...
 
-def add_ClusterServicer_to_server(
-    servicer: ClusterServicer, server: _grpc.Server | _aio.Server
-) -> None: ...
+def add_ClusterServicer_to_server(servicer: ClusterServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class MaintenanceStub:
     @_typing.overload
@@ -175,26 +168,27 @@ class MaintenanceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _etcd_pb2.AlarmRequest,
         context: _ServicerContext,
-    ) -> _etcd_pb2.AlarmResponse | _abc.Awaitable[_etcd_pb2.AlarmResponse]: ...
+    ) -> _typing.Union[_etcd_pb2.AlarmResponse, _abc.Awaitable[_etcd_pb2.AlarmResponse]]: ...
+
     @_abc_1.abstractmethod
     def Status(
         self,
         request: _etcd_pb2.StatusRequest,
         context: _ServicerContext,
-    ) -> _etcd_pb2.StatusResponse | _abc.Awaitable[_etcd_pb2.StatusResponse]: ...
+    ) -> _typing.Union[_etcd_pb2.StatusResponse, _abc.Awaitable[_etcd_pb2.StatusResponse]]: ...
+
     @_abc_1.abstractmethod
     def Defragment(
         self,
         request: _etcd_pb2.DefragmentRequest,
         context: _ServicerContext,
-    ) -> _etcd_pb2.DefragmentResponse | _abc.Awaitable[_etcd_pb2.DefragmentResponse]: ...
+    ) -> _typing.Union[_etcd_pb2.DefragmentResponse, _abc.Awaitable[_etcd_pb2.DefragmentResponse]]: ...
+
     @_abc_1.abstractmethod
     def MoveLeader(
         self,
         request: _etcd_pb2.MoveLeaderRequest,
         context: _ServicerContext,
-    ) -> _etcd_pb2.MoveLeaderResponse | _abc.Awaitable[_etcd_pb2.MoveLeaderResponse]: ...
+    ) -> _typing.Union[_etcd_pb2.MoveLeaderResponse, _abc.Awaitable[_etcd_pb2.MoveLeaderResponse]]: ...
 
-def add_MaintenanceServicer_to_server(
-    servicer: MaintenanceServicer, server: _grpc.Server | _aio.Server
-) -> None: ...
+def add_MaintenanceServicer_to_server(servicer: MaintenanceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

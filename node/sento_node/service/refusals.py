@@ -1,0 +1,106 @@
+"""What a servicer raises, as gRPC carries it: the one place where calls end in words, and where every call gets a deadline.
+
+Servicers raise `SentoError`, or whatever the ledger raises; this interceptor turns it into a status, words and the stable code in the trailing
+metadata. What nobody foresaw is INTERNAL: logged here by type, told without its text, which might quote what a caller sent. Calls that answer once
+end with DEADLINE at their own deadline or the longest allowed one, whichever is earlier; streams live as long as their caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, cast
+
+import grpc
+import grpc.aio
+import structlog
+
+from sento_node.ledger.store import LedgerDamaged, LedgerFailed
+from sento_node import bounds
+from sento_node.service.errors import abort
+from sento_node.sync.entries import PayloadMissing
+from sento_proto.errors import Code, SentoError
+from sento_proto.wire import Malformed
+
+OUR_METHODS = "/sento.v1."
+Context = grpc.aio.ServicerContext[object, object]
+_Handler = grpc.RpcMethodHandler[Any, Any]
+
+
+def refusal_of(error: Exception) -> SentoError:
+    """The error with a stable code that `error` is for the caller."""
+    match error:
+        case SentoError():
+            return error
+        case LedgerDamaged() | PayloadMissing():
+            return SentoError(Code.DAMAGED, str(error))
+        case LedgerFailed():
+            return SentoError(Code.STOPPED)
+        case Malformed():
+            return SentoError(Code.MALFORMED, str(error))
+        case _:
+            structlog.get_logger("sento.node").error("a call met the unforeseen", exc_info=error)
+            return SentoError(Code.INTERNAL)
+
+
+def deadline_s(remaining_s: float | None) -> float:
+    """How long a call that answers once may take, given what its caller left it (None: no deadline)."""
+    longest_s = bounds.CALL_DEADLINE_MAX_MS / 1000
+    return longest_s if remaining_s is None else max(0.0, min(remaining_s, longest_s))
+
+
+class Refusals(grpc.aio.ServerInterceptor):
+    """Wraps every method of ours; health and reflection keep their own manners."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler:
+        """The handler that answers in words."""
+        handler: Any = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith(OUR_METHODS):
+            return cast("_Handler", handler)
+        if handler.response_streaming:
+            make = grpc.unary_stream_rpc_method_handler
+            behaviour: Any = _stream_in_words(handler.unary_stream or handler.stream_stream)
+            if handler.request_streaming:
+                make = grpc.stream_stream_rpc_method_handler
+        else:
+            make, behaviour = grpc.unary_unary_rpc_method_handler, _answer_in_words(handler.unary_unary)
+        return cast("_Handler", make(behaviour, handler.request_deserializer, handler.response_serializer))
+
+
+def _answer_in_words(
+    method: Callable[[object, Context], Awaitable[object]],
+) -> Callable[[object, Context], Awaitable[object]]:
+    async def answer(request: object, context: Context) -> object:
+        try:
+            async with asyncio.timeout(deadline_s(context.time_remaining())):
+                return await method(request, context)
+        except TimeoutError:
+            refusal = SentoError(Code.DEADLINE)
+        except Exception as error:  # noqa: BLE001 - the boundary where every failure becomes words
+            refusal = refusal_of(error)
+        return await abort(context, refusal)
+
+    return answer
+
+
+def _stream_in_words(
+    method: Callable[[object, Context], AsyncIterator[object]],
+) -> Callable[[object, Context], AsyncIterator[object]]:
+    async def answer(request: object, context: Context) -> AsyncIterator[object]:
+        replies: Any = method(request, context)
+        try:
+            async with contextlib.aclosing(replies):
+                async for reply in replies:
+                    yield reply
+        except Exception as error:  # noqa: BLE001 - the boundary where every failure becomes words
+            refusal = refusal_of(error)
+        else:
+            return
+        await abort(context, refusal)
+
+    return answer

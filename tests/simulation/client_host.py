@@ -1,0 +1,354 @@
+"""One simulated office around the client's real cores: the batcher that makes submissions and the delivery that brings every record to one end.
+
+The office keeps its writes as an outbox would: a crash loses batcher, delivery and streams, and what had no end is offered again, the same records with
+the same ids. A stream keeps its messages in order until it breaks; when its site dies it breaks, or just falls silent.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+
+from genesis_builder import TestWorld
+from sento_client.batching import Batcher, Waiting
+from sento_client.delivery import Delivery
+from sento_client.delivery_values import (
+    Answer,
+    Close,
+    Effect,
+    Entry,
+    Offer,
+    Open,
+    Send,
+    Settings,
+    SetTimer,
+    Settle,
+)
+from sento_proto.errors import FINAL_CODES, STANDING_CODES, TABLE, Code, Standing
+from sento_proto.submission import sign_submission
+from tests.simulation.checkers import Checkers
+from tests.simulation.heap import EventHeap
+from tests.simulation.hooks import Hooks
+from tests.simulation.site_host import SiteHost
+from tests.simulation.workload import NOT_BATCHED, SHARED, Desk, Fact, Write
+
+SETTINGS = Settings(
+    in_flight=6, answer_timeout_ms=2_000, open_timeout_ms=800, backoff_first_ms=40, backoff_most_ms=1_200
+)
+LINGER_MS = 15
+DEADLINE_MS = 6_000
+OFFER_AGAIN_MS = 400
+BATCHER_LOOK_MS = 5
+
+Owner = tuple[Write, int]
+
+
+class _Stream:
+    """One stream to a site; messages of each direction arrive in order."""
+
+    def __init__(self, number: int, host: SiteHost) -> None:
+        self.number = number
+        self.host = host
+        self.open = True
+        self.last_ms = {"there": 0, "back": 0}
+
+
+class ClientHost:
+    """One office. `offices` of one author share its key and write under ids of their own."""
+
+    def __init__(
+        self,
+        heap: EventHeap,
+        world: TestWorld,
+        checkers: Checkers,
+        hooks: Hooks,
+        sites: Mapping[str, SiteHost],
+        author: str,
+        number: int,
+    ) -> None:
+        self._heap = heap
+        self._world = world
+        self._checkers = checkers
+        self._hooks = hooks
+        self._sites = sites
+        self.name = f"{author}#{number}"
+        self._signer = world.author_signers[author]
+        self.desk = Desk(heap, world, author, number, self._peek)
+        self.writes: list[Write] = []
+        self.writing = True
+        self.pause_ms = (60, 420)
+        self._order = heap.random.sample(list(sites), len(sites))
+        self._unreachable: dict[str, int] = {}
+        self._life = 0
+        self._delivery: Delivery | None = None
+        self._batcher: Batcher[Owner] = Batcher(LINGER_MS)
+        self._ids = itertools.count(1)
+        self._in_flight: dict[int, list[Owner]] = {}
+        self._streams: dict[str, _Stream] = {}
+        self._stream_numbers = itertools.count(1)
+        self._timer = 0
+        self._refused: dict[bytes, None] = {}
+
+    # -- lives --------------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open streams, offer again what has no end, and begin to write."""
+        if self._delivery is not None:
+            return
+        self._life += 1
+        self._batcher = Batcher(LINGER_MS)
+        jitter = self._heap.random.random
+        self._delivery = Delivery(self._order, SETTINGS, jitter, self._heap.now_ms)
+        self._carry_out(self._delivery.start(self._heap.now_ms))
+        for write in self.writes:
+            if not write.settled:
+                write.on_its_way = False
+                self._offer_write(write, again=True)
+        self._later(self._heap.between(*self.pause_ms), self._work)
+        self._later(BATCHER_LOOK_MS, self._look_at_batcher)
+
+    def crash(self) -> None:
+        """Lose everything but the outbox."""
+        if self._delivery is not None:
+            self._life += 1
+            self._delivery = None
+            self._in_flight = {}
+            for stream in self._streams.values():
+                self._drop(stream)
+            self._streams = {}
+
+    def cut_off(self, site: str, for_ms: int) -> None:
+        """Let nothing pass between the office and a site for a while; streams there fall silent and break."""
+        self._unreachable[site] = max(self._unreachable.get(site, 0), self._heap.now_ms + for_ms)
+
+    def mend(self) -> None:
+        """Let everything pass."""
+        self._unreachable = {}
+
+    def _reaches(self, site: str) -> bool:
+        return self._heap.now_ms >= self._unreachable.get(site, 0)
+
+    def _later(self, delay_ms: int, act: object, *args: object) -> None:
+        self._heap.after(delay_ms, self._in_life, self._life, act, args)
+
+    def _in_life(self, life: int, act: object, args: tuple[object, ...]) -> None:
+        if life == self._life and callable(act):
+            act(*args)
+
+    # -- writing --------------------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        if not self.writing:
+            return
+        write = self.desk.make()
+        self.writes.append(write)
+        self._offer_write(write)
+        if self._heap.chance(0.12):
+            self._read()
+        self._later(self._heap.between(*self.pause_ms), self._work)
+
+    def write_now(self, count: int) -> None:
+        """A burst."""
+        for _ in range(count if self._delivery is not None and self.writing else 0):
+            write = self.desk.make()
+            self.writes.append(write)
+            self._offer_write(write)
+
+    def _read(self) -> None:
+        site = self._heap.one_of(list(self._sites.values()))
+        fact = self._heap.one_of(SHARED)
+        begun = self._checkers.read_begins()
+        self._heap.after(self._heap.between(1, 40), site.read, begun, fact)
+
+    def _peek(self, fact: Fact) -> bytes | None:
+        """A LOCAL read at some site."""
+        running = [host for host in self._sites.values() if host.state == "running"]
+        if not running:
+            return None
+        head = self._heap.one_of(running).disk.store.fact_head(*fact)
+        return None if head is None else head.record_hash
+
+    def _offer_write(self, write: Write, *, again: bool = False) -> None:
+        if write.on_its_way or write.settled:
+            return
+        if again:
+            self._before_again(write)
+        indexes = [index for index, told in enumerate(write.told) if told is None]
+        if write.is_group and indexes:
+            indexes = list(range(len(write.records)))
+        if not indexes:
+            return
+        write.on_its_way = True
+        deadline_ms = self._heap.now_ms + DEADLINE_MS
+        waiting = [Waiting(write.records[index], deadline_ms, (write, index)) for index in indexes]
+        if write.raw is not None or write.kind in NOT_BATCHED:
+            self._send_off(waiting, write.raw)
+            return
+        pieces = [waiting] if write.is_group else [[one] for one in waiting]
+        delivery = self._delivery
+        for piece in pieces:
+            busy = delivery is not None and delivery.busy
+            for batch in self._batcher.add(piece, self._heap.now_ms, busy=busy):
+                self._send_off(batch)
+
+    def _before_again(self, write: Write) -> None:
+        for index, record in enumerate(write.records):
+            if write.told[index] is None and record.header.previous in self._refused:
+                self._end(write, index, Code.PREDECESSOR_MISSING, final=True)
+            elif write.told[index] is None and write.raw is None:
+                other = self._hooks.resent(record, self.desk.reseal)
+                if other is not record:
+                    write.records[index] = other
+                    write.sent_as[index].append(other.record_hash)
+
+    def _look_at_batcher(self) -> None:
+        for batch in self._batcher.take_due(self._heap.now_ms):
+            self._send_off(batch)
+        self._later(BATCHER_LOOK_MS * 4, self._look_at_batcher)
+
+    def _send_off(self, batch: Sequence[Waiting[Owner]], raw: bytes | None = None) -> None:
+        delivery = self._delivery
+        if delivery is None:
+            return
+        records = [waiting.record for waiting in batch]
+        data = raw if raw is not None else sign_submission(self._world.ledger_id, records, self._signer)
+        entries = tuple(
+            Entry(
+                waiting.record.record_hash,
+                waiting.record.header.previous,
+                waiting.record.header.group,
+                waiting.deadline_ms,
+            )
+            for waiting in batch
+        )
+        submission_id = next(self._ids)
+        self._in_flight[submission_id] = [waiting.owner for waiting in batch]
+        self._carry_out(delivery.offer(Offer(submission_id, data, entries), self._heap.now_ms))
+
+    # -- what delivery wants ------------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Open(site):
+                    self._open(site)
+                case Close(site):
+                    stream = self._streams.pop(site, None)
+                    if stream is not None:
+                        self._drop(stream)
+                case Send(site, submission_id, data):
+                    self._send(site, submission_id, data)
+                case SetTimer(at_ms):
+                    self._timer += 1
+                    self._later(at_ms - self._heap.now_ms, self._tick, self._timer)
+                case Settle():
+                    self._settle(effect)
+
+    def _tick(self, timer: int) -> None:
+        if timer == self._timer and self._delivery is not None:
+            self._carry_out(self._delivery.tick(self._heap.now_ms))
+
+    def _open(self, site: str) -> None:
+        stream = _Stream(next(self._stream_numbers), self._sites[site])
+        self._streams[site] = stream
+        if self._reaches(site) or self._heap.chance(0.5):
+            self._later(self._heap.between(2, 40), self._opened, site, stream)
+
+    def _opened(self, site: str, stream: _Stream) -> None:
+        if not stream.open or self._delivery is None:
+            return
+        if stream.host.answers_peers and self._reaches(site):
+            lost = functools.partial(self._site_died, site, stream)
+            stream.host.streams[self.name, stream.number] = lost
+            self._carry_out(self._delivery.stream_up(site, self._heap.now_ms))
+        else:
+            self._stream_lost(site, stream)
+
+    def _site_died(self, site: str, stream: _Stream) -> None:
+        if self._heap.chance(0.6):
+            self._later(self._heap.between(1, 50), self._stream_lost, site, stream)
+
+    def _stream_lost(self, site: str, stream: _Stream) -> None:
+        if stream.open and self._delivery is not None:
+            self._drop(stream)
+            del self._streams[site]
+            self._carry_out(self._delivery.stream_down(site, Code.UNREACHABLE, self._heap.now_ms))
+
+    def _drop(self, stream: _Stream) -> None:
+        stream.open = False
+
+    def break_stream(self) -> None:
+        """A fault: one of the streams breaks."""
+        if self._streams:
+            site = self._heap.one_of(list(self._streams))
+            self._heap.fault("client stream broken", self.name)
+            self._stream_lost(site, self._streams[site])
+
+    def _arrival_ms(self, stream: _Stream, way: str) -> int:
+        at_ms = max(stream.last_ms[way], self._heap.now_ms + self._heap.between(1, 25))
+        stream.last_ms[way] = at_ms
+        return at_ms - self._heap.now_ms
+
+    def _send(self, site: str, submission_id: int, data: bytes) -> None:
+        stream = self._streams[site]
+        self._heap.after(
+            self._arrival_ms(stream, "there"), self._arrive, site, stream, stream.host.life, submission_id, data
+        )
+
+    def _arrive(self, site: str, stream: _Stream, life: int, submission_id: int, data: bytes) -> None:
+        if stream.open and self._reaches(site) and stream.host.answers_peers and stream.host.life == life:
+            stream.host.submit(functools.partial(self._told, site, stream), submission_id, data)
+
+    def _told(
+        self,
+        site: str,
+        stream: _Stream,
+        submission_id: int,
+        epoch: int,
+        answers: list[tuple[int, int, bytes]],
+        error: int,
+    ) -> None:
+        if stream.open and self._reaches(site):
+            values = [Answer(*answer) for answer in answers]
+            self._later(
+                self._arrival_ms(stream, "back"), self._heard, site, stream, submission_id, epoch, values, error
+            )
+
+    def _heard(
+        self, site: str, stream: _Stream, submission_id: int, epoch: int, answers: list[Answer], error: int
+    ) -> None:
+        if stream.open and self._reaches(site) and self._delivery is not None:
+            now_ms = self._heap.now_ms
+            self._carry_out(self._delivery.reply(site, submission_id, epoch, answers, error, now_ms))
+
+    # -- ends ---------------------------------------------------------------------------------------------------------------------
+
+    def _settle(self, settle: Settle) -> None:
+        write, index = self._in_flight[settle.submission_id][settle.index]
+        code = settle.code
+        final = code in FINAL_CODES or settle.because is not None
+        if code in STANDING_CODES or final or TABLE[code].standing is Standing.FIX_CALL:
+            self._end(write, index, code, final=final)
+            return
+        if write.bad or (settle.told is Code.HELD and not self.writing):
+            self._end(write, index, settle.told or code, final=False)
+            return
+        write.on_its_way = False
+        self._later(OFFER_AGAIN_MS, self._offer_again, write)
+
+    def _offer_again(self, write: Write) -> None:
+        self._offer_write(write, again=True)
+
+    def _end(self, write: Write, index: int, code: Code, *, final: bool) -> None:
+        record = write.records[index]
+        write.told[index] = code
+        if code in STANDING_CODES:
+            self.desk.learned(record)
+        elif final:
+            self._refused[record.record_hash] = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether every write has its end."""
+        return all(write.settled for write in self.writes)
