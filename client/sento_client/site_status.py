@@ -30,6 +30,10 @@ class SiteReport:
         """Whether it takes part now."""
         return self.status is not None and self.status.state == SERVING
 
+    def serves_ledger(self, ledger_id: bytes) -> bool:
+        """Whether it takes part now, and in this ledger."""
+        return self.serves and self.status is not None and self.status.ledger_id == ledger_id
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -46,7 +50,11 @@ def judge(genesis: Genesis, reports: Sequence[SiteReport]) -> Judgement:
     problems = tuple(line for report in reports for line in _problems(genesis, report))
     reachable = sum(report.status is not None for report in reports)
     voting = genesis.voting_sites
-    serving = [report.site for report in reports if report.serves and report.site in voting]
+    serving = [
+        report.site
+        for report in reports
+        if report.site in voting and report.serves_ledger(genesis.ledger_id)
+    ]
     needed = len(voting) // 2 + 1
     sentence = _sentence(len(voting), serving, needed, reachable, bool(problems))
     return Judgement(sentence, problems, bool(problems), reachable)

@@ -120,7 +120,7 @@ class LiveDisplay:
     def stage(self, title: str, total: int | None = None) -> None:
         """Start the bar anew."""
         self._progress.reset(self._task, total=total, completed=0, description=title)
-        self.say(f"[bold]{title}[/bold]")
+        self._live.console.print(title, style="bold", markup=False)
 
     def advance(self, done: int) -> None:
         """Move the bar."""
@@ -132,7 +132,7 @@ class LiveDisplay:
 
     def say(self, text: str) -> None:
         """A line above the bar."""
-        self._live.console.print(text)
+        self._live.console.print(text, markup=False)
 
     def _render(self) -> RenderableType:
         return Group(self._progress, self._table)

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from pathlib import Path
-
-import structlog
 
 from sento_node.ordering.boot import (
     BootMemory,
@@ -29,6 +28,10 @@ ANNOUNCE_TIMEOUT_MS = 1_000
 LIFE_BYTES = 16
 
 
+class BootFileDamaged(Exception):
+    """A boot number's file holds something else. The text is one sentence of cause and one of remedy."""
+
+
 class BootFiles:
     """The three files of one site and epoch."""
 
@@ -40,7 +43,7 @@ class BootFiles:
         self._started = self.epoch_dir / "started"
 
     def read(self, ledger_size: int, cosigned_size: int) -> LocalDisk:
-        """What the disk says now. Raises OSError, and ValueError for a file that is not a number."""
+        """What the disk says now. Raises OSError, and BootFileDamaged for a file that is not a number."""
         return LocalDisk(
             boot_number=_read_number(self._own),
             ordering_boot_number=_read_number(self._copy),
@@ -61,11 +64,26 @@ class BootFiles:
         write_durably(self._started, b"the member has been started with this directory\n")
 
 
+    def forget_start_without_data(self) -> None:
+        """The member ended: if it never came to write a log, its empty directory says nothing against the next start."""
+        if not (self.member_dir / "member" / "wal").is_dir():
+            self._started.unlink(missing_ok=True)
+            _sync_directory(self.epoch_dir)
+
+
 def _read_number(path: Path) -> int:
     try:
-        return int(path.read_text(encoding="ascii"))
+        text = path.read_text(encoding="ascii")
     except FileNotFoundError:
         return 0
+    except UnicodeDecodeError:
+        text = ""
+    if not text.isdigit():
+        raise BootFileDamaged(
+            f"{path} does not hold a boot number, so this disk cannot be told from one that was replaced. "
+            "Check the disk, and let the site join again as one with a new disk (runbook)."
+        )
+    return int(text)
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -78,7 +96,11 @@ def write_durably(path: Path, data: bytes) -> None:
     finally:
         os.close(descriptor)
     draft.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
     finally:
@@ -108,17 +130,23 @@ def recall_and_remember(kept: bytes | None, announced: int, life: bytes) -> tupl
     return encode_memory(memory), before
 
 
-async def announce(peers: Peers, request: sync_pb2.AnnounceBootRequest) -> dict[str, PeerMemory]:
-    """Tell all other sites at once; the answers of those that gave one."""
+async def announce(
+    peers: Peers, request: sync_pb2.AnnounceBootRequest
+) -> tuple[dict[str, PeerMemory], dict[str, str]]:
+    """Tell all other sites at once: (the answers of those that gave one, why there is none from the others)."""
+    silence: dict[str, str] = {}
 
     async def ask(name: str) -> tuple[str, PeerMemory] | None:
         try:
             return name, await peers[name].announce_boot(request, ANNOUNCE_TIMEOUT_MS)
         except PeerSilent as error:
-            structlog.get_logger("sento.node").debug(
-                "no answer to the boot number", site=name, why=str(error)[:200]
-            )
+            silence[name] = str(error)
             return None
 
     answers = await asyncio.gather(*(ask(name) for name in peers))
-    return dict(answer for answer in answers if answer is not None)
+    return dict(answer for answer in answers if answer is not None), silence
+
+
+def silence_in_words(silence: Mapping[str, str]) -> str:
+    """What an operator should know of sites that did not confirm: a stranger's certificate looks like a cut line otherwise."""
+    return " ".join(f"{site} says: {why[:160]}." for site, why in sorted(silence.items()))

@@ -13,6 +13,8 @@ LINEARIZABLE_TIMEOUT_MS = 5_000
 WRITE_STREAM_IN_FLIGHT_MAX = 256
 """Submissions of one stream that may wait for their answer; then the stream is not read further."""
 STREAMS_PER_CONNECTION_MAX = 256
+DRAIN_TIMEOUT_MS = 3_000
+"""How long a node that stops waits for the answers it still owes."""
 TICKETS_MAX = 65_536
 """Submissions of all clients that may wait for their answer; then QUEUE_FULL."""
 READS_WAITING_MAX = 10_000

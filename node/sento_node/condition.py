@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import structlog
+
 from sento_node.ordering.port import OrderingStatus
 from sento_proto.errors import Code
 
@@ -19,6 +21,12 @@ class Condition:
     alarms: dict[str, str] = field(default_factory=dict)
     head_number: int = 0
 
+    def raise_alarm(self, name: str, words: str) -> None:
+        """Something that a person must look at; it stands in the status until the node's next life, and in the log once for the same words."""
+        if self.alarms.get(name) != words:
+            structlog.get_logger("sento.node").error("alarm", alarm=name, words=words)
+        self.alarms[name] = words
+
     @property
     def takes_writes(self) -> bool:
         """Whether submissions are taken in."""
@@ -27,9 +35,12 @@ class Condition:
     @property
     def code(self) -> Code:
         """Why work is refused in this state."""
-        return {"stopping": Code.STOPPING, "stopped": Code.STOPPED, "diverged": Code.DIVERGED}.get(
-            self.state, Code.NOT_READY
-        )
+        return {
+            "stopping": Code.STOPPING,
+            "stopped": Code.STOPPED,
+            "refused": Code.STOPPED,
+            "diverged": Code.DIVERGED,
+        }.get(self.state, Code.NOT_READY)
 
     @property
     def answers_reads(self) -> bool:

@@ -1,4 +1,4 @@
-"""The site's signing key from its file: PKCS#8 PEM, Ed25519, readable by its owner alone."""
+"""Private keys from files that their owner alone can read: the site's signing key (PKCS#8 PEM, Ed25519), and the keys of its certificates."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from sento_proto.keys import Ed25519Signer, Signer
 _OTHERS = 0o077
 
 
-def read_signer(path: Path) -> Signer:
-    """The signer in the file. Raises ConfigMistake with the remedy; never shows what the file holds."""
+def read_private(field: str, path: Path) -> bytes:
+    """The bytes of a file that nobody else can read. Raises ConfigMistake with the remedy."""
     try:
         mode = path.stat().st_mode
         data = path.read_bytes()
     except OSError as error:
-        raise ConfigMistake(f"signing_key: {path} cannot be read ({error.strerror}).") from error
+        raise ConfigMistake(f"{field}: {path} cannot be read ({error.strerror}).") from error
     if mode & _OTHERS:
-        raise ConfigMistake(f"signing_key: others can read {path}; run: chmod 600 {path}")
+        raise ConfigMistake(f"{field}: others can read {path}; run: chmod 600 {path}")
+    return data
+
+
+def read_signer(path: Path) -> Signer:
+    """The signer in the file. Raises ConfigMistake with the remedy; never shows what the file holds."""
+    data = read_private("signing_key", path)
     try:
         key = serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

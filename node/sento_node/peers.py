@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from sento_node import bounds
-from sento_node.config import Peer, Tls
+from sento_node.config import ConfigMistake, Peer, Tls
 from sento_node.ledger.adopt import OfferedBlock
 from sento_node.ordering.boot import PeerMemory
 from sento_node.sync.entries import decode_block_entry
@@ -29,6 +29,8 @@ from sento_proto.errors import Code
 from sento_proto.identity import server_name
 from sento_proto.v1 import sync_pb2, sync_pb2_grpc
 from sento_proto.wire import Malformed
+
+_SILENCE = (grpc.aio.AioRpcError, OSError, ConfigMistake)
 
 
 class PeerSilent(Exception):
@@ -71,18 +73,19 @@ class PeerNode:
     async def _stub(self) -> sync_pb2_grpc.SyncAsyncStub:
         now = stamp(self._tls)
         if self._channel is None or now != self._stamp:
-            await self.close()
             options = (*bounds.CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", server_name(self.name)))
             credentials = channel_credentials(read_files(self._tls))
+            former, self._stamp = self._channel, now
             self._channel = grpc.aio.secure_channel(self._address, credentials, options)
-            self._stamp = now
+            if former is not None:
+                await former.close(grace=bounds.PEER_CALL_TIMEOUT_MS / 1000)
         return sync_pb2_grpc.SyncStub(self._channel)
 
     async def announce_boot(self, request: sync_pb2.AnnounceBootRequest, timeout_ms: int) -> PeerMemory:
         """Tell the peer this site's boot number. Raises PeerSilent."""
         try:
             reply = await (await self._stub()).AnnounceBoot(request, timeout=timeout_ms / 1000)
-        except (grpc.aio.AioRpcError, OSError) as error:
+        except _SILENCE as error:
             raise PeerSilent(_why(error)) from error
         return PeerMemory(reply.remembered_boot_number, reply.remembered_cosigned_size)
 
@@ -93,7 +96,7 @@ class PeerNode:
             reply = await (await self._stub()).Cosign(request, timeout=timeout_ms / 1000)
             line = decode_signature_line(reply.signature_line) if reply.signature_line else None
             code = Code(reply.error.code) if reply.HasField("error") else None
-        except (grpc.aio.AioRpcError, OSError, ValueError) as error:
+        except (*_SILENCE, ValueError) as error:
             raise PeerSilent(_why(error)) from error
         return CosignAnswer(line, code, reply.flushed_block)
 
@@ -102,7 +105,7 @@ class PeerNode:
         request = sync_pb2.PublishCheckpointRequest(checkpoint=encode_checkpoint(checkpoint), block=block)
         try:
             await (await self._stub()).PublishCheckpoint(request, timeout=timeout_ms / 1000)
-        except (grpc.aio.AioRpcError, OSError) as error:
+        except _SILENCE as error:
             raise PeerSilent(_why(error)) from error
 
     async def progress(self, timeout_ms: int) -> PeerProgress:
@@ -111,7 +114,7 @@ class PeerNode:
             reply = await (await self._stub()).PeerState(
                 sync_pb2.PeerStateRequest(), timeout=timeout_ms / 1000
             )
-        except (grpc.aio.AioRpcError, OSError) as error:
+        except _SILENCE as error:
             raise PeerSilent(_why(error)) from error
         return PeerProgress(reply.flushed_block, reply.flushed_size, reply.quorum_size)
 
@@ -127,7 +130,7 @@ class PeerNode:
                 if piece.checkpoint:
                     yield OfferedChunk(tuple(blocks), decode_checkpoint(piece.checkpoint))
                     blocks = []
-        except (grpc.aio.AioRpcError, OSError, Malformed) as error:
+        except (*_SILENCE, Malformed) as error:
             raise PeerSilent(_why(error)) from error
 
     async def close(self) -> None:

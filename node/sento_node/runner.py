@@ -1,7 +1,7 @@
 """The shell around one site's decisions: carries out effects, and comes back with what happened.
 
-Tasks, each with one job: follow the order, keep the lanes' appends going, flush (one writer thread), tick, watch the log's head and member, and watch the
-disk. All of them call `Site` on the event loop's thread, so that decisions never race. A failure that makes this site untrustworthy ends in `halt`:
+Tasks, each with one job: follow the order, keep the lanes' appends going, flush (one writer thread), tick, and watch (`watch.py`).
+All of them call `Site` on the event loop's thread, so that decisions never race. A failure that makes this site untrustworthy ends in `halt`:
 state "stopped" or "diverged", words for people, no further answers but reads of what is flushed (none when diverged).
 """
 
@@ -21,18 +21,12 @@ from sento_node import bounds
 from sento_node.clock import Clock
 from sento_node.compose import COSIGNED_NAME, encode_cosigned
 from sento_node.condition import Condition
+from sento_node.follow import Follower, NobodyToCopyFrom
 from sento_node.intake.lanes import Append
-from sento_node.ledger.adopt import NotProven
 from sento_node.ledger.apply import UnknownRules
-from sento_node.ledger.disk_guard import judge
 from sento_node.ledger.store import KeptCheckpoint, LedgerDamaged, LedgerFailed, LedgerStore
 from sento_node.ordering.port import (
-    BlockRemoved,
-    Compacted,
-    FollowBroken,
-    Head,
     LaneConflict,
-    OrderedBlock,
     OrderingError,
     OrderingFull,
     OrderingLog,
@@ -48,6 +42,7 @@ from sento_node.quorum.checkpoints import (
     WriteCosigned,
 )
 from sento_node.site import Alarm, Effect, Flush, Reply, ServeRead, Site, TrimLog
+from sento_node.watch import HEAD_TIMEOUT_MS, TwoOrders, Watch
 from sento_proto.checkpoint import Checkpoint, encode_checkpoint
 from sento_proto.errors import Code, SentoError
 
@@ -56,16 +51,10 @@ APPEND_TIMEOUT_MS = 500
 APPEND_TIMEOUT_MAX_MS = 8_000
 RETRY_FIRST_MS = 30
 RETRY_MAX_MS = 1_000
-HEAD_EVERY_MS = 500
-HEAD_TIMEOUT_MS = 1_500
 TRIM_TIMEOUT_MS = 5_000
-UNFLUSHED_RECORDS_MAX = 20_000
-"""Apply waits for the flush beyond this many records, so that memory stays bounded while a disk is slow."""
-APPLY_BURST_BLOCKS = 8
-"""Blocks applied before others get the event loop."""
-CATCH_UP_PAUSE_MS = 500
-STALLED_MS = 3_000
-"""The log's head is ahead and no block has come for so long: a stream that is silent is not a stream that is current."""
+
+_STOPS_IN_WORDS = (LedgerFailed, LedgerDamaged, UnknownRules, OrderingError, NobodyToCopyFrom, TwoOrders)
+"""What ends the node's part; each says itself what happened and what to do."""
 
 _T = TypeVar("_T")
 
@@ -95,13 +84,10 @@ class Runner:
         self._cosigns: dict[int, asyncio.Future[AnswerCosign]] = {}
         self._writer = writer
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._flush_room = asyncio.Event()
-        self._flush_room.set()
         self._head_asked: asyncio.Task[int] | None = None
         self._halted = asyncio.Event()
-        self._following: asyncio.Task[None] | None = None
-        self._stalled = False
-        self._progress = (0, 0)
+        self._follower = Follower(site, log, peers, clock, condition, self.carry_out)
+        self._watch = Watch(site, store, log, clock, condition, self._follower.restart)
         self._log_lines = structlog.get_logger("sento.node")
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -110,14 +96,23 @@ class Runner:
         """Begin to follow, flush, propose and watch."""
         self.condition.state = "catching-up"
         self.condition.explanation = "The node is reading the order of the blocks it missed."
-        for name, job in (("follow", self._follow), ("tick", self._tick), ("head", self._watch_head)):
+        for name, job in (("follow", self._follower.run), ("tick", self._tick), ("watch", self._watch.run)):
             self._spawn(job(), name)
 
-    async def stop(self) -> None:
-        """End all tasks, flush what is applied, and refuse what waits."""
+    def begin_stop(self) -> None:
+        """Take nothing new; what waits goes on."""
         if self.condition.state not in ("stopped", "diverged"):
             self.condition.state = "stopping"
             self.condition.explanation = "The node is being stopped."
+
+    async def drained(self, timeout_ms: int) -> None:
+        """Return when every submission is answered, or after `timeout_ms`."""
+        if self._replies:
+            await asyncio.wait(set(self._replies.values()), timeout=timeout_ms / 1000)
+
+    async def stop(self) -> None:
+        """End all tasks, flush what is applied, and refuse what waits. Raises LedgerFailed."""
+        self.begin_stop()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -146,15 +141,14 @@ class Runner:
         self._halted.set()
 
     def _refuse_waiting(self, code: Code) -> None:
-        error = SentoError(code)
-        everybody: list[asyncio.Future[Any]] = [
-            *self._replies.values(),
-            *self._reads.values(),
-            *self._cosigns.values(),
-        ]
-        for waiting in everybody:
+        """Refuse reads and cosignatures with `code`; submissions may be ordered already, and are told so."""
+        others: list[asyncio.Future[Any]] = [*self._reads.values(), *self._cosigns.values()]
+        for waiting in others:
             if not waiting.done():
-                waiting.set_exception(error)
+                waiting.set_exception(SentoError(code))
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(SentoError(Code.NO_ORDERING))
 
     def _spawn(self, job: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(self._guarded(job), name=name)
@@ -165,9 +159,7 @@ class Runner:
         """No task of a node may end unnoticed: what is not foreseen stops the node, in words."""
         try:
             await job
-        except LedgerFailed as error:
-            self.halt("stopped", str(error))
-        except (UnknownRules, LaneConflict, OrderingRefused, LedgerDamaged) as error:
+        except _STOPS_IN_WORDS as error:
             self.halt("stopped", str(error))
         except asyncio.CancelledError:
             raise
@@ -193,8 +185,11 @@ class Runner:
         waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._replies[ticket] = waiting
         try:
-            self.carry_out(self.site.submit(ticket, data))
-            return await waiting
+            async with asyncio.timeout(bounds.WRITE_ANSWER_TIMEOUT_MS / 1000):
+                self.carry_out(self.site.submit(ticket, data))
+                return await waiting
+        except TimeoutError:
+            raise SentoError(Code.NO_ORDERING) from None
         finally:
             self._replies.pop(ticket, None)
 
@@ -249,7 +244,9 @@ class Runner:
             self._cosigns.pop(ticket, None)
 
     def published(self, checkpoint: Checkpoint, block: int) -> None:
-        """Another site hands over a quorum's checkpoint."""
+        """Another site hands over a quorum's checkpoint. Raises SentoError when this site takes no part."""
+        if self.condition.state in ("stopped", "diverged"):
+            raise SentoError(self.condition.code)
         self.carry_out(self.site.published(checkpoint, block, self._clock.now_ms()))
 
     # -- effects ----------------------------------------------------------------------------------------------------------
@@ -277,18 +274,13 @@ class Runner:
                 case TrimLog():
                     self._spawn(self._trim(effect), "trim")
                 case Alarm():
-                    self.alarm(effect.name, effect.words)
+                    self.condition.raise_alarm(effect.name, effect.words)
                 case Diverged():
                     self.halt(
                         "diverged",
                         f"This site's tree at size {effect.size} is not the one that a quorum cosigned; it answers nothing. "
                         "Run `sento-node verify`, set the data directory aside and let the site catch up from another.",
                     )
-
-    def alarm(self, name: str, words: str) -> None:
-        """Something that a person must look at; it stands in the status until the node's next life."""
-        self.condition.alarms[name] = words
-        self._log_lines.error("alarm", alarm=name, words=words)
 
     async def _append(self, append: Append) -> None:
         """Order one block: the same (lane, seq, bytes) until its outcome is known."""
@@ -297,7 +289,7 @@ class Runner:
             try:
                 place = await self._log.append(append.lane, append.seq, append.data, timeout_ms=timeout_ms)
             except OrderingFull:
-                self.alarm(
+                self.condition.raise_alarm(
                     "ordering-full",
                     "The ordering log's quota is reached; trimming has to free it before writing goes on.",
                 )
@@ -318,8 +310,8 @@ class Runner:
     async def _flush(self, flush: Flush) -> None:
         await self._in_writer(lambda: self.store.commit(flush.batch))
         self.carry_out(self.site.flushed(self._clock.now_ms(), self._clock.wall_ms() // 1000))
-        if self.site.state.pending_records < UNFLUSHED_RECORDS_MAX:
-            self._flush_room.set()
+        self._watch.flushed()
+        self._follower.flushed()
 
     async def _write_cosigned(self, cosigned: Cosigned) -> None:
         await self._in_writer(lambda: self.store.remember(COSIGNED_NAME, encode_cosigned(cosigned)))
@@ -337,7 +329,7 @@ class Runner:
             self._log_lines.debug("no cosignature", site=ask.site, why=str(error)[:200])
             return
         if answer.code is Code.DIVERGED:
-            self.alarm(
+            self.condition.raise_alarm(
                 "cosignature-refused",
                 f"{ask.site} has another tree at size {ask.checkpoint.size}: one of the two is damaged.",
             )
@@ -367,149 +359,12 @@ class Runner:
         except OrderingError as error:
             self._log_lines.warning("trimming failed, it is tried again", why=str(error)[:200])
 
-    # -- watching ---------------------------------------------------------------------------------------------------------
-
-    async def _follow(self) -> None:
-        """Read the order for ever; catch up from a peer's ledger when the log no longer holds what is next."""
-        pause_ms = RETRY_FIRST_MS
-        while True:
-            before = self.site.state.block
-            self._following = asyncio.create_task(self._follow_once(), name="follow-once")
-            try:
-                await self._following
-            except asyncio.CancelledError:
-                if not self._stalled:
-                    self._following.cancel()
-                    raise
-                self._stalled = False
-                self._log_lines.warning("the stream of blocks stalled; it is opened again")
-            except FollowBroken as error:
-                self._log_lines.info("the stream of blocks ended", why=str(error)[:200])
-                pause_ms = (
-                    RETRY_FIRST_MS if self.site.state.block > before else min(2 * pause_ms, RETRY_MAX_MS)
-                )
-                await asyncio.sleep(pause_ms / 1000)
-            except Compacted as compacted:
-                self.condition.state = "catching-up"
-                self.condition.explanation = (
-                    "The ordering log no longer holds what this site missed; it copies another site's ledger."
-                )
-                await self._catch_up(compacted.oldest_revision)
-
-    async def _follow_once(self) -> None:
-        head = self.site.state.tip
-        burst = 0
-        async with contextlib.aclosing(self._log.follow(Head(head.block, head.revision))) as events:
-            async for event in events:
-                await self._flush_room.wait()
-                match event:
-                    case OrderedBlock():
-                        self.carry_out(self.site.ordered(event, self._clock.now_ms()))
-                    case BlockRemoved():
-                        self.carry_out(self.site.removed(event, self._clock.now_ms()))
-                if self.site.state.pending_records >= UNFLUSHED_RECORDS_MAX:
-                    self._flush_room.clear()
-                    self.carry_out(self.site.flush_now())
-                burst += 1
-                if burst % APPLY_BURST_BLOCKS == 0:
-                    await asyncio.sleep(0)
-
-    async def _catch_up(self, oldest_revision: int) -> None:
-        """Adopt chunks of the peers' ledgers in turn until the log can be followed again."""
-        for peer in itertools.cycle(list(self._peers.values())):
-            try:
-                async with contextlib.aclosing(peer.pull(self.site.state.block)) as chunks:
-                    async for chunk in chunks:
-                        self.carry_out(self.site.adopt(chunk.blocks, chunk.checkpoint, self._clock.now_ms()))
-                        await self._flush_all()
-                        self.carry_out(
-                            self.site.published(chunk.checkpoint, self.site.state.block, self._clock.now_ms())
-                        )
-            except PeerSilent as error:
-                self._log_lines.info("no ledger from a peer", site=peer.name, why=str(error)[:200])
-            except NotProven as error:
-                self.alarm(
-                    "unproven-chunk", f"{peer.name} offered a ledger that does not prove itself: {error}"
-                )
-            if self.site.state.revision + 1 >= oldest_revision:
-                return
-            await asyncio.sleep(CATCH_UP_PAUSE_MS / 1000)
-
-    async def _flush_all(self) -> None:
-        while self.site.state.pending_blocks:
-            self.carry_out(self.site.flush_now())
-            await asyncio.sleep(TICK_MS / 4000)
+    # -- the rest ---------------------------------------------------------------------------------------------------------
 
     async def _tick(self) -> None:
         while True:
             self.carry_out(self.site.tick(self._clock.now_ms(), self._clock.wall_ms() // 1000))
             await asyncio.sleep(TICK_MS / 1000)
-
-    async def _watch_head(self) -> None:
-        """Twice a second: is there a majority, how far is the order, who leads, is the log or the disk full."""
-        while True:
-            with contextlib.suppress(OrderingError):
-                self.condition.ordering = await self._log.status(timeout_ms=HEAD_TIMEOUT_MS)
-                self.site.checkpoints.is_lead = self.condition.ordering.is_lead
-            try:
-                head = await self._log.head(timeout_ms=HEAD_TIMEOUT_MS)
-            except OrderingError as error:
-                self._no_majority(str(error))
-            else:
-                self._majority(head.number, head.revision)
-            self._judge_ingress()
-            await asyncio.sleep(HEAD_EVERY_MS / 1000)
-
-    def _no_majority(self, why: str) -> None:
-        if self.condition.state == "serving":
-            self.condition.state = "no-majority"
-            self.condition.explanation = "The ordering log has no majority that answers here; writes wait, LOCAL reads are served with their age."
-            self._log_lines.warning("no majority", why=why[:200])
-
-    def _majority(self, number: int, revision: int) -> None:
-        state = self.site.state
-        self.condition.head_number = max(number, state.block)
-        if state.revision == revision and state.block != number:
-            self.halt(
-                "stopped",
-                f"This site counts {state.block} blocks and the ordering log {number}; the two disagree.",
-            )
-            return
-        if state.revision >= revision:
-            self.condition.confirmed_at_ms = self._clock.wall_ms()
-            self._progress = (state.block, self._clock.now_ms())
-        elif state.block != self._progress[0]:
-            self._progress = (state.block, self._clock.now_ms())
-        elif (
-            self._clock.now_ms() - self._progress[1] > STALLED_MS
-            and self.condition.state == "serving"
-            and self._following
-        ):
-            self._stalled = True
-            self._progress = (state.block, self._clock.now_ms())
-            self._following.cancel()
-        if self.condition.state in ("catching-up", "no-majority", "starting") and number - state.block <= 64:
-            self.condition.state, self.condition.explanation = "serving", "The site takes part and answers."
-            self._log_lines.info("serving", block=state.block, size=state.size)
-
-    def _judge_ingress(self) -> None:
-        """Close ingress before the disk or the ordering log is full; open it again by itself."""
-        closed: Code | None = None
-        was_open = self.site.ingress_closed is not Code.DISK_LOW
-        verdict = judge(self.store.space(), was_open=was_open)
-        if not verdict.open:
-            closed = Code.DISK_LOW
-            self.condition.alarms["disk-low"] = verdict.words
-        else:
-            self.condition.alarms.pop("disk-low", None)
-        status = self.condition.ordering
-        if status is not None and 2 * status.in_use_bytes > status.quota_bytes > 0:
-            closed = Code.ORDERING_FULL
-        if closed is not self.site.ingress_closed:
-            self._log_lines.warning("ingress", closed=closed.name if closed else "open again")
-        self.site.ingress_closed = closed
-        if status is not None and status.alarms:
-            self.alarm("ordering-alarm", f"The ordering log raised {', '.join(status.alarms)}.")
 
     async def handed_over(self, to_site: str, timeout_ms: int) -> None:
         """Hand the lead to another site's member. Raises SentoError."""

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -29,7 +28,7 @@ from sento_node.keyfile import read_signer
 from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.store import LedgerFailed
-from sento_node.ordering.boot import Refuse, Start, Wait, decide_boot, refuse_locally
+from sento_node.ordering.boot import Refuse, Start, Wait, decide_boot
 from sento_node.ordering.etcd.log import EtcdLog
 from sento_node.ordering.etcd.member import EtcdMember, MemberNotReady
 from sento_node.ordering.etcd.settings import MemberSettings, PeerTls
@@ -38,6 +37,7 @@ from sento_node.peers import PeerNode, PeerSilent
 from sento_node.runner import Runner
 from sento_node.service.admin_service import AdminService
 from sento_node.service.node_state import NodeState
+from sento_node.service.refusals import Refusals
 from sento_node.service.registry_service import RegistryService
 from sento_node.service.sync_service import SyncService
 from sento_proto.errors import SentoError
@@ -59,6 +59,10 @@ _SERVICES = tuple(
 )
 
 
+class CannotListen(Exception):
+    """The node's address is taken or not ours. The text is one sentence of cause and one of remedy."""
+
+
 class Node:
     """One life of one node. `run` returns when `stop` was asked for or the node stopped itself."""
 
@@ -73,6 +77,9 @@ class Node:
         self._peers = {peer.name: PeerNode(peer, config.tls) for peer in config.peers}
         self._member: EtcdMember | None = None
         self._order: EtcdLog | None = None
+        self._certificates = tls.ServerCertificates(
+            config.tls, lambda words: self._log.error("certificates", why=words)
+        )
         self._node = self._open()
 
     def _open(self) -> NodeState:
@@ -85,9 +92,7 @@ class Node:
             clock=SystemClock(),
             writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-writer"),
             condition=Condition(),
-            certificate_expires_at_s=lambda: tls.expires_at_s(
-                Path(self._config.tls.certificate).read_bytes()
-            ),
+            certificate_expires_at_s=lambda: self._certificates.expires_at_s,
         )
 
     def stop(self) -> None:
@@ -95,8 +100,12 @@ class Node:
         self._stop.set()
 
     async def run(self) -> int:
-        """Serve until stopped. Returns the exit code: 0 after an orderly stop, 1 when the node stopped itself."""
-        server = await self._serve()
+        """Serve until stopped. Returns the exit code: 0 after an orderly stop, 1 when the node stopped itself. Raises CannotListen."""
+        try:
+            server = await self._serve()
+        except BaseException:
+            self._node.store.close()
+            raise
         living = asyncio.create_task(self._live(), name="live")
         stop = asyncio.create_task(self._stop.wait(), name="stop")
         try:
@@ -105,9 +114,8 @@ class Node:
                 await self._report_end(living)
                 await self._stop_or_stay(stop)
         finally:
-            code = 0 if self._node.condition.state not in ("stopped", "diverged", "refused") else 1
             await self._shut_down(server, living)
-        return code
+        return 1 if self._node.condition.state in ("stopped", "diverged", "refused") else 0
 
     async def _report_end(self, living: asyncio.Task[None]) -> None:
         """The node's own work ended by itself: say why. An unforeseen failure ends the process loudly."""
@@ -115,6 +123,7 @@ class Node:
         if living.exception() is not None:
             self._log.error("the node failed", exc_info=living.exception())
             condition.state, condition.explanation = "stopped", f"The node failed: {living.exception()}"
+        await self._set_health(serving=False)
         self._log.error("the node takes no further part", state=condition.state, why=condition.explanation)
 
     async def _stop_or_stay(self, stop: asyncio.Task[bool]) -> None:
@@ -126,7 +135,7 @@ class Node:
     # -- starting ---------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> grpc.aio.Server:
-        server = grpc.aio.server(options=bounds.SERVER_OPTIONS)
+        server = grpc.aio.server(interceptors=[Refusals()], options=bounds.SERVER_OPTIONS)
         add_RegistryServicer_to_server(RegistryService(self._node), server)
         add_AdminServicer_to_server(AdminService(self._node), server)
         sync_pb2_grpc.add_SyncServicer_to_server(SyncService(self._node), server)
@@ -134,13 +143,17 @@ class Node:
         reflection.enable_server_reflection(
             (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
-        credentials = tls.server_credentials(
-            self._config.tls, lambda words: self._log.error("certificates", why=words)
-        )
-        server.add_secure_port(self._config.listen.address, credentials)
+        address = self._config.listen.address
+        try:
+            server.add_secure_port(address, self._certificates.credentials())
+        except RuntimeError as error:
+            raise CannotListen(
+                f"listen.address: {address} cannot be listened on, because another program does or the address is not this machine's. "
+                "Find and stop that program, or change the address."
+            ) from error
         await self._set_health(serving=False)
         await server.start()
-        self._log.info("listening", address=self._config.listen.address, ledger=self._genesis.name)
+        self._log.info("listening", address=address, ledger=self._genesis.name)
         return server
 
     async def _set_health(self, *, serving: bool) -> None:
@@ -189,16 +202,17 @@ class Node:
         condition, store = self._node.condition, self._node.store
         cosigned = recall_cosigned(store)
         try:
-            disk = files.read(store.tip.size, 0 if cosigned is None else cosigned.size)
-            refusal = refuse_locally(disk)
-            if refusal is None:
-                check_own_word(store, cosigned)
-        except (ValueError, RolledBack) as error:
-            refusal = str(error)
-        if refusal is not None:
-            condition.state, condition.explanation = "refused", refusal
+            check_own_word(store, cosigned)
+        except RolledBack as error:
+            condition.state, condition.explanation = "diverged", str(error)
             return False
+        disk = files.read(store.tip.size, 0 if cosigned is None else cosigned.size)
         number = disk.boot_number + 1
+        voting_others = frozenset(self._genesis.voting_sites) - {self._config.site}
+        by_itself = decide_boot(disk, number, {}, voting_others)
+        if isinstance(by_itself, Refuse):
+            condition.state, condition.explanation = "refused", by_itself.words
+            return False
         files.raise_to(number)
         self._node.boot_number = number
         request = sync_pb2.AnnounceBootRequest(
@@ -208,9 +222,8 @@ class Node:
             boot_number=number,
             life=os.urandom(boot_keeper.LIFE_BYTES),
         )
-        voting_others = frozenset(self._genesis.voting_sites) - {self._config.site}
         while True:
-            answers = await boot_keeper.announce(self._peers, request)
+            answers, silence = await boot_keeper.announce(self._peers, request)
             match decide_boot(disk, number, answers, voting_others):
                 case Start():
                     self._log.info("boot confirmed", boot_number=number, by=sorted(answers))
@@ -219,7 +232,8 @@ class Node:
                     condition.state, condition.explanation = "refused", words
                     return False
                 case Wait(words):
-                    condition.state, condition.explanation = "waiting-for-boot-confirmation", words
+                    condition.state = "waiting-for-boot-confirmation"
+                    condition.explanation = f"{words} {boot_keeper.silence_in_words(silence)}"
                     await asyncio.sleep(ANNOUNCE_AGAIN_MS / 1000)
 
     async def _start_member(self, files: boot_keeper.BootFiles) -> EtcdMember | None:
@@ -262,6 +276,7 @@ class Node:
             else:
                 ended.cancel()
                 return self._member
+        files.forget_start_without_data()
         condition.state, condition.explanation = "stopped", ended.result().sentence
         return None
 
@@ -300,15 +315,20 @@ class Node:
     async def _shut_down(self, server: grpc.aio.Server, living: asyncio.Task[None]) -> None:
         self._log.info("stopping")
         await self._set_health(serving=False)
-        runner = self._node.runner
+        runner, condition = self._node.runner, self._node.condition
         if runner is not None:
+            runner.begin_stop()
             await self._hand_on(runner)
+            await runner.drained(bounds.DRAIN_TIMEOUT_MS)
         await server.stop(STOP_GRACE_S)
         living.cancel()
         await asyncio.gather(living, return_exceptions=True)
         if runner is not None:
-            with contextlib.suppress(LedgerFailed):  # the reason stands in the condition already
+            try:
                 await runner.stop()
+            except LedgerFailed as error:
+                condition.state, condition.explanation = "stopped", str(error)
+                self._log.error("the last flush failed", why=str(error))
         if self._order is not None:
             await self._order.close()
         if self._member is not None:

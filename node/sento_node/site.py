@@ -155,8 +155,8 @@ class Site:
         self.lanes.appended(lane, seq, place)
         return list(self.lanes.start_blocks())
 
-    def append_failed(self, lane: str, seq: int) -> tuple[Append, list[Effect]]:
-        """A try ended with unknown outcome: what to try again after a pause, and what to tell now."""
+    def append_failed(self, lane: str, seq: int) -> tuple[Append | None, list[Effect]]:
+        """A try ended with unknown outcome: what to try again after a pause (None: the order has shown it), and what to tell now."""
         again, unknown = self.lanes.append_failed(lane, seq)
         return again, self._tell_unknown(unknown)
 

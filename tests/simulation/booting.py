@@ -39,12 +39,17 @@ class Booting:
         self._answers: dict[str, PeerMemory] = {}
         self._sync_until = 0
 
+    @property
+    def must_sync(self) -> bool:
+        """Whether the ledger must be copied before this site may boot."""
+        return self._host.disk.store.tip.size < self._sync_until
+
     def begin(self) -> None:
         """Read the disk, raise the number, tell the others."""
         host = self._host
         store, files = host.disk.store, host.disk.files
         cosigned = recall_cosigned(store)
-        if store.tip.size < self._sync_until:
+        if self.must_sync:
             host.state = "syncing"
             host.run(files.boot_number, with_log=False)
             host.catch_up.begin(0, until_size=self._sync_until)

@@ -36,11 +36,15 @@ from sento_proto import merkle
 from sento_proto.checkpoint import Checkpoint, cosigners
 from sento_proto.errors import STANDING_CODES, Code
 from sento_proto.genesis import Genesis
+from sento_proto.header import ZERO16
 from sento_proto.keys import PublicKey
+from sento_proto.record import Record
+from sento_proto.submission import Submission
 from tests.simulation.heap import EventHeap
 from tests.simulation.members import AppendOp
 from tests.simulation.ordering import OrderFeed
 from tests.simulation.reference import Judged, Reference, is_final
+from tests.simulation.workload import Write
 
 
 class Violation(Exception):
@@ -211,12 +215,23 @@ class Checkers(OrderFeed):
                 name = (author.name, record.header.record_id)
                 self.acknowledged[name] = Acknowledged(record.record_hash, outcome.position, site)
                 self.acknowledged_size = max(self.acknowledged_size, outcome.position + 1)
-            elif is_final(outcome.code):
+            elif is_final(outcome.code) and self._for_good(record, submission, reply):
                 if stands:
                     raise Violation(
                         "final-is-final", f"{site} said {outcome.code.name} of position {position}, which stands"
                     )
                 self.told_final[record.record_hash] = outcome.code
+
+    @staticmethod
+    def _for_good(record: Record, submission: Submission, reply: Reply) -> bool:
+        """GROUP_REFUSED is as final as the member of the group that caused it; every other final code is final by itself."""
+        group = record.header.group
+        codes = [
+            outcome.code
+            for other, outcome in zip(submission.records, reply.outcomes, strict=True)
+            if other.record_hash == record.record_hash or other.header.group == group != ZERO16
+        ]
+        return any(is_final(code) and code is not Code.GROUP_REFUSED for code in codes)
 
     def read_begins(self) -> ReadBegun:
         """A linearizable read begins now."""
@@ -318,6 +333,22 @@ class Checkers(OrderFeed):
             if store.position_of_id(author, record_id) != told.position:
                 raise Violation("acknowledged-kept", f"{site} does not have position {told.position}")
         self._proofs(site, store, tip.size)
+
+    def told_the_truth(self, office: str, write: Write) -> None:
+        """Compare what an office was told of a write in the end with what stands."""
+        hashes = self.hashes_standing()
+        for told, sent_as in zip(write.told, write.sent_as, strict=True):
+            standing = [record_hash for record_hash in sent_as if record_hash in hashes]
+            if len(standing) > 1:
+                raise Violation("told-the-truth", f"{office}: one write of kind {write.kind} stands twice")
+            if told in STANDING_CODES and not standing:
+                raise Violation("told-the-truth", f"{office} was told that a write stands, and it does not")
+            if told is not None and is_final(told) and standing and write.kind != "tampered":
+                raise Violation("told-the-truth", f"{office} was told {told.name}, and the write stands")
+
+    def hashes_standing(self) -> dict[bytes, int]:
+        """Every record hash that stands, with its position."""
+        return {stand.record.record_hash: stand.position for stand in self.reference.facts.stands}
 
     def _proofs(self, site: str, store: LedgerStore, size: int) -> None:
         chance = random.Random(size)

@@ -88,7 +88,7 @@ class ClientHost:
         self._streams: dict[str, _Stream] = {}
         self._stream_numbers = itertools.count(1)
         self._timer = 0
-        self._refused: dict[bytes, None] = {}
+        self._ended: dict[bytes, bool] = {}
 
     # -- lives --------------------------------------------------------------------------------------------------------------
 
@@ -194,8 +194,9 @@ class ClientHost:
 
     def _before_again(self, write: Write) -> None:
         for index, record in enumerate(write.records):
-            if write.told[index] is None and record.header.previous in self._refused:
-                self._end(write, index, Code.PREDECESSOR_MISSING, final=True)
+            final = self._ended.get(record.header.previous)
+            if write.told[index] is None and final is not None:
+                self._end(write, index, Code.PREDECESSOR_MISSING, final=final)
             elif write.told[index] is None and write.raw is None:
                 other = self._hooks.resent(record, self.desk.reseal)
                 if other is not record:
@@ -325,7 +326,7 @@ class ClientHost:
     # -- ends ---------------------------------------------------------------------------------------------------------------------
 
     def _settle(self, settle: Settle) -> None:
-        write, index = self._in_flight[settle.submission_id][settle.index]
+        write, index = self._in_flight[settle.submission_id][settle.place]
         code = settle.code
         final = code in FINAL_CODES or settle.because is not None
         if code in STANDING_CODES or final or TABLE[code].standing is Standing.FIX_CALL:
@@ -345,8 +346,8 @@ class ClientHost:
         write.told[index] = code
         if code in STANDING_CODES:
             self.desk.learned(record)
-        elif final:
-            self._refused[record.record_hash] = None
+        else:
+            self._ended[record.record_hash] = final
 
     @property
     def settled(self) -> bool:

@@ -56,7 +56,6 @@ RETRY_FIRST_MS, RETRY_MAX_MS = 30, 1_000
 READ_TIMEOUT_MS = 2_000
 SERVES_WITHIN_BLOCKS = 64
 LANES = 2
-BLOCK_MAX_BYTES = 8 * 1024
 WALL_S = 1_767_225_600
 
 Tell = Callable[[int, int, list[tuple[int, int, bytes]], int], None]
@@ -123,6 +122,11 @@ class SiteHost:
         return [peer for name, peer in self.peers.items() if name != self.name]
 
     @property
+    def is_behind(self) -> bool:
+        """Whether this site copies another's ledger, or must before it boots."""
+        return self.catch_up.busy or self._booting.must_sync
+
+    @property
     def answers_peers(self) -> bool:
         """Whether the process is there to answer other nodes."""
         return self.state not in ("down", "halted")
@@ -139,7 +143,7 @@ class SiteHost:
         store = self.disk.store
         self.around.checkers.composed(self.name, store)
         self.around.checkers.new_life(self.name)
-        life = Life(self.name, self.signer, boot_number, LANES, BLOCK_MAX_BYTES)
+        life = Life(self.name, self.signer, boot_number, LANES)
         self._site = self.around.hooks.composed(
             compose_site(store, self.around.genesis, life, self.heap.now_ms)
         )
@@ -238,6 +242,8 @@ class SiteHost:
         try:
             act(*args)
         except LedgerFailed as error:
+            # A flush that failed may have reached the disk all the same: what stands there is what the next life must find.
+            self.around.checkers.committed(self.name, self.disk.store.tip)
             self.halt(str(error))
 
     def _at_flush(self, moment: FlushMoment) -> None:

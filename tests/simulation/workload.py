@@ -181,7 +181,8 @@ class Desk:
         return Write(kind, records)
 
     def _again(self) -> Write:
-        return Write("again", [self._heap.one_of(self.known)]) if self.known else self._first()
+        alone = [record for record in self.known if record.header.group == ZERO16]
+        return Write("again", [self._heap.one_of(alone)]) if alone else self._first()
 
     def _reused_id(self) -> Write:
         if not self.known:

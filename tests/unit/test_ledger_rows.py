@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from genesis_builder import build_genesis, make_submission
 from ledger_driver import LedgerDriver
+from properties import PROPERTY
 from sento_node.ledger import rows
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.results import BlockResult
@@ -117,6 +118,7 @@ def test_a_record_with_a_payload_hash_has_a_place_for_it() -> None:
         assert rows.decode_record_row(item.position, row).locator == (kind, 3, 48, 10)
 
 
+@PROPERTY
 @given(st.integers(0, 1 << 40), st.integers(0, 1 << 40), st.integers(0, 1 << 40))
 def test_a_tip_comes_back_as_it_went_in(block: int, revision: int, size: int) -> None:
     tip = Tip(1, block, revision, size, tuple(bytes([at]) * 32 for at in range(size.bit_count())))

@@ -6,11 +6,12 @@ import random
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genesis_builder import TestWorld, build_genesis, make_submission
 from ledger_driver import LedgerDriver, everything
+from properties import PROPERTY
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.results import BlockResult
 from sento_proto.errors import Code
@@ -78,6 +79,7 @@ def play(
     return results, driver
 
 
+@settings(PROPERTY, max_examples=60)
 @given(
     seed=st.integers(0, 1 << 16),
     flush_after=st.sets(st.integers(0, 13)),

@@ -9,8 +9,8 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from golden_vectors.false_signatures import refused_keys, with_order_added
 from golden_vectors.ground import AUTHOR, OTHER_AUTHOR, SITES
+from golden_vectors.odd_signatures import refused_keys, with_order_added
 from sento_proto.keys import PublicKey, Signature, Suite, check_public_key, key_id_of, verifies
 from sento_proto.wire import Malformed
 

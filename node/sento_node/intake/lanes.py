@@ -142,9 +142,13 @@ class Lanes:
         if own is not None:
             own.revision = place.revision
 
-    def append_failed(self, lane_name: str, seq: int) -> tuple[Append, Unknown | None]:
-        """A try failed with unknown outcome: the append to repeat, and whom to tell, once, that it is unknown."""
-        own = self._kept[lane_name, seq]
+    def append_failed(self, lane_name: str, seq: int) -> tuple[Append | None, Unknown | None]:
+        """A try failed with unknown outcome: the append to repeat, and whom to tell, once, that it is unknown.
+
+        (None, None) when the block went by in the order meanwhile, or is even covered: there is nothing left to find out."""
+        own = self._kept.get((lane_name, seq))
+        if own is None or own.seen_as:
+            return None, None
         own.tries += 1
         again = Append(lane_name, seq, own.data)
         if own.tries < TRIES_BEFORE_UNKNOWN or own.told_unknown:

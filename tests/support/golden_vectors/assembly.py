@@ -16,6 +16,7 @@ from golden_vectors import (
     malformed_frames,
     malformed_notes,
     malformed_records,
+    odd_signatures,
     trees,
 )
 from golden_vectors.ground import Group
@@ -44,7 +45,7 @@ def groups() -> dict[str, Group]:
         "trees": trees.trees(),
         "inclusion_proofs": trees.inclusions(),
         "consistency_proofs": trees.consistencies(),
-        "signatures": false_signatures.raw_signatures(),
+        "signatures": odd_signatures.raw_signatures(),
         "two_keys": closed_payloads.two_keys(),
         "malformed_headers": malformed_records.headers(),
         "malformed_payloads": malformed_records.payloads(),
@@ -53,7 +54,7 @@ def groups() -> dict[str, Group]:
         "malformed_blocks": malformed_frames.blocks(),
         "malformed_checkpoints": malformed_notes.checkpoints(),
         "closed_payloads": closed_payloads.closed(),
-        "refused_keys": false_signatures.refused_keys(),
+        "refused_keys": odd_signatures.refused_keys(),
         "false_signatures": false_signatures.signed_things(),
         "false_checkpoints": false_signatures.checkpoints(),
         "false_inclusion_proofs": trees.false_inclusions(),

@@ -1,0 +1,158 @@
+"""Following the order: every block into the site's decisions, from the ordering log while it holds them, else from another site's ledger.
+
+A stream that breaks is opened again after a pause; one that stalls is broken from outside (`restart`). When the log no longer holds what is next, the peers'
+ledgers are copied in turn, chunk by chunk, each proven before it is adopted and flushed before the next. Apply waits while too much is unflushed, so that
+memory stays bounded when a disk is slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from sento_node.clock import Clock
+from sento_node.condition import Condition
+from sento_node.ledger.adopt import NotProven
+from sento_node.ordering.port import (
+    BlockRemoved,
+    Compacted,
+    FollowBroken,
+    Head,
+    OrderedBlock,
+    OrderingLog,
+)
+from sento_node.peers import PeerNode, Peers, PeerSilent
+from sento_node.site import Effect, Site
+
+RETRY_FIRST_MS = 30
+RETRY_MAX_MS = 1_000
+UNFLUSHED_RECORDS_MAX = 20_000
+"""Apply waits for the flush beyond this many records."""
+APPLY_BURST_BLOCKS = 8
+"""Blocks applied before others get the event loop."""
+CATCH_UP_PAUSE_MS = 500
+FLUSH_POLL_MS = 5
+
+
+class NobodyToCopyFrom(Exception):
+    """This site's ledger misses blocks that nobody has any more. The text is one sentence of cause and one of remedy."""
+
+
+class Follower:
+    """One life's following. `carry_out` does what the site decided."""
+
+    def __init__(
+        self,
+        site: Site,
+        log: OrderingLog,
+        peers: Peers,
+        clock: Clock,
+        condition: Condition,
+        carry_out: Callable[[Iterable[Effect]], None],
+    ) -> None:
+        self._site = site
+        self._log = log
+        self._peers = peers
+        self._clock = clock
+        self._condition = condition
+        self._carry_out = carry_out
+        self._room = asyncio.Event()
+        self._room.set()
+        self._stream: asyncio.Task[None] | None = None
+        self._restart_asked = False
+        self._log_lines = structlog.get_logger("sento.node")
+
+    async def run(self) -> None:
+        """Follow for ever. Raises NobodyToCopyFrom, and the ordering log's errors that no retry mends."""
+        pause_ms = RETRY_FIRST_MS
+        while True:
+            before = self._site.state.block
+            self._stream = asyncio.create_task(self._read_stream(), name="follow-stream")
+            try:
+                await self._stream
+            except asyncio.CancelledError:
+                if not self._restarts():
+                    self._stream.cancel()
+                    raise
+                self._log_lines.warning("the stream of blocks stalled; it is opened again")
+            except FollowBroken as error:
+                self._log_lines.info("the stream of blocks ended", why=str(error)[:200])
+                progressed = self._site.state.block > before
+                pause_ms = RETRY_FIRST_MS if progressed else min(2 * pause_ms, RETRY_MAX_MS)
+                await asyncio.sleep(pause_ms / 1000)
+            except Compacted as compacted:
+                self._condition.state = "catching-up"
+                self._condition.explanation = (
+                    "The ordering log no longer holds what this site missed; it copies another site's ledger."
+                )
+                await self._catch_up(compacted.oldest_revision)
+
+    def restart(self) -> None:
+        """The stream is known to have stalled: open it again."""
+        if self._stream is not None:
+            self._restart_asked = True
+            self._stream.cancel()
+
+    def flushed(self) -> None:
+        """A flush ended: apply may go on if there is room."""
+        if self._site.state.pending_records < UNFLUSHED_RECORDS_MAX:
+            self._room.set()
+
+    def _restarts(self) -> bool:
+        """Whether the stream alone was cancelled, by `restart`, and not the following itself."""
+        current = asyncio.current_task()
+        asked, self._restart_asked = self._restart_asked, False
+        return asked and not (current is not None and current.cancelling())
+
+    async def _read_stream(self) -> None:
+        tip = self._site.state.tip
+        burst = 0
+        async with contextlib.aclosing(self._log.follow(Head(tip.block, tip.revision))) as events:
+            async for event in events:
+                await self._room.wait()
+                match event:
+                    case OrderedBlock():
+                        self._carry_out(self._site.ordered(event, self._clock.now_ms()))
+                    case BlockRemoved():
+                        self._carry_out(self._site.removed(event, self._clock.now_ms()))
+                if self._site.state.pending_records >= UNFLUSHED_RECORDS_MAX:
+                    self._room.clear()
+                    self._carry_out(self._site.flush_now())
+                burst += 1
+                if burst % APPLY_BURST_BLOCKS == 0:
+                    await asyncio.sleep(0)
+
+    async def _catch_up(self, oldest_revision: int) -> None:
+        """Adopt chunks of the peers' ledgers in turn until the log can be followed again. Raises NobodyToCopyFrom."""
+        if not self._peers:
+            raise NobodyToCopyFrom(
+                "The ordering log no longer holds what this ledger misses, and there is no other site to copy it from. "
+                "Put back the ledger's directory that belongs to this ordering log."
+            )
+        for peer in itertools.cycle(list(self._peers.values())):
+            try:
+                await self._copy_from(peer)
+            except PeerSilent as error:
+                self._log_lines.info("no ledger from a peer", site=peer.name, why=str(error)[:200])
+            except NotProven as error:
+                self._condition.raise_alarm(
+                    "unproven-chunk", f"{peer.name} offered a ledger that does not prove itself: {error}"
+                )
+            if self._site.state.revision + 1 >= oldest_revision:
+                return
+            await asyncio.sleep(CATCH_UP_PAUSE_MS / 1000)
+
+    async def _copy_from(self, peer: PeerNode) -> None:
+        async with contextlib.aclosing(peer.pull(self._site.state.block)) as chunks:
+            async for chunk in chunks:
+                self._carry_out(self._site.adopt(chunk.blocks, chunk.checkpoint, self._clock.now_ms()))
+                while self._site.state.pending_blocks:
+                    self._carry_out(self._site.flush_now())
+                    await asyncio.sleep(FLUSH_POLL_MS / 1000)
+                self._carry_out(
+                    self._site.published(chunk.checkpoint, self._site.state.block, self._clock.now_ms())
+                )

@@ -1,0 +1,70 @@
+"""The command: run seeds, print figures, and end with 1 and the seed when a promise did not hold."""
+
+from __future__ import annotations
+
+import argparse
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+
+from tests.simulation.world import Report, simulate
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code 0 when every promise held at every seed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", default="0:200", metavar="A:B", help="seeds from A up to, not including, B")
+    parser.add_argument("--seed", type=int, help="one seed alone")
+    parser.add_argument("--trace", action="store_true", help="print every line of the trace (with --seed)")
+    parser.add_argument("--planted", action="store_true", help="look for each planted bug in the seeds")
+    chosen = parser.parse_args(arguments)
+    first, _, end = chosen.seeds.partition(":")
+    seeds = range(int(first), int(end)) if chosen.seed is None else range(chosen.seed, chosen.seed + 1)
+    if chosen.planted:
+        from tests.simulation.planted import print_table
+
+        return print_table(seeds)
+    return _run(seeds, show=chosen.trace and chosen.seed is not None)
+
+
+def _run(seeds: range, *, show: bool) -> int:
+    began = time.perf_counter()
+    reports: list[Report] = []
+    for seed in seeds:
+        report = simulate(seed, show=show)
+        reports.append(report)
+        if report.violation is not None:
+            _print_failure(report)
+            return 1
+    _print_figures(reports, time.perf_counter() - began)
+    return 0
+
+
+def _print_failure(report: Report) -> None:
+    print(f"seed {report.seed} failed after {report.virtual_ms} virtual ms: {report.violation}")
+    if report.violation is not None and report.violation.__cause__ is not None:
+        traceback.print_exception(report.violation.__cause__)
+    print(f"replay: make sim SEED={report.seed}    every event: python -m tests.simulation --seed {report.seed} --trace")
+
+
+def _print_figures(reports: Sequence[Report], wall_s: float) -> None:
+    virtual_s = sum(report.virtual_ms for report in reports) / 1_000
+    faults: Counter[str] = Counter()
+    codes: Counter[str] = Counter()
+    for report in reports:
+        faults.update(report.faults)
+        codes.update(report.codes)
+    blocks, records, acknowledged, events = (
+        sum(getattr(report, name) for report in reports)
+        for name in ("blocks", "records", "acknowledged", "events")
+    )
+    print(f"{len(reports)} seeds, all promises held: {wall_s:.1f} s, {len(reports) / wall_s:.1f} seeds/s")
+    print(f"virtual {virtual_s:.0f} s ({virtual_s / wall_s:.0f} times real time), {events} events, ", end="")
+    print(f"{blocks} blocks, {records} records, {acknowledged} acknowledged")
+    settled = sorted(report.settled_after_ms for report in reports)
+    print(f"settled after faults stopped: median {settled[len(settled) // 2]} ms, longest {settled[-1]} ms")
+    for title, counts in (("faults and what followed", faults), ("outcomes in the order", codes)):
+        print(f"{title}:")
+        for name, count in sorted(counts.items()):
+            print(f"  {count:>8}  {name}")

@@ -1,0 +1,310 @@
+"""Faults, and how often: what a world must survive is stated here before anything is injected.
+
+Survived by design, so injected without limit of time or number: crashes of sites and clients at any instant (also between two writes to disk), failed flushes,
+slow disks, ordering members killed alone, lost, doubled and late messages, lost answers, links cut in one or both directions, leads moved or lost, streams that
+stall with or without a word, garbage in the log under names of real sites' lanes.
+
+Limits, as the design states them:
+
+* One disk at a time is lost or rolled back, and the next only when the site is whole again: more is a lost majority, which is recovered by officers.
+* A disk is only rolled back to an image of a former life, and lost or rolled back only while every other site remembers the present life: a roll-back
+  that is hidden from every site that answers is not detected, and the runbook says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sento_node.ledger.memory_store import FlushMoment
+from sento_proto.block import Lane, sign_block
+from tests.simulation.client_host import ClientHost
+from tests.simulation.disks import DiskImage
+from tests.simulation.heap import EventHeap
+from tests.simulation.network import Network
+from tests.simulation.ordering import SimOrdering
+from tests.simulation.site_host import SiteHost
+
+BOMBS = (
+    "before a flush",
+    "after a flush",
+    "before a cosigned note",
+    "after a cosigned note",
+    "before a checkpoint is kept",
+    "before a trim",
+    "between the boot numbers",
+)
+GARBAGE_BOOT = 900
+
+
+class Faults:
+    """Injects faults into one world until `stop`. Which kinds, and how often, is drawn from the seed."""
+
+    def __init__(
+        self,
+        heap: EventHeap,
+        network: Network,
+        ordering: SimOrdering,
+        hosts: Sequence[SiteHost],
+        clients: Sequence[ClientHost],
+    ) -> None:
+        self._heap = heap
+        self._network = network
+        self._ordering = ordering
+        self._hosts = list(hosts)
+        self._clients = list(clients)
+        self._images: dict[str, DiskImage] = {}
+        self._garbage_seq = dict.fromkeys((host.name for host in hosts), 0)
+        self._kinds: list[tuple[Callable[[], None], float]] = [
+            (self._crash, 10),
+            (self._bomb, 7),
+            (self._flush_fails, 2),
+            (self._slow_disk, 4),
+            (self._kill_member, 5),
+            (self._isolate, 8),
+            (self._cut_link, 6),
+            (self._move_lead, 5),
+            (self._stall, 5),
+            (self._garbage, 3),
+            (self._crash_client, 5),
+            (self._cut_client, 5),
+            (self._break_client_stream, 4),
+            (self._burst, 5),
+            (self._disk, 4),
+            (self._disk_at_the_worst_time, 3),
+        ]
+        # A world in which everything happens at once hides what needs quiet: each seed has some kinds often and some never.
+        self._weights = [weight * heap.one_of([0.0, 1.0, 1.0, 3.0]) for _, weight in self._kinds]
+        self._pause_ms = heap.one_of([250, 500, 900])
+        self.running = True
+
+    def start(self) -> None:
+        """Begin."""
+        if sum(self._weights) == 0:
+            self._weights = [weight for _, weight in self._kinds]
+        self._heap.after(self._heap.between(300, 1_500), self._next)
+
+    def _next(self) -> None:
+        if self.running:
+            kind = self._heap.random.choices([kind for kind, _ in self._kinds], self._weights)[0]
+            kind()
+            self._heap.after(self._heap.between(self._pause_ms // 4, self._pause_ms * 2), self._next)
+
+    def _host(self) -> SiteHost:
+        return self._heap.one_of(self._hosts)
+
+    def _short_or_long(self) -> int:
+        return self._heap.between(100, 1_500) if self._heap.chance(0.7) else self._heap.between(2_000, 9_000)
+
+    # -- sites ----------------------------------------------------------------------------------------------------------------
+
+    def _crash(self) -> None:
+        host = self._host()
+        if host.state != "down":
+            self._heap.fault("site crashed", f"{host.name} in state {host.state}")
+            self._crash_and_return(host)
+
+    def _crash_and_return(self, host: SiteHost) -> None:
+        host.crash()
+        self._maybe_image(host)
+        self._heap.after(self._short_or_long(), self.start_site, host)
+
+    def start_site(self, host: SiteHost) -> None:
+        """Start a site that is down; one that a fault takes down later is started by that fault."""
+        host.start()
+
+    def _bomb(self) -> None:
+        host = self._host()
+        host.crash_at = self._heap.one_of(list(BOMBS))
+        if host.crash_at == "between the boot numbers":
+            host.crash()
+        self._look_after(host, host.life)
+
+    def _flush_fails(self) -> None:
+        host = self._host()
+        host.flush_fails = self._heap.one_of(list(FlushMoment))
+        self._look_after(host, host.life)
+
+    def _look_after(self, host: SiteHost, life: int) -> None:
+        """Whoever looks after a site starts it again when it is found down."""
+        if host.state in ("down", "halted"):
+            self._heap.after(self._short_or_long(), self.start_site, host)
+        elif host.life == life and self.running:
+            self._heap.after(300, self._look_after, host, life)
+
+    def _slow_disk(self) -> None:
+        host = self._host()
+        self._heap.fault("slow disk", host.name)
+        host.slow_until_ms = self._heap.now_ms + self._heap.between(500, 5_000)
+
+    def _kill_member(self) -> None:
+        host = self._host()
+        if host.state == "running" and self._ordering.members[host.name].up:
+            self._heap.fault("member killed", host.name)
+            self._ordering.stop_member(host.name)
+            self._heap.after(self._heap.between(200, 3_000), self._member_back, host, host.life)
+
+    def _member_back(self, host: SiteHost, life: int) -> None:
+        if host.life == life and host.state == "running":
+            self._ordering.start_member(host.name)
+
+    # -- network ----------------------------------------------------------------------------------------------------------------
+
+    def _isolate(self) -> None:
+        host = self._lead_or_any()
+        directions = self._heap.one_of(["both", "both", "both", "in", "out"])
+        self._heap.fault(f"site isolated ({directions})", host.name)
+        self._network.isolate(host.name, self._short_or_long(), directions)
+
+    def _lead_or_any(self) -> SiteHost:
+        lead = self._ordering.lead
+        if lead is not None and self._heap.chance(0.5):
+            return next(host for host in self._hosts if host.name == lead)
+        return self._host()
+
+    def _cut_link(self) -> None:
+        one, other = self._heap.random.sample(self._hosts, 2)
+        both = self._heap.chance(0.6)
+        self._heap.fault("link cut" if both else "link cut one way", f"{one.name} {other.name}")
+        for_ms = self._short_or_long()
+        for sender, receiver in [(one, other), (other, one)][: 2 if both else 1]:
+            self._network.cut(sender.name, receiver.name)
+            self._heap.after(for_ms, self._network.mend, sender.name, receiver.name)
+
+    def _move_lead(self) -> None:
+        host = self._host()
+        self._heap.fault("lead moved", host.name)
+        self._ordering.hand_over(host.name)
+
+    def _stall(self) -> None:
+        host = self._host()
+        says_so = self._heap.chance(0.5)
+        self._heap.fault("stream stalled" if says_so else "stream silent for ever", host.name)
+        self._ordering.stall_watch(host.name, self._heap.between(500, 4_000), says_so)
+
+    def _garbage(self) -> None:
+        """Blocks that no site would make, in the log under a lane of a life that never was."""
+        host = self._host()
+        if not self._ordering.members[host.name].up:
+            return
+        world = host.around.genesis
+        lane = Lane(host.name, GARBAGE_BOOT + self._garbage_seq[host.name], 0)
+        self._garbage_seq[host.name] += 1
+        signer, other = host.signer, self._hosts[0].signer
+        epoch = host.disk.store.tip.epoch
+        data = self._heap.one_of(
+            [
+                self._heap.random.randbytes(40),
+                sign_block(bytes(32), epoch, lane, 1, [], signer),
+                sign_block(world.ledger_id, epoch + 1, lane, 1, [], signer),
+                sign_block(world.ledger_id, epoch, lane._replace(number=1), 1, [], signer),
+                sign_block(world.ledger_id, epoch, lane, 1, [b"no submission"], signer),
+                sign_block(world.ledger_id, epoch, lane, 1, [], signer)[:-1] + b"?",
+                sign_block(world.ledger_id, epoch, lane, 1, [], other),
+            ]
+        )
+        self._heap.fault("garbage ordered", host.name)
+        self._ordering.append(host.name, str(lane), 1, data, _nobody)
+
+    # -- clients ------------------------------------------------------------------------------------------------------------------
+
+    def _crash_client(self) -> None:
+        client = self._heap.one_of(self._clients)
+        self._heap.fault("client crashed", client.name)
+        client.crash()
+        self._heap.after(self._heap.between(50, 1_500), client.start)
+
+    def _cut_client(self) -> None:
+        client, host = self._heap.one_of(self._clients), self._host()
+        self._heap.fault("client cut off", f"{client.name} {host.name}")
+        client.cut_off(host.name, self._short_or_long())
+
+    def _break_client_stream(self) -> None:
+        self._heap.one_of(self._clients).break_stream()
+
+    def _burst(self) -> None:
+        client = self._heap.one_of(self._clients)
+        self._heap.fault("burst of writes", client.name)
+        client.write_now(self._heap.between(4, 10))
+
+    # -- disks ----------------------------------------------------------------------------------------------------------------------
+
+    def _maybe_image(self, host: SiteHost) -> None:
+        """Somebody keeps a copy of a disk that stands still."""
+        if host.disk.files.boot_number and self._heap.chance(0.5):
+            member = self._ordering.members[host.name]
+            self._images[host.name] = host.disk.image(len(member.log), member.number)
+
+    def all_whole(self) -> bool:
+        """Whether no disk fault is still being mended, and every site's present life is remembered by all others."""
+        return all(self._whole(host) for host in self._hosts)
+
+    def _whole(self, host: SiteHost) -> bool:
+        member = self._ordering.members[host.name]
+        if host.state in ("refused", "syncing", "halted") or not member.votes or host.is_behind:
+            return False
+        return self._remembered(host)
+
+    def _remembered(self, host: SiteHost) -> bool:
+        number = host.disk.files.boot_number
+        memories = [other.disk.files.memories.get(host.name) for other in host.others]
+        return all(memory is not None and memory.boot_number >= number > 0 for memory in memories)
+
+    def _disk(self) -> None:
+        if self.all_whole():
+            host = self._host()
+            self._damage(host)
+            self._heap.after(self._heap.between(100, 1_500), self.start_site, host)
+
+    def _damage(self, host: SiteHost) -> None:
+        host.crash()
+        member = self._ordering.members[host.name]
+        image = self._images.pop(host.name, None)
+        older = image is not None and image.files.boot_number < host.disk.files.boot_number
+        if image is not None and older and image.member_number == member.number and self._heap.chance(0.6):
+            self._heap.fault("disk rolled back", host.name)
+            host.disk.restore(image)
+            self._ordering.roll_back(host.name, image.member_entries)
+        else:
+            self._lose(host)
+        host.around.checkers.disk_changed(host.name, host.disk.store.tip)
+
+    def _lose(self, host: SiteHost) -> None:
+        self._ordering.lose_disk(host.name)
+        match self._heap.between(0, 2):
+            case 0:
+                self._heap.fault("disk lost", host.name)
+                host.disk.lose_all()
+            case 1:
+                self._heap.fault("member's data lost", host.name)
+            case _:
+                self._heap.fault("member's directory lost", host.name)
+                host.disk.files.ordering_boot_number = 0
+                host.disk.files.member_started = False
+
+    def _disk_at_the_worst_time(self) -> None:
+        """Two sites hold what is acknowledged; one of them loses its disk and comes back with the third, without the other."""
+        if not self.all_whole() or not self._ordering.serves or len(self._hosts) != 3:
+            return
+        behind, loser, keeper = self._heap.random.sample(self._hosts, 3)
+        if self._ordering.lead == behind.name:
+            behind, keeper = keeper, behind
+        self._heap.fault("disk at the worst time", f"{behind.name} behind, {loser.name} loses")
+        behind_ms = self._heap.between(1_000, 2_500)
+        self._network.isolate(behind.name, behind_ms)
+        self._heap.after(behind_ms - 50, self._worst_time, loser, keeper)
+
+    def _worst_time(self, loser: SiteHost, keeper: SiteHost) -> None:
+        if not self._remembered(loser) or loser.state != "running" or keeper.state != "running":
+            return
+        self._damage(loser)
+        keeper.crash()
+        self._heap.after(self._heap.between(2_500, 5_000), self.start_site, keeper)
+        self._heap.after(60, self.start_site, loser)
+
+    def stop(self) -> None:
+        """No further faults."""
+        self.running = False
+
+
+def _nobody(outcome: object) -> None:
+    """Nobody waits for what becomes of garbage."""

@@ -1,0 +1,191 @@
+"""A world: sites, ordering log, network, offices and faults from one seed; a phase of faults, then a phase in which everything must come to its end.
+
+    python -m tests.simulation --seed 17
+
+Constants that would need hours are small here (`scaled`): the budget window, and how long a silent site is waited for before trimming. Everything else is product
+code as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from unittest import mock
+
+from genesis_builder import SITES
+from tests.simulation.checkers import Checkers, Violation
+from tests.simulation.client_host import ClientHost
+from tests.simulation.faults import Faults
+from tests.simulation.heap import EventHeap
+from tests.simulation.hooks import Hooks
+from tests.simulation.network import Network
+from tests.simulation.ordering import SimOrdering
+from tests.simulation.site_host import SiteHost, Surroundings
+from tests.simulation.workload import ground
+
+FIVE_SITES = (*SITES, "jp-sapporo", "jp-okinawa")
+OFFICES = ("iizuka-city", "iizuka-hospital", "kaga-city", "soo-village", "iizuka-city")
+WINDOW_POSITIONS = 60
+LIVE_WITHIN_MS = 2_500
+FAULTS_MS = (9_000, 16_000)
+SETTLE_MS = 60_000
+"""Once faults have stopped everything must have come to its end within this much virtual time."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What one world came to. `violation` is None when every promise held."""
+
+    seed: int
+    violation: Violation | None = None
+    virtual_ms: int = 0
+    settled_after_ms: int = 0
+    wall_s: float = 0.0
+    blocks: int = 0
+    records: int = 0
+    acknowledged: int = 0
+    events: int = 0
+    trace_hash: str = ""
+    faults: Counter[str] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+
+
+class World:
+    """One world of one seed."""
+
+    def __init__(self, seed: int, hooks: Hooks, *, show: bool) -> None:
+        self.heap = heap = EventHeap(seed, show=show)
+        names = FIVE_SITES if heap.chance(0.15) else SITES
+        self.ground = ground(names)
+        lossy = heap.one_of([0.0, 0.01, 0.05])
+        self.network = Network(heap, names, loss=lossy, doubling=lossy)
+        self.checkers = Checkers(heap, self.ground.genesis, 0, WINDOW_POSITIONS)
+        self.ordering = SimOrdering(heap, self.network, names, self.checkers)
+        self.ordering.answers_lost = heap.one_of([0.0, 0.02, 0.15])
+        self.ordering.late_repeats = heap.one_of([0.0, 0.02, 0.1])
+        self.hosts: dict[str, SiteHost] = {}
+        around = Surroundings(heap, self.network, self.ordering, self.checkers, self.ground.genesis, hooks)
+        for name in names:
+            self.hosts[name] = SiteHost(around, name, self.ground.site_signers[name], self.hosts)
+        self.clients = [
+            ClientHost(heap, self.ground, self.checkers, hooks, self.hosts, author, number)
+            for number, author in enumerate(OFFICES)
+        ]
+        self.faults = Faults(heap, self.network, self.ordering, list(self.hosts.values()), self.clients)
+
+    def run(self) -> int:
+        """Both phases. Returns how long settling took, in virtual ms. Raises Violation."""
+        heap = self.heap
+        for host in self.hosts.values():
+            heap.after(heap.between(0, 300), host.start)
+        for client in self.clients:
+            heap.after(heap.between(500, 1_500), client.start)
+        self.faults.start()
+        heap.run_until(heap.between(*FAULTS_MS))
+        self._end_faults()
+        begun_ms = heap.now_ms
+        if not heap.run_until(begun_ms + SETTLE_MS, self._at_rest):
+            raise Violation("progress", self._unfinished())
+        self._check_end()
+        return heap.now_ms - begun_ms
+
+    def _end_faults(self) -> None:
+        """Faults stop for a majority: all sites come back, or all but one for good."""
+        heap = self.heap
+        heap.note("faults stop")
+        self.faults.stop()
+        self.network.heal()
+        self.ordering.answers_lost = self.ordering.late_repeats = 0.0
+        self.dead: SiteHost | None = None
+        if self.faults.all_whole() and heap.chance(0.4):
+            self.dead = heap.one_of(list(self.hosts.values()))
+            heap.fault("site dead for good", self.dead.name)
+            self.dead.crash()
+        for host in self.hosts.values():
+            host.crash_at = host.flush_fails = None
+            host.slow_until_ms = 0
+            if host is not self.dead:
+                host.start()
+                if host.state == "running":
+                    self.ordering.start_member(host.name)
+        for client in self.clients:
+            client.writing = False
+            client.mend()
+            client.start()
+
+    @property
+    def _alive(self) -> list[SiteHost]:
+        return [host for host in self.hosts.values() if host is not self.dead]
+
+    def _at_rest(self) -> bool:
+        if not all(client.settled for client in self.clients):
+            return False
+        head = self.ordering.engine.head.number
+        return all(
+            host.state == "running" and host.disk.store.tip.block == head and head == len(self.checkers.order)
+            for host in self._alive
+        )
+
+    def _unfinished(self) -> str:
+        head = self.ordering.engine.head.number
+        words = [f"{SETTLE_MS} ms after faults stopped the order has {head} blocks"]
+        words += [f"{host.name} {host.state} at {host.disk.store.tip.block}" for host in self._alive]
+        for client in self.clients:
+            left = [write.kind for write in client.writes if not write.settled]
+            if left:
+                words.append(f"{client.name} waits for {len(left)} writes ({', '.join(left[:4])})")
+        return "; ".join(words)
+
+    def _check_end(self) -> None:
+        for host in self._alive:
+            self.checkers.ledger_at_end(host.name, host.disk.store)
+        for client in self.clients:
+            for write in client.writes:
+                self.checkers.told_the_truth(client.name, write)
+
+
+@contextlib.contextmanager
+def scaled() -> Iterator[None]:
+    """Small numbers in place of those that would need hours."""
+    with contextlib.ExitStack() as patches:
+        for module, name in (
+            ("governance", "BUDGET_WINDOW_POSITIONS"),
+            ("state", "BUDGET_WINDOW_POSITIONS"),
+            ("memory_store", "BUDGET_WINDOW_POSITIONS"),
+            ("apply", "BUDGET_WINDOW"),
+        ):
+            patches.enter_context(mock.patch(f"sento_node.ledger.{module}.{name}", WINDOW_POSITIONS))
+        patches.enter_context(mock.patch("sento_node.quorum.trimming.LIVE_WITHIN_MS", LIVE_WITHIN_MS))
+        yield
+
+
+def simulate(seed: int, hooks: Hooks | None = None, *, show: bool = False) -> Report:
+    """Run the world of one seed to its end, or to the first promise that does not hold."""
+    report = Report(seed)
+    began = time.perf_counter()
+    with scaled():
+        world = World(seed, hooks or Hooks(), show=show)
+        try:
+            report.settled_after_ms = world.run()
+        except Violation as violation:
+            report.violation = violation
+        except Exception as error:  # noqa: BLE001 - whatever product code raises here, it did not foresee
+            report.violation = Violation("nothing-unforeseen", f"{type(error).__name__}: {error}")
+            report.violation.__cause__ = error
+    report.wall_s = time.perf_counter() - began
+    report.virtual_ms = world.heap.now_ms
+    report.blocks, report.records = len(world.checkers.order), world.checkers.reference.size
+    report.acknowledged = len(world.checkers.acknowledged)
+    report.events, report.trace_hash = world.heap.events, world.heap.trace_hash
+    report.faults = world.heap.faults
+    for judged in world.checkers.reference.blocks:
+        if judged.refusal is not None:
+            report.codes[f"block {judged.refusal.name}"] += 1
+        for refusal, outcomes in judged.submissions:
+            if refusal is not None:
+                report.codes[f"submission {refusal.name}"] += 1
+            report.codes.update(outcome.code.name for outcome in outcomes)
+    return report
