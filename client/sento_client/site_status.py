@@ -51,9 +51,7 @@ def judge(genesis: Genesis, reports: Sequence[SiteReport]) -> Judgement:
     reachable = sum(report.status is not None for report in reports)
     voting = genesis.voting_sites
     serving = [
-        report.site
-        for report in reports
-        if report.site in voting and report.serves_ledger(genesis.ledger_id)
+        report.site for report in reports if report.site in voting and report.serves_ledger(genesis.ledger_id)
     ]
     needed = len(voting) // 2 + 1
     sentence = _sentence(len(voting), serving, needed, reachable, bool(problems))

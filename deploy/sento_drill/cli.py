@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sento_drill.config_files import OrderingSettings
+
 if TYPE_CHECKING:
     from sento_drill.cluster import LocalCluster
+    from sento_drill.rehearsal import Rehearsal
 
 DIRECTORY = click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 BASE_PORT = click.option(
@@ -21,6 +24,20 @@ BASE_PORT = click.option(
 )
 RESIDENTS = click.option("--residents", type=click.IntRange(1, 200_000), default=2_000, show_default=True)
 SEED = click.option("--seed", type=int, default=1, show_default=True, help="The same seed is the same town.")
+LANES = click.option(
+    "--lanes",
+    type=click.IntRange(1, 32),
+    default=4,
+    show_default=True,
+    help="Appends on their way at a time.",
+)
+BLOCK_KIB = click.option(
+    "--block-kib",
+    type=click.IntRange(64, 256),
+    default=64,
+    show_default=True,
+    help="Size that blocks are packed to.",
+)
 WORLD = click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
@@ -37,6 +54,8 @@ def main() -> None:
     \b
     sento-drill demo                  kill the leading site under load, lose nothing
     sento-drill kill-rounds           the same again and again, with figures for each round
+    sento-drill bench                 records a second, by number of callers
+    sento-drill soak                  the ordering log does not grow with what was written
     sento-drill world .world          certificates, keys and configuration of a training ledger
     sento-drill cluster up .world     run it
     """
@@ -105,6 +124,65 @@ def kill_rounds_command(
     longest_s = max((each.longest_gap_s for each in done), default=0.0)
     click.echo(f"kill-rounds: rounds={rounds} without_loss={good} longest_gap_s={longest_s:.2f}")
     sys.exit(0 if good == rounds and not trouble else 1)
+
+
+@main.command("bench")
+@WORLD
+@click.option(
+    "--seconds", type=click.FloatRange(0.5, 3600), default=10.0, show_default=True, help="For each load."
+)
+@LANES
+@BLOCK_KIB
+def bench_command(directory: Path, seconds: float, lanes: int, block_kib: int) -> None:
+    """Measure writing at three sites with every check on: 1, 64 and 256 callers of single records, 8 callers of 100.
+
+    Nodes, ordering members and the client share this machine. Run it again with other --lanes and --block-kib to compare.
+    """
+    from sento_drill.bench import Measured, bench
+
+    done: list[Measured] = []
+
+    async def measure(rehearsal: Rehearsal) -> None:
+        done.extend(await bench(rehearsal, seconds))
+
+    trouble = _rehearse(directory, OrderingSettings(lanes=lanes, block_kib=block_kib), measure)
+    click.echo(f"bench: lanes={lanes} block_kib={block_kib}")
+    for each in done:
+        click.echo(each.line())
+    _finish(trouble)
+
+
+@main.command("soak")
+@WORLD
+@click.option(
+    "--blocks", type=click.IntRange(1_000), default=30_000, show_default=True, help="How far to write."
+)
+@click.option(
+    "--settled",
+    type=click.IntRange(500),
+    default=10_000,
+    show_default=True,
+    help="Nothing may grow after this.",
+)
+@BLOCK_KIB
+def soak_command(directory: Path, blocks: int, settled: int, block_kib: int) -> None:
+    """Write full blocks on and on, and see that the ordering log does not grow with them.
+
+    What each ordering member holds in memory and on disk is read from outside every 500 blocks; after --settled blocks it must stay flat.
+    """
+    from sento_drill.soak import Sample, is_flat, soak
+
+    samples: list[Sample] = []
+
+    async def write_on(rehearsal: Rehearsal) -> None:
+        samples.extend(await soak(rehearsal, blocks))
+
+    trouble = _rehearse(directory, OrderingSettings(block_kib=block_kib), write_on)
+    flat = is_flat(samples, settled)
+    last = samples[-1].line() if samples else "soak: block=0"
+    click.echo(f"{last} flat={'yes' if flat else 'no'}")
+    _finish(trouble)
+    sys.exit(0 if flat else 1)
 
 
 @main.command()
@@ -189,6 +267,25 @@ def status(directory: Path) -> None:
             Console().print(site_table(await local.statuses()))
 
     _finish(_carry_out(ask))
+
+
+def _rehearse(
+    directory: Path, ordering: OrderingSettings, act: Callable[[Rehearsal], Coroutine[None, None, None]]
+) -> list[str]:
+    """Run `act` on a fresh cluster without residents; what stopped it comes back in words."""
+    from sento_drill.display import make_display
+    from sento_drill.rehearsal import Rehearsal, RehearsalSettings
+
+    display = make_display(sys.stdout)
+
+    async def drill() -> None:
+        async with Rehearsal(
+            RehearsalSettings(directory, residents=1, ordering=ordering), display
+        ) as rehearsal:
+            await act(rehearsal)
+
+    with display.running():
+        return _carry_out(drill)
 
 
 def _cluster(directory: Path) -> LocalCluster:

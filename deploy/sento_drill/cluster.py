@@ -129,8 +129,9 @@ class LocalCluster:
             raise TooLate(f"{error}\n{await self.explain((site,))}") from None
         return goal
 
-    async def explain(self, sites: tuple[str, ...]) -> str:
-        """For an error: what each of these sites says, and the end of the log of each that does not serve."""
+    async def explain(self, sites: tuple[str, ...] = ()) -> str:
+        """For an error: what these sites (all, if none is named) say, and the end of the log of each that does not serve."""
+        sites = sites or tuple(self.processes)
         lines: list[str] = []
         for name, status in zip(sites, await self._ask(sites), strict=True):
             lines.append(f"{name}: {status.state}: {status.explanation}" if status else f"{name}: no answer")

@@ -41,6 +41,7 @@ class OrderingSettings:
     heartbeat_ms: int = 100
     election_ms: int = 1000
     lanes: int = 4
+    block_kib: int = 64
 
 
 def node_toml(site: str, ports: Mapping[str, SitePorts], ordering: OrderingSettings) -> str:
@@ -60,6 +61,7 @@ def node_toml(site: str, ports: Mapping[str, SitePorts], ordering: OrderingSetti
             "heartbeat_ms": ordering.heartbeat_ms,
             "election_ms": ordering.election_ms,
             "lanes": ordering.lanes,
+            "block_kib": ordering.block_kib,
         },
     }
     peers: list[Table] = [

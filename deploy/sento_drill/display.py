@@ -111,10 +111,10 @@ class LiveDisplay:
         )
         self._task = self._progress.add_task("starting", total=None)
         self._table: RenderableType = Text("")
-        self._live = Live(console=console, refresh_per_second=8, get_renderable=self._render, transient=True)
+        self._live = Live(console=console, refresh_per_second=8, get_renderable=self._render)
 
     def running(self) -> AbstractContextManager[object]:
-        """While inside, the table is drawn; at the end it goes and the lines stay."""
+        """While inside, bar and table are drawn below the lines."""
         return self._live
 
     def stage(self, title: str, total: int | None = None) -> None:

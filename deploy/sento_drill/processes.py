@@ -42,6 +42,7 @@ class SiteProcesses:
         self._command = list(command)
         self._bound = bound
         self._popen: subprocess.Popen[bytes] | None = None
+        self._exit_code: int | None = None
 
     @property
     def log_file(self) -> Path:
@@ -65,6 +66,7 @@ class SiteProcesses:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._exit_code = None
         info = procfs.info_of(self._popen.pid)
         assert info is not None, "a child that was not waited for stands in the process table"
         (self.directory / PID_FILE).write_text(json.dumps(info.id._asdict()) + "\n", encoding="utf-8")
@@ -72,14 +74,18 @@ class SiteProcesses:
 
     def node(self) -> ProcessId | None:
         """The node's process while it runs, also when another program started it."""
-        if self._popen is not None and self._popen.poll() is not None:
-            self._popen = None
+        self._reap()
         try:
             noted = json.loads((self.directory / PID_FILE).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         process = ProcessId(int(noted["pid"]), int(noted["start_ticks"]))
         return process if procfs.is_alive(process) else None
+
+    def exit_code(self) -> int | None:
+        """How the node that was started here last ended (negative: by that signal); None while it runs."""
+        self._reap()
+        return self._exit_code
 
     def member(self) -> ProcessId | None:
         """The ordering member's process, a descendant of the node."""
@@ -142,10 +148,14 @@ class SiteProcesses:
             return []
         return [node, *(info.id for info in procfs.descendants(node.pid))]
 
+    def _reap(self) -> None:
+        """Take notice of the node's end, and of how it ended."""
+        if self._popen is not None and self._popen.poll() is not None:
+            self._exit_code, self._popen = self._popen.returncode, None
+
     def _wait_gone(self, tree: Sequence[ProcessId], deadline_s: float) -> None:
         def gone() -> bool:
-            if self._popen is not None:
-                self._popen.poll()
+            self._reap()
             return not any(procfs.is_alive(process) for process in tree)
 
         until_now(gone, deadline_s=deadline_s, what=f"{self.site} still has processes running")

@@ -49,6 +49,17 @@ def info_of(pid: int) -> ProcessInfo | None:
     )
 
 
+def resident_bytes(process: ProcessId) -> int | None:
+    """Memory that the process holds now, or None when it is gone."""
+    if not is_alive(process):
+        return None
+    try:
+        pages = int((_PROC / str(process.pid) / "statm").read_text(encoding="ascii").split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def all_processes() -> Iterator[ProcessInfo]:
     """Every process that this user's /proc shows."""
     for entry in _PROC.iterdir():

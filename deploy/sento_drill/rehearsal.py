@@ -11,17 +11,18 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from sento_drill.cluster import LocalCluster
+from sento_drill.config_files import OrderingSettings
 from sento_drill.display import Display
 from sento_drill.municipality import municipality
 from sento_drill.offices import Offices
 from sento_drill.tally import Tally
-from sento_drill.waiting import until
+from sento_drill.waiting import TooLate, until
 from sento_drill.workload import Workload
 from sento_drill.world import SITES, NoWorld, World, make_world, open_world
 
@@ -41,6 +42,7 @@ class RehearsalSettings:
     seed: int = 1
     stay: bool = False
     base_port: int | None = None
+    ordering: OrderingSettings = field(default_factory=OrderingSettings)
 
 
 class Rehearsal:
@@ -142,8 +144,7 @@ class Rehearsal:
             statuses = (await self.cluster.statuses()).values()
             return all(status is not None and status.flushed_size >= size for status in statuses)
 
-        what = f"not every site has flushed {size} records"
-        await until(flushed, deadline_s=FLUSHED_DEADLINE_S, what=what)
+        await self._until(flushed, FLUSHED_DEADLINE_S, f"not every site has flushed {size} records")
 
     async def wait(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for something that shows in the tally. Raises TooLate."""
@@ -153,7 +154,13 @@ class Rehearsal:
                 await self._writing
             return condition()
 
-        await until(holds, deadline_s=PROGRESS_DEADLINE_S, what=what)
+        await self._until(holds, PROGRESS_DEADLINE_S, what)
+
+    async def _until(self, condition: Callable[[], Awaitable[bool]], deadline_s: float, what: str) -> None:
+        try:
+            await until(condition, deadline_s=deadline_s, what=what)
+        except TooLate as error:
+            raise TooLate(f"{error}\n{await self.cluster.explain()}") from None
 
     async def _tick(self) -> None:
         while True:
@@ -171,7 +178,7 @@ def fresh_world(settings: RehearsalSettings) -> World:
         remove_world(directory)
     elif directory.exists() and any(directory.iterdir()):
         raise NoWorld(f"{directory} holds something that is no world; name another directory")
-    return make_world(directory, base_port=settings.base_port)
+    return make_world(directory, base_port=settings.base_port, ordering=settings.ordering)
 
 
 def remove_world(directory: Path) -> None:

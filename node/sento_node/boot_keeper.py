@@ -63,7 +63,6 @@ class BootFiles:
         """The member is about to be started: from now on its directory must not be empty."""
         write_durably(self._started, b"the member has been started with this directory\n")
 
-
     def forget_start_without_data(self) -> None:
         """The member ended: if it never came to write a log, its empty directory says nothing against the next start."""
         if not (self.member_dir / "member" / "wal").is_dir():

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+EXIT_STOPPED = 1
 EXIT_MISTAKE = 2
 _CONFIG = click.option(
     "--config",
@@ -53,9 +54,10 @@ def run(config_path: Path, log_level: str) -> None:
 
     from sento_node import logs
     from sento_node.config import ConfigMistake, load_config
+    from sento_node.ledger.lmdb_files import LedgerNotOpened
     from sento_node.ledger.store import LedgerFailed
     from sento_node.ordering.etcd.version import EtcdUnusable
-    from sento_node.server import Node
+    from sento_node.server import CannotListen, Node
 
     async def life() -> int:
         node = Node(load_config(config_path))
@@ -67,29 +69,57 @@ def run(config_path: Path, log_level: str) -> None:
     logs.set_up(log_level)
     try:
         code = uvloop.run(life())
-    except (ConfigMistake, EtcdUnusable, LedgerFailed) as error:
+    except (ConfigMistake, EtcdUnusable, LedgerNotOpened, CannotListen) as error:
         click.echo(f"sento-node: {error}", err=True)
-        sys.exit(EXIT_MISTAKE)
+        code = EXIT_MISTAKE
+    except LedgerFailed as error:
+        click.echo(f"sento-node: {error}", err=True)
+        code = EXIT_STOPPED
     sys.exit(code)
 
 
 @main.command("check-config")
 @_CONFIG
 def check_config(config_path: Path) -> None:
-    """Read the configuration, the genesis file and the key, and say every mistake."""
+    """Read the configuration and every file that it names, and say every mistake."""
+    from datetime import UTC, datetime
+
     from sento_node.config import ConfigMistake, load_config
-    from sento_node.server import load_genesis, load_signer
+    from sento_node.preflight import load_genesis, mistakes
 
     try:
         config = load_config(config_path)
-        genesis = load_genesis(config)
-        load_signer(config, genesis)
     except ConfigMistake as error:
         click.echo(f"sento-node: {error}", err=True)
         sys.exit(EXIT_MISTAKE)
+    found = mistakes(config, datetime.now(UTC))
+    if found:
+        click.echo("\n".join(f"sento-node: {mistake}" for mistake in found), err=True)
+        sys.exit(EXIT_MISTAKE)
+    genesis = load_genesis(config)
     click.echo(
         f"{config.site} of ledger {genesis.name} ({genesis.purpose}), {genesis.ledger_id.hex()}: the configuration is usable."
     )
+
+
+@main.command("verify")
+@_CONFIG
+@click.option("--data-dir", type=click.Path(path_type=Path), default=None, help="A copy to verify instead.")
+@click.option(
+    "--genesis", type=click.Path(path_type=Path), default=None, help="With --data-dir: no node.toml."
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object a line.")
+@click.option(
+    "--progress/--no-progress", default=None, help="A progress bar; without it, on a terminal only."
+)
+def verify(
+    config_path: Path, data_dir: Path | None, genesis: Path | None, as_json: bool, progress: bool | None
+) -> None:
+    """Derive everything on a stopped site's disk anew: what is wrong, missing or erased, in order of position."""
+    from sento_node import verify_command
+
+    shown = sys.stderr.isatty() if progress is None else progress
+    sys.exit(verify_command.verify(config_path, data_dir, genesis, as_json=as_json, progress=shown))
 
 
 @main.command("check-etcd")

@@ -23,17 +23,18 @@ from sento_node import boot_keeper, bounds, tls
 from sento_node.clock import SystemClock
 from sento_node.compose import Life, RolledBack, check_own_word, compose_site, recall_cosigned
 from sento_node.condition import Condition
-from sento_node.config import ConfigMistake, NodeConfig
-from sento_node.keyfile import read_signer
+from sento_node.config import NodeConfig
 from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.lmdb_store import LmdbStore
-from sento_node.ledger.store import LedgerFailed
+from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.ordering.boot import Refuse, Start, Wait, decide_boot
+from sento_node.ordering.etcd.directories import DirectoryTaken, DirectoryUnsafe
 from sento_node.ordering.etcd.log import EtcdLog
 from sento_node.ordering.etcd.member import EtcdMember, MemberNotReady
 from sento_node.ordering.etcd.settings import MemberSettings, PeerTls
 from sento_node.ordering.etcd.version import find_etcd
 from sento_node.peers import PeerNode, PeerSilent
+from sento_node.preflight import load_genesis, load_signer
 from sento_node.runner import Runner
 from sento_node.service.admin_service import AdminService
 from sento_node.service.node_state import NodeState
@@ -41,14 +42,11 @@ from sento_node.service.refusals import Refusals
 from sento_node.service.registry_service import RegistryService
 from sento_node.service.sync_service import SyncService
 from sento_proto.errors import SentoError
-from sento_proto.genesis import Genesis, decode_genesis
-from sento_proto.keys import Signer
 from sento_proto.v1 import admin_pb2, client_pb2, sync_pb2, sync_pb2_grpc
 from sento_proto.v1.admin_pb2_grpc import add_AdminServicer_to_server
 from sento_proto.v1.client_pb2_grpc import add_RegistryServicer_to_server
-from sento_proto.wire import Malformed
 
-STOP_GRACE_S = 2.0
+STOP_GRACE_S = 1.0
 ANNOUNCE_AGAIN_MS = 500
 READY_AGAIN_MS = 5_000
 WATCH_PEERS_MS = 2_000
@@ -120,9 +118,10 @@ class Node:
     async def _report_end(self, living: asyncio.Task[None]) -> None:
         """The node's own work ended by itself: say why. An unforeseen failure ends the process loudly."""
         condition = self._node.condition
-        if living.exception() is not None:
-            self._log.error("the node failed", exc_info=living.exception())
-            condition.state, condition.explanation = "stopped", f"The node failed: {living.exception()}"
+        failure = living.exception()
+        if failure is not None:
+            condition.state, condition.explanation = "stopped", _failure_in_words(failure)
+            self._log.error("the node failed", exc_info=None if isinstance(failure, _IN_WORDS) else failure)
         await self._set_health(serving=False)
         self._log.error("the node takes no further part", state=condition.state, why=condition.explanation)
 
@@ -206,7 +205,11 @@ class Node:
         except RolledBack as error:
             condition.state, condition.explanation = "diverged", str(error)
             return False
-        disk = files.read(store.tip.size, 0 if cosigned is None else cosigned.size)
+        try:
+            disk = files.read(store.tip.size, 0 if cosigned is None else cosigned.size)
+        except boot_keeper.BootFileDamaged as error:
+            condition.state, condition.explanation = "refused", str(error)
+            return False
         number = disk.boot_number + 1
         voting_others = frozenset(self._genesis.voting_sites) - {self._config.site}
         by_itself = decide_boot(disk, number, {}, voting_others)
@@ -356,32 +359,12 @@ class Node:
                 return
 
 
-def load_genesis(config: NodeConfig) -> Genesis:
-    """The genesis file, and that it fits the configuration. Raises ConfigMistake."""
-    try:
-        genesis = decode_genesis(config.genesis.read_bytes())
-    except OSError as error:
-        raise ConfigMistake(f"genesis: {config.genesis} cannot be read ({error.strerror}).") from error
-    except Malformed as error:
-        raise ConfigMistake(str(error)) from error
-    names = {site.name for site in genesis.sites}
-    for name in (config.site, *(peer.name for peer in config.peers)):
-        if name not in names:
-            raise ConfigMistake(
-                f"site {name} is not in the genesis file, which names {', '.join(sorted(names))}."
-            )
-    missing = names - {config.site} - {peer.name for peer in config.peers}
-    if missing:
-        raise ConfigMistake(f"peers lacks {', '.join(sorted(missing))}, which the genesis file names.")
-    return genesis
+_IN_WORDS = (DirectoryTaken, DirectoryUnsafe, LedgerFailed, LedgerDamaged)
 
 
-def load_signer(config: NodeConfig, genesis: Genesis) -> Signer:
-    """The site's signing key, and that it is the one in the genesis file. Raises ConfigMistake."""
-    signer = read_signer(config.signing_key)
-    site = genesis.site(config.site)
-    if site is None or signer.public_key != site.key:
-        raise ConfigMistake(
-            f"signing_key: {config.signing_key.name} is not the key that the genesis file names for {config.site}."
-        )
-    return signer
+def _failure_in_words(failure: BaseException) -> str:
+    if isinstance(failure, _IN_WORDS):
+        return str(failure)
+    if isinstance(failure, OSError):
+        return f"The node's own files cannot be used ({failure}). Check the disk, its free space and the directory's owner, then start again."
+    return f"The node met a condition it does not know ({type(failure).__name__}) and stopped itself. Report it with this log."

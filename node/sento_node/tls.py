@@ -95,7 +95,9 @@ class ServerCertificates:
                 self._stamp = now
                 self._in_force = read_files(self._tls)
             except (OSError, ConfigMistake) as error:
-                self._on_problem(f"The changed certificate files are not used, the old ones stay in force: {error}")
+                self._on_problem(
+                    f"The changed certificate files are not used, the old ones stay in force: {error}"
+                )
                 return None
             return _configuration(self._in_force)
 

@@ -226,6 +226,28 @@ def test_nothing_is_answered_beyond_the_tip(host: Host, world: TestWorld) -> Non
     assert list(store.records(3, 3)) == []
 
 
+def test_names_that_cannot_stand_are_names_that_do_not_stand(host: Host, world: TestWorld) -> None:
+    """What a caller asks for may be anything; no question may hurt the store."""
+    driver = LedgerDriver(world, host.start())
+    record = driver.record("a")
+    driver.write([record])
+    driver.flush()
+    store = driver.store
+    for name in ("", "日本", "\0", "residency\0" + "x" * 5, "x" * 5_000, "\ud800"):
+        for identifier in (b"", fact("a"), subject("a"), b"x" * 5_000):
+            assert store.position_of_id(name, identifier) is None
+            assert store.fact_head(name, identifier) is None
+            assert store.subject_head(name, identifier) is None
+    assert store.fact_head("residency", b"") is None
+    for record_hash in (b"", record.record_hash[:31], record.record_hash + b"\0", b"x" * 5_000):
+        assert store.position_of_hash(record_hash) is None
+    for number in (-1, 1 << 63, 1 << 64):
+        for ask in (store.record, store.block, store.record_hash_at, store.fact_at):
+            with pytest.raises(IndexError):
+                ask(number)
+    assert store.position_of_hash(record.record_hash) == 0
+
+
 def test_subtrees_frontiers_and_proofs_at_every_size_over_the_edges_of_tiles(
     host: Host, world: TestWorld
 ) -> None:

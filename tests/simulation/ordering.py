@@ -142,7 +142,8 @@ class SimOrdering:
     def start_member(self, site: str) -> None:
         """Start the member on the disk that it has."""
         member = self.members[site]
-        member.up, member.leads_term, member.heard_ms = True, 0, self._heap.now_ms
+        if not member.up:
+            member.up, member.leads_term, member.heard_ms = True, 0, self._heap.now_ms
 
     def stop_member(self, site: str) -> None:
         """Kill the member; its disk stays."""

@@ -252,7 +252,7 @@ class SiteHost:
             self.heap.fault(f"flush failed, {moment.value}", self.name)
             raise OSError(5, "Input/output error")
 
-    def _bomb(self, place: str) -> bool:
+    def bomb(self, place: str) -> bool:
         """Crash here if a fault was put here."""
         if self.crash_at != place:
             return False
@@ -261,23 +261,23 @@ class SiteHost:
         return True
 
     def _commit(self, flush: Flush) -> None:
-        if self._bomb("before a flush"):
+        if self.bomb("before a flush"):
             return
         self.disk.store.commit(flush.batch)
         self.around.checkers.committed(self.name, flush.batch.tip)
-        if not self._bomb("after a flush"):
+        if not self.bomb("after a flush"):
             self.carry_out(self.site.flushed(self.heap.now_ms, self.wall_s))
 
     def _note_cosigned(self, cosigned: Cosigned) -> None:
-        if self._bomb("before a cosigned note"):
+        if self.bomb("before a cosigned note"):
             return
         self.disk.store.remember(COSIGNED_NAME, encode_cosigned(cosigned))
         self.around.checkers.noted(self.name, cosigned)
-        if not self._bomb("after a cosigned note"):
+        if not self.bomb("after a cosigned note"):
             self.carry_out(self.site.cosigned_written(cosigned, self.heap.now_ms, self.wall_s))
 
     def _keep_checkpoint(self, reached: QuorumReached) -> None:
-        if self._bomb("before a checkpoint is kept"):
+        if self.bomb("before a checkpoint is kept"):
             return
         note = encode_checkpoint(reached.checkpoint)
         self.disk.store.put_checkpoint(KeptCheckpoint(reached.checkpoint.size, reached.block, note))
@@ -288,7 +288,7 @@ class SiteHost:
             )
 
     def _trim(self, effect: TrimLog) -> None:
-        if not self._bomb("before a trim"):
+        if not self.bomb("before a trim"):
             trim = effect.trim
             self.around.ordering.trim(self.name, trim.through_seq, trim.through_revision)
 

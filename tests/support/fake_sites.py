@@ -148,7 +148,9 @@ class _FakeStream:
     def _take(self, tag: int, submission: bytes) -> None:
         if self._site.down:
             self._end(Code.UNREACHABLE)
-        elif not self._site.mute:
+        elif self._site.mute:
+            self._site.submissions.append(submission)
+        else:
             reply = self._site.take(submission)
             reply.tag = tag
             if self._site.answers_to_lose:

@@ -13,9 +13,10 @@ from genesis_builder import SITES
 from google.protobuf.message import Message
 
 from sento_client.cli.app import App
-from sento_client.cli.exits import WORDS, Exit
+from sento_client.cli.exits import WORDS, Exit, exit_of
 from sento_client.cli.main import main
-from sento_proto.errors import Code
+from sento_client.setup_errors import Setup, SetupError
+from sento_proto.errors import Code, SentoError
 from sento_proto.v1 import client_pb2
 
 NUMBER = "123456789018"
@@ -248,10 +249,8 @@ def test_help_lists_every_exit_code_and_each_command_has_an_example() -> None:
         assert f"sento {command}" in runner.invoke(main, [command, "--help"]).stdout
 
 
-def test_every_error_code_has_an_exit_code(terminal: Terminal) -> None:
+def test_every_error_code_has_an_exit_code_that_is_no_success() -> None:
     for code in Code:
-        terminal.place.sites[0].refuse_with = code
-        result = terminal.write("--deadline", "0.1")
-        assert result.exit_code in set(Exit) - {Exit.OK, Exit.USAGE}, code
-        for site in terminal.place.sites:
-            site.refuse_with = code
+        assert exit_of(SentoError(code)) in (Exit.REFUSED, Exit.UNREACHABLE, Exit.NOT_VERIFIED)
+    for setup in Setup:
+        assert exit_of(SetupError(setup)) is Exit.USAGE

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sento_drill.plaintext_search import search
+from sento_drill.soak import Sample, is_flat
 from sento_drill.tally import Acknowledged, Tally, present_everywhere
 
 
@@ -82,3 +83,19 @@ def test_search_needs_needles_that_can_be_found(tmp_path: Path) -> None:
     for needles in ([], [b""], [b"two\nlines"]):
         with pytest.raises(ValueError, match="needles"):
             search(tmp_path, needles)
+
+
+def samples(*pairs: tuple[int, int]) -> list[Sample]:
+    """Samples at the given blocks, each with so many bytes in memory and on disk."""
+    return [Sample(block, size_bytes, size_bytes) for block, size_bytes in pairs]
+
+
+def test_soak_is_flat_when_nothing_grows_after_the_log_settled() -> None:
+    assert is_flat(samples((5_000, 80), (10_000, 100), (20_000, 110), (30_000, 105)), 10_000)
+    assert not is_flat(samples((5_000, 80), (10_000, 100), (20_000, 140)), 10_000)
+    assert not is_flat([Sample(10_000, 100, 100), Sample(20_000, 100, 140)], 10_000)
+
+
+def test_soak_that_ended_before_the_log_settled_shows_nothing() -> None:
+    assert not is_flat(samples((5_000, 80), (10_000, 80)), 10_000)
+    assert not is_flat([], 10_000)

@@ -60,7 +60,8 @@ def test_anything_missing_makes_it_a_no(spoil: dict[str, object]) -> None:
 def test_what_was_never_measured_prints_as_unknown() -> None:
     line = Verdict().last_line()
     assert (
-        line == "demo: acknowledged=0 present=0 lost=0 unavailable_s=unknown caught_up_s=unknown verified=no"
+        line
+        == "demo: acknowledged=0 present=unknown lost=unknown unavailable_s=unknown caught_up_s=unknown verified=no"
     )
 
 

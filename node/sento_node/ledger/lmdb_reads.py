@@ -28,6 +28,7 @@ from sento_node.ledger.store import (
     LedgerFailed,
 )
 from sento_proto import header as header_layout
+from sento_proto import limits
 from sento_proto.merkle import HASH_BYTES
 from sento_proto.record import record_hash_of
 from sento_proto.wire import Malformed
@@ -66,23 +67,21 @@ class LmdbReads:
 
     def position_of_id(self, author: str, record_id: bytes) -> int | None:
         """Position of an author's record id."""
-        return self._position(self._tables.ids, named_key(author, record_id))
+        return self._position(self._tables.ids, _key_of(author, record_id))
 
     def position_of_hash(self, record_hash: bytes) -> int | None:
         """Position of a record hash."""
         return self._position(self._tables.hashes, record_hash)
 
     def _position(self, table: lmdb._Database, key: bytes) -> int | None:
-        if not 0 < len(key) <= KEY_MAX_BYTES:  # a name that cannot stand: LMDB would call the question an error
-            return None
-        found = self._read(lambda txn: txn.get(key, db=table))
+        found = self._read(lambda txn: _get(txn, table, key))
         return None if found is None else _index_entry(found)
 
     def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
         """The standing version of a fact."""
 
         def question(txn: Txn) -> FactHead | None:
-            found = txn.get(named_key(registry, fact), db=self._tables.facts)
+            found = _get(txn, self._tables.facts, _key_of(registry, fact))
             if found is None:
                 return None
             position = _index_entry(found)
@@ -94,7 +93,7 @@ class LmdbReads:
         """The last record about a subject."""
 
         def question(txn: Txn) -> SubjectHead | None:
-            found = txn.get(named_key(registry, subject), db=self._tables.subjects)
+            found = _get(txn, self._tables.subjects, _key_of(registry, subject))
             if found is None:
                 return None
             position = _index_entry(found)
@@ -138,7 +137,8 @@ class LmdbReads:
         """A flushed block. Raises LedgerDamaged, IndexError beyond the tip."""
 
         def question(txn: Txn) -> KeptBlock:
-            row = txn.get(position_key(number), db=self._tables.blocks) if number > 0 else None
+            asked = 0 < number <= rows.POSITION_MAX
+            row = txn.get(position_key(number), db=self._tables.blocks) if asked else None
             if row is None:
                 if not 0 < number <= self._tip.block:
                     raise IndexError(f"block {number} is not within the {self._tip.block} that are flushed")
@@ -207,7 +207,7 @@ class LmdbReads:
 
     def recall(self, name: str) -> bytes | None:
         """A remembered fact."""
-        return self._read(lambda txn: txn.get(name.encode("utf-8"), db=self._tables.remembered))
+        return self._read(lambda txn: _get(txn, self._tables.remembered, name.encode("utf-8")))
 
     # -- the rest ---------------------------------------------------------------------------------------------------
 
@@ -232,6 +232,8 @@ class LmdbReads:
         return txn.get(rows.tile_key(level, index), b"", db=self._tables.tiles)
 
     def _leaf(self, txn: Txn, position: int) -> bytes:
+        if not 0 <= position <= rows.POSITION_MAX:
+            raise self._not_there(position, "no tree holds it")
         at = position % tiles.TILE_HASHES * HASH_BYTES
         leaf = self._tile(txn, 0, position >> tiles.TILE_BITS)[at : at + HASH_BYTES]
         if len(leaf) != HASH_BYTES:
@@ -239,7 +241,8 @@ class LmdbReads:
         return leaf
 
     def _row(self, txn: Txn, position: int) -> rows.RecordRow:
-        row = txn.get(position_key(position), db=self._tables.rows) if position >= 0 else None
+        asked = 0 <= position <= rows.POSITION_MAX
+        row = txn.get(position_key(position), db=self._tables.rows) if asked else None
         if row is None:
             raise self._not_there(position, "its row is missing")
         try:
@@ -283,6 +286,18 @@ class LmdbReads:
             return None
         except PayloadWrong as error:
             raise _damaged(f"the payload at position {position}", str(error)) from error
+
+
+def _key_of(name: str, identifier: bytes) -> bytes:
+    """The key of a name that may come from anybody; b"" for one that cannot stand."""
+    if len(name) > limits.NAME_MAX_BYTES or not name.isascii() or "\0" in name:
+        return b""
+    return named_key(name, identifier)
+
+
+def _get(txn: Txn, table: lmdb._Database, key: bytes) -> bytes | None:
+    """The row under a key that may come from anybody. LMDB calls an empty or overlong key an error; here it is a name that does not stand."""
+    return txn.get(key, db=table) if 0 < len(key) <= KEY_MAX_BYTES else None
 
 
 def _index_entry(data: bytes) -> int:

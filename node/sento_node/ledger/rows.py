@@ -60,6 +60,7 @@ class Locator(NamedTuple):
 
 
 POSITION_MAX = (1 << 63) - 1
+"""What is asked for beyond it stands in no ledger."""
 WITHOUT_PAYLOAD = Locator(NO_PAYLOAD, 0, 0, 0)
 
 

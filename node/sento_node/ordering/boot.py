@@ -39,6 +39,25 @@ class PeerMemory(NamedTuple):
     cosigned_size: int
 
 
+class Announcement(NamedTuple):
+    """A boot number and the life that it is announced for. Both are on disk, flushed, before anybody is told, until the number is confirmed."""
+
+    boot_number: int
+    life: bytes
+
+
+def announcement_of(
+    disk: LocalDisk, unconfirmed: Announcement | None, fresh_life: bytes
+) -> tuple[Announcement, LocalDisk]:
+    """(what this boot announces, the disk as it is to be judged by `decide_boot`). `unconfirmed` is what a former boot raised and nobody confirmed.
+
+    Such a number is announced again for the same life and not raised further: a refused site that is started again and again would else climb
+    over what the others remember, and start with the very disk that it was refused for."""
+    if unconfirmed is None:
+        return Announcement(disk.boot_number + 1, fresh_life), disk
+    return unconfirmed, disk._replace(boot_number=unconfirmed.boot_number - 1)
+
+
 class Wait(NamedTuple):
     """Not yet: nobody has confirmed. The ledger can be read meanwhile."""
 

@@ -225,8 +225,7 @@ class Checkpoints:
     def _consider(
         self, ticket: int, checkpoint: Checkpoint, block: int, since_ms: int, now_ms: int
     ) -> list[CheckpointEffect]:
-        last = self.last_cosigned
-        if last is not None and checkpoint.size < last.size:
+        if checkpoint.size < self._promised_size():
             return [AnswerCosign(ticket, None, Code.STALE)]
         if block > self._flushed.block:
             if now_ms - since_ms >= PARK_MS or len(self._parked) >= PARKED_MAX:
@@ -239,6 +238,11 @@ class Checkpoints:
         if (mine.size, mine.root) != (checkpoint.size, checkpoint.root):
             return [AnswerCosign(ticket, None, Code.DIVERGED)]
         return [self._write_down(checkpoint, ticket)]
+
+    def _promised_size(self) -> int:
+        """The largest size cosigned or on its way to the disk: a smaller note written after it would undo it there."""
+        last = 0 if self.last_cosigned is None else self.last_cosigned.size
+        return max([last, *(cosigned.size for cosigned, _, _ in self._writing)])
 
     def _write_down(self, checkpoint: Checkpoint, ticket: int | None) -> CheckpointEffect:
         cosigned = Cosigned(self._epoch, checkpoint.size, checkpoint.root)
@@ -291,6 +295,8 @@ class Checkpoints:
         ):
             return []
         self._proposal = None
+        if proposal.tree.block <= self.quorum.block:
+            return []  # another site's quorum overtook this one: going back to it would forget the newer
         checkpoint = merge_signatures(proposal.checkpoint, proposal.lines.values())
         others = tuple(name for name in self._site_keys if name != self._site)
         return [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
@@ -25,7 +25,7 @@ from sento_proto.wire import Malformed
 
 OUR_METHODS = "/sento.v1."
 Context = grpc.aio.ServicerContext[object, object]
-_Handler = grpc.RpcMethodHandler[Any, Any] | None
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # not subscriptable when it runs
 
 
 def refusal_of(error: Exception) -> SentoError:

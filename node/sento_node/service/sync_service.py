@@ -47,9 +47,13 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         """Remember another site's boot number, flushed, and say what was remembered before."""
         caller = self._caller(context)
         if request.site != caller or request.ledger_id != self._node.genesis.ledger_id:
-            raise SentoError(Code.WRONG_LEDGER, "the announcement is of another site or ledger than expected here")
+            raise SentoError(
+                Code.WRONG_LEDGER, "the announcement is of another site or ledger than expected here"
+            )
         if len(request.life) != LIFE_BYTES or request.boot_number == 0:
-            raise SentoError(Code.BAD_REQUEST, f"life must have {LIFE_BYTES} bytes and boot numbers start at 1")
+            raise SentoError(
+                Code.BAD_REQUEST, f"life must have {LIFE_BYTES} bytes and boot numbers start at 1"
+            )
         store = self._node.store
 
         def remember() -> int:

@@ -1,0 +1,104 @@
+"""Before a node starts: do configuration, genesis file, keys and certificates belong together? `check-config` asks all of it and says every mistake.
+
+What a start cannot do without is loaded by `load_genesis`, `load_signer` and `tls.read_files`, which raise at the first mistake. An expired
+certificate is a mistake to a person who checks, and no reason for a site not to start: an island must be able to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from sento_node import tls
+from sento_node.config import ConfigMistake, NodeConfig
+from sento_node.keyfile import read_private, read_signer
+from sento_proto.genesis import Genesis, decode_genesis
+from sento_proto.identity import Identity, server_name
+from sento_proto.keys import Signer
+from sento_proto.wire import Malformed
+
+
+def read_genesis(path: Path) -> Genesis:
+    """The genesis file. Raises ConfigMistake."""
+    try:
+        return decode_genesis(path.read_bytes())
+    except OSError as error:
+        raise ConfigMistake(f"genesis: {path} cannot be read ({error.strerror}).") from error
+    except Malformed as error:
+        raise ConfigMistake(f"genesis: {path} is not usable ({error}).") from error
+
+
+def load_genesis(config: NodeConfig) -> Genesis:
+    """The genesis file, and that it fits the configuration. Raises ConfigMistake."""
+    genesis = read_genesis(config.genesis)
+    names = {site.name for site in genesis.sites}
+    for name in (config.site, *(peer.name for peer in config.peers)):
+        if name not in names:
+            raise ConfigMistake(
+                f"site {name} is not in the genesis file, which names {', '.join(sorted(names))}."
+            )
+    missing = names - {config.site} - {peer.name for peer in config.peers}
+    if missing:
+        raise ConfigMistake(f"peers lacks {', '.join(sorted(missing))}, which the genesis file names.")
+    return genesis
+
+
+def load_signer(config: NodeConfig, genesis: Genesis) -> Signer:
+    """The site's signing key, and that it is the one in the genesis file. Raises ConfigMistake."""
+    signer = read_signer(config.signing_key)
+    site = genesis.site(config.site)
+    if site is None or signer.public_key != site.key:
+        raise ConfigMistake(
+            f"signing_key: {config.signing_key.name} is not the key that the genesis file names for {config.site}."
+        )
+    return signer
+
+
+def mistakes(config: NodeConfig, now: datetime) -> list[str]:
+    """Everything that is wrong with the files that the configuration names, as of `now` (UTC); empty when the node can start."""
+    found: list[str] = []
+
+    def attempt(check: Callable[[], object]) -> None:
+        try:
+            check()
+        except ConfigMistake as error:
+            found.append(str(error))
+
+    attempt(lambda: load_signer(config, load_genesis(config)))
+    attempt(lambda: _check_certificate(config, now))
+    attempt(lambda: _check_ordering_file("ordering.ca", config.ordering.ca))
+    attempt(lambda: _check_ordering_file("ordering.certificate", config.ordering.certificate))
+    attempt(lambda: read_private("ordering.key", config.ordering.key))
+    return found
+
+
+def _check_certificate(config: NodeConfig, now: datetime) -> None:
+    certificate = tls.certificate_of(tls.read_files(config.tls))
+    wanted = Identity("site", config.site)
+    named = tls.identity_of(certificate)
+    if named != wanted:
+        raise ConfigMistake(
+            f"tls.certificate: {config.tls.certificate.name} is {named.uri if named else 'nobody'}'s, not {wanted.uri}'s."
+        )
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    if server_name(config.site) not in names.get_values_for_type(x509.DNSName):
+        raise ConfigMistake(
+            f"tls.certificate: {config.tls.certificate.name} lacks the DNS name {server_name(config.site)}, by which clients know the site."
+        )
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        raise ConfigMistake(
+            f"tls.certificate: {config.tls.certificate.name} holds from {certificate.not_valid_before_utc:%Y-%m-%d} to "
+            f"{certificate.not_valid_after_utc:%Y-%m-%d}, and today is {now:%Y-%m-%d}; issue a new one."
+        )
+
+
+def _check_ordering_file(field: str, path: Path) -> None:
+    try:
+        x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as error:
+        raise ConfigMistake(f"{field}: {path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise ConfigMistake(f"{field}: {path} holds no PEM certificate.") from error

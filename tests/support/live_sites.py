@@ -1,0 +1,146 @@
+"""Real sites for a test module: a development world in a directory that goes away, its nodes and members as processes, ended by their ids.
+
+The node under test is the command `sento-node` and nothing else; a test looks at it from outside, over gRPC, at its files and at its processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from raw_calls import CALL_TIMEOUT_S, Author, Caller, Pems, pems_of, site_pems
+from sento_drill.cluster import LocalCluster, Status
+from sento_drill.places import PLACES
+from sento_drill.plan import WorldPlan
+from sento_drill.waiting import until
+from sento_drill.world import SiteFiles, World, make_world
+
+WAIT_S = 60.0
+ONE_SITE = WorldPlan(name="sento-one", sites=PLACES[:1])
+AUTHOR, OTHER_AUTHOR, READER, AUDITOR = (
+    "iizuka-city",
+    "iizuka-hospital",
+    "disaster-medical-team",
+    "auditor-board",
+)
+
+_T = TypeVar("_T")
+
+
+class LiveSites:
+    """A running world."""
+
+    def __init__(self, world: World, cluster: LocalCluster) -> None:
+        self.world = world
+        self.cluster = cluster
+        self.names = tuple(site.name for site in world.sites)
+
+    def files(self, site: str) -> SiteFiles:
+        """A site's directory and address."""
+        return next(files for files in self.world.sites if files.name == site)
+
+    def data(self, site: str) -> Path:
+        """A site's data directory."""
+        return self.files(site).directory / "data"
+
+    def caller(self, who: str, site: str | None = None) -> Caller:
+        """An institution's certificate at a site (the first, if none is named)."""
+        return Caller(self.files(site or self.names[0]), pems_of(self.world.institution(who)))
+
+    def operator(self, site: str | None = None) -> Caller:
+        """The operator's certificate at a site."""
+        return Caller(self.files(site or self.names[0]), pems_of(self.world.operator))
+
+    def as_site(self, speaker: str, site: str) -> Caller:
+        """One site's certificate at another."""
+        return Caller(self.files(site), site_pems(self.files(speaker)))
+
+    def with_pems(self, pems: Pems, site: str | None = None) -> Caller:
+        """Any certificate at a site."""
+        return Caller(self.files(site or self.names[0]), pems)
+
+    def author(self, name: str = AUTHOR) -> Author:
+        """An institution that signs."""
+        return Author.of(self.world, name)
+
+    def log(self, site: str) -> str:
+        """All that a site's node and member said."""
+        return self.cluster.processes[site].log_tail(lines=100_000)
+
+    async def status(self, site: str | None = None) -> Status:
+        """What a site says of itself, which must answer."""
+        status = await self.cluster.status(site or self.names[0])
+        assert status is not None, f"{site or self.names[0]} does not answer"
+        return status
+
+    async def wait_status(
+        self, site: str, condition: Callable[[Status], bool], what: str, *, deadline_s: float = WAIT_S
+    ) -> Status:
+        """The first status of a site for which `condition` holds. Raises TooLate with what the site said last."""
+        last: list[str] = ["no answer"]
+
+        async def look() -> Status | None:
+            status = await self.cluster.status(site)
+            if status is None:
+                return None
+            last[0] = f"{status.state}: {status.explanation} {list(status.alarms)}"
+            return status if condition(status) else None
+
+        try:
+            return await until(look, deadline_s=deadline_s, what=f"{site}: {what}")
+        except Exception as error:
+            error.add_note(f"{site} said last: {last[0]}")
+            raise
+
+    async def wait_state(self, site: str, state: str, *, deadline_s: float = WAIT_S) -> Status:
+        """Wait until a site says this state of itself."""
+        return await self.wait_status(
+            site, lambda status: status.state == state, f"state {state}", deadline_s=deadline_s
+        )
+
+    async def wait_ended(self, site: str, *, deadline_s: float = WAIT_S) -> int:
+        """Wait until a site's node has ended by itself; its exit code."""
+        processes = self.cluster.processes[site]
+
+        async def ended() -> int | None:
+            return processes.exit_code()
+
+        return await until(ended, deadline_s=deadline_s, what=f"{site} still runs")
+
+
+@contextlib.asynccontextmanager
+async def running_sites(
+    plan: WorldPlan | None = None, *, prepare: Callable[[World], Awaitable[None] | None] | None = None
+) -> AsyncIterator[LiveSites]:
+    """A world of its own with all its sites serving; `prepare` may change files before they start."""
+    directory = Path(tempfile.mkdtemp(prefix="sento-live-"))
+    try:
+        world = make_world(directory / "world", plan)
+        if prepare is not None:
+            prepare(world)
+        async with LocalCluster(world) as cluster:
+            try:
+                cluster.start_all()
+                await cluster.wait_serving(deadline_s=WAIT_S)
+                yield LiveSites(world, cluster)
+            finally:
+                await cluster.end_all()
+    finally:
+        shutil.rmtree(directory)
+
+
+__all__ = [
+    "AUDITOR",
+    "AUTHOR",
+    "CALL_TIMEOUT_S",
+    "ONE_SITE",
+    "OTHER_AUTHOR",
+    "READER",
+    "WAIT_S",
+    "LiveSites",
+    "running_sites",
+]
