@@ -7,7 +7,6 @@ off or leaves open harms nobody else; a member that does not answer is said to b
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -19,7 +18,16 @@ import pytest_asyncio
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from live_sites import AUDITOR, AUTHOR, ONE_SITE, OTHER_AUTHOR, READER, LiveSites, running_sites
+from live_sites import (
+    AUDITOR,
+    AUTHOR,
+    ONE_SITE,
+    OTHER_AUTHOR,
+    READER,
+    LiveSites,
+    paused_member,
+    running_sites,
+)
 from raw_calls import (
     PURPOSE,
     Author,
@@ -29,10 +37,9 @@ from raw_calls import (
     WriteStream,
     all_records,
     codes,
-    pems_of,
     refusal_of,
 )
-from sento_drill import pki, procfs
+from sento_drill import pki
 from sento_drill.waiting import until
 from sento_drill.world import World
 from sento_node import bounds
@@ -254,7 +261,7 @@ async def test_a_request_for_records_without_purpose_and_case_number_is_refused(
 @pytest.mark.parametrize(
     ("call", "code"),
     [
-        (lambda caller: read(caller), Code.BAD_REQUEST),
+        (read, Code.BAD_REQUEST),
         (lambda caller: read(caller, record_hash=b""), Code.BAD_REQUEST),
         (lambda caller: read(caller, record_hash=bytes(600)), Code.BAD_REQUEST),
         (lambda caller: read(caller, record=_name(AUTHOR, b"")), Code.BAD_REQUEST),
@@ -398,31 +405,6 @@ async def test_a_stream_cut_in_the_middle_loses_and_doubles_nothing(sites: LiveS
 # A member that does not answer.
 
 
-class paused_member:  # noqa: N801 - reads as a statement
-    """The site's ordering member is stopped (SIGSTOP) inside the block and goes on after it."""
-
-    def __init__(self, sites: LiveSites) -> None:
-        self._sites = sites
-        member = sites.cluster.processes[sites.names[0]].member()
-        assert member is not None
-        self._member = member
-
-    async def __aenter__(self) -> None:
-        procfs.send(self._member, signal.SIGSTOP)
-
-    async def __aexit__(self, *_: object) -> None:
-        procfs.send(self._member, signal.SIGCONT)
-        await self._sites.wait_state(self._sites.names[0], "serving")
-        async with self._sites.caller(AUTHOR) as caller, WriteStream(caller) as stream:
-            author = self._sites.author()
-
-            async def writes_again() -> bool:
-                reply = await stream.ask(author.submission(author.record()))
-                return not reply.HasField("error")
-
-            await until(writes_again, deadline_s=30, what="the site does not write again")
-
-
 async def test_a_member_that_does_not_answer_costs_no_ordering_and_not_fresh_and_never_local_reads(
     sites: LiveSites,
 ) -> None:
@@ -495,11 +477,15 @@ async def test_a_renewed_certificate_is_shown_at_the_next_handshake_and_a_broken
 # For programs that look on.
 
 
-async def test_health_says_serving_for_the_node_and_each_service(sites: LiveSites) -> None:
+@pytest.mark.parametrize("service", ["", "sento.v1.Registry", "sento.v1.Admin", "sento.v1.Sync"])
+async def test_health_says_serving_for_the_node_and_each_service(sites: LiveSites, service: str) -> None:
     async with sites.operator() as operator:
-        for service in ("", "sento.v1.Registry", "sento.v1.Admin", "sento.v1.Sync"):
-            request = health_pb2.HealthCheckRequest(service=service)
-            assert (await operator.health.Check(request, timeout=10)).status == 1
+
+        async def healthy() -> bool:
+            reply = await operator.health.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
+            return reply.status == health_pb2.HealthCheckResponse.SERVING
+
+        await until(healthy, deadline_s=30, what="health does not say serving")
 
 
 async def test_reflection_lists_the_services(sites: LiveSites) -> None:

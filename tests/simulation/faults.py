@@ -53,6 +53,7 @@ class Faults:
         self._hosts = list(hosts)
         self._clients = list(clients)
         self._images: dict[str, DiskImage] = {}
+        self._damaged: dict[str, int] = {}
         self._garbage_seq = dict.fromkeys((host.name for host in hosts), 0)
         self._kinds: list[tuple[Callable[[], None], float]] = [
             (self._crash, 10),
@@ -240,7 +241,7 @@ class Faults:
 
     def _whole(self, host: SiteHost) -> bool:
         member = self._ordering.members[host.name]
-        if host.state in ("refused", "syncing", "halted") or not member.votes or host.is_behind:
+        if member.number <= self._damaged.get(host.name, 0) or not member.votes or host.is_behind:
             return False
         return self._remembered(host)
 
@@ -258,6 +259,7 @@ class Faults:
     def _damage(self, host: SiteHost) -> None:
         host.crash()
         member = self._ordering.members[host.name]
+        self._damaged[host.name] = member.number
         image = self._images.pop(host.name, None)
         older = image is not None and image.files.boot_number < host.disk.files.boot_number
         if image is not None and older and image.member_number == member.number and self._heap.chance(0.6):
@@ -294,7 +296,7 @@ class Faults:
         self._heap.after(behind_ms - 50, self._worst_time, loser, keeper)
 
     def _worst_time(self, loser: SiteHost, keeper: SiteHost) -> None:
-        if not self._remembered(loser) or loser.state != "running" or keeper.state != "running":
+        if not self.all_whole() or loser.state != "running" or keeper.state != "running":
             return
         self._damage(loser)
         keeper.crash()

@@ -19,6 +19,8 @@ from unittest import mock
 from cryptography.exceptions import InvalidSignature
 from genesis_builder import SITES
 from sento_proto import keys
+from sento_proto.block import decode_block
+from sento_proto.submission import decode_submission
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.client_host import ClientHost
 from tests.simulation.faults import Faults
@@ -33,7 +35,7 @@ FIVE_SITES = (*SITES, "jp-sapporo", "jp-okinawa")
 OFFICES = ("iizuka-city", "iizuka-hospital", "kaga-city", "soo-village", "iizuka-city")
 WINDOW_POSITIONS = 60
 LIVE_WITHIN_MS = 2_500
-FAULTS_MS = (9_000, 16_000)
+FAULTS_MS = (7_000, 13_000)
 LOOK_MS = 100
 SETTLE_MS = 60_000
 """Once faults have stopped everything must have come to its end within this much virtual time."""
@@ -153,22 +155,6 @@ class World:
                 self.checkers.told_the_truth(client.name, write)
 
 
-@contextlib.contextmanager
-def scaled() -> Iterator[None]:
-    """Small numbers in place of those that would need hours."""
-    with contextlib.ExitStack() as patches:
-        for module, name in (
-            ("governance", "BUDGET_WINDOW_POSITIONS"),
-            ("state", "BUDGET_WINDOW_POSITIONS"),
-            ("memory_store", "BUDGET_WINDOW_POSITIONS"),
-            ("apply", "BUDGET_WINDOW"),
-        ):
-            patches.enter_context(mock.patch(f"sento_node.ledger.{module}.{name}", WINDOW_POSITIONS))
-        patches.enter_context(mock.patch("sento_proto.keys._ed25519", RememberingKey))
-        patches.enter_context(mock.patch("sento_node.quorum.trimming.LIVE_WITHIN_MS", LIVE_WITHIN_MS))
-        yield
-
-
 class RememberingKey:
     """A public key that verifies each (signature, message) once: all sites of all worlds ask the same, and the answer is a function of the bytes."""
 
@@ -191,6 +177,35 @@ def _verifies(data: bytes, signature: bytes, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+_decode_submission = functools.lru_cache(maxsize=2_000)(decode_submission)
+_decode_block = functools.lru_cache(maxsize=2_000)(decode_block)
+ONCE = {
+    "sento_proto.keys._ed25519": RememberingKey,
+    "sento_node.ledger.verified.decode_submission": _decode_submission,
+    "sento_node.ledger.apply.decode_block": _decode_block,
+    "tests.simulation.reference.decode_submission": _decode_submission,
+    "tests.simulation.reference.decode_block": _decode_block,
+}
+"""Functions of bytes alone that every site, and the reference, would compute again for the same bytes."""
+
+
+@contextlib.contextmanager
+def scaled() -> Iterator[None]:
+    """Small numbers in place of those that would need hours."""
+    with contextlib.ExitStack() as patches:
+        for module, name in (
+            ("governance", "BUDGET_WINDOW_POSITIONS"),
+            ("state", "BUDGET_WINDOW_POSITIONS"),
+            ("memory_store", "BUDGET_WINDOW_POSITIONS"),
+            ("apply", "BUDGET_WINDOW"),
+        ):
+            patches.enter_context(mock.patch(f"sento_node.ledger.{module}.{name}", WINDOW_POSITIONS))
+        for target, once in ONCE.items():
+            patches.enter_context(mock.patch(target, once))
+        patches.enter_context(mock.patch("sento_node.quorum.trimming.LIVE_WITHIN_MS", LIVE_WITHIN_MS))
+        yield
 
 
 def simulate(seed: int, hooks: Hooks | None = None, *, show: bool = False) -> Report:

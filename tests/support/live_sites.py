@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from raw_calls import CALL_TIMEOUT_S, Author, Caller, Pems, pems_of, site_pems
+from raw_calls import Author, Caller, Pems, WriteStream, pems_of, site_pems
+from sento_drill import procfs
 from sento_drill.cluster import LocalCluster, Status
 from sento_drill.places import PLACES
 from sento_drill.plan import WorldPlan
@@ -133,14 +135,28 @@ async def running_sites(
         shutil.rmtree(directory)
 
 
-__all__ = [
-    "AUDITOR",
-    "AUTHOR",
-    "CALL_TIMEOUT_S",
-    "ONE_SITE",
-    "OTHER_AUTHOR",
-    "READER",
-    "WAIT_S",
-    "LiveSites",
-    "running_sites",
-]
+@contextlib.asynccontextmanager
+async def paused_member(sites: LiveSites, site: str | None = None) -> AsyncIterator[None]:
+    """A site's ordering member is stopped (SIGSTOP) inside the block; after it the site writes again."""
+    site = site or sites.names[0]
+    member = sites.cluster.processes[site].member()
+    assert member is not None, f"{site} has no member"
+    procfs.send(member, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        procfs.send(member, signal.SIGCONT)
+    await sites.wait_state(site, "serving")
+    await writes_again(sites, site)
+
+
+async def writes_again(sites: LiveSites, site: str) -> None:
+    """Wait until a site acknowledges a record."""
+    author = sites.author()
+    async with sites.caller(AUTHOR, site) as caller, WriteStream(caller) as stream:
+
+        async def acknowledged() -> bool:
+            reply = await stream.ask(author.submission(author.record()))
+            return not reply.HasField("error")
+
+        await until(acknowledged, deadline_s=WAIT_S, what=f"{site} does not write")

@@ -1,0 +1,116 @@
+"""A small ledger that meets every outcome of rules number 1, as blocks in hex and what became of them: made once, applied by every later release.
+
+`tests/golden/ledger_rules_1.json` holds the genesis, each block as the ordering log gave it, and after each block: its refusal, every outcome, the tree's
+size and root. A release that decides one of them differently has changed rules 1, which is never allowed: it needs a number of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from genesis_builder import SITES, TestWorld, build_genesis, make_act, make_block, make_submission
+from ledger_driver import LedgerDriver
+from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
+from sento_node.ledger.results import NOWHERE, BlockResult
+from sento_proto.errors import Code
+from sento_proto.submission import group_value
+
+Blocks = Iterator[tuple[list[bytes], bytes | None]]
+
+
+def _blocks(driver: LedgerDriver, world: TestWorld, stranger: TestWorld) -> Blocks:
+    """(submissions, or whole block bytes) in order."""
+    first = driver.record("a", content=b"first version")
+    yield [make_submission(world, "iizuka-city", [first, driver.record("b")])], None
+    second = driver.record("a", previous=first.record_hash)
+    yield [make_submission(world, "iizuka-city", [second, first])], None
+    reused = driver.record("c", record_id=first.header.record_id)
+    stale = [driver.record("a", previous=first.record_hash), driver.record("a")]
+    missing = driver.record("d", previous=bytes([7]) * 32)
+    yield [make_submission(world, "iizuka-city", [reused, *stale, missing, driver.record("e")])], None
+    elsewhere = driver.record("f", registry="health")
+    closed = driver.record("g", compartment="protected")
+    yield (
+        [make_submission(world, "iizuka-city", [elsewhere]), make_submission(world, "iizuka-city", [closed])],
+        None,
+    )
+    ids = [world.numbers.record_id() for _ in range(2)]
+    whole = [driver.record(f"h{at}", record_id=ids[at], group=group_value(ids)) for at in range(2)]
+    others = [world.numbers.record_id() for _ in range(2)]
+    broken = [
+        driver.record("i", record_id=others[0], group=group_value(others)),
+        driver.record("a", record_id=others[1], group=group_value(others)),
+    ]
+    yield [make_submission(world, "iizuka-city", [whole[0], driver.record("j"), whole[1], *broken])], None
+    yield (
+        [
+            make_submission(
+                world, "kaga-city", [driver.record(f"k{at}", author="kaga-city") for at in range(4)]
+            )
+        ],
+        None,
+    )
+    good = make_submission(world, "iizuka-city", [driver.record("l")])
+    unsigned = good[:-1] + bytes([good[-1] ^ 1])
+    unknown = make_submission(
+        stranger, "otsuchi-town", [LedgerDriver(stranger, driver.store).record("m", author="otsuchi-town")]
+    )
+    unknown = unknown[:1] + world.ledger_id + unknown[33:]
+    foreign = make_submission(
+        stranger, "otsuchi-town", [LedgerDriver(stranger, driver.store).record("n", author="otsuchi-town")]
+    )
+    act = make_act(world, b'{"act": "none"}', epoch=driver.state.epoch)
+    yield [unsigned, unknown, foreign, good[:-1], act, good], None
+    seq = driver.seq + 1
+    yield [], make_block(world, SITES[0], [], seq, epoch=driver.state.epoch)[:-1]
+    yield [], make_block(world, SITES[0], [good], seq + 2, epoch=driver.state.epoch)
+    yield [], make_block(world, SITES[0], [], seq + 2, epoch=driver.state.epoch + 1)
+
+
+def golden_world() -> TestWorld:
+    """The world of the golden ledger: kaga-city's budget is used up within it."""
+    return build_genesis(name="golden-rules-1", budgets={"kaga-city": (3, 10)})
+
+
+def result_value(result: BlockResult) -> dict[str, object]:
+    """What became of a block, as JSON."""
+    return {
+        "refusal": result.refusal.name if result.refusal else None,
+        "submissions": [
+            submission.refusal.name
+            if submission.refusal
+            else [
+                outcome.code.name
+                if outcome.position == NOWHERE
+                else f"{outcome.code.name} {outcome.position}"
+                for outcome in submission.outcomes
+            ]
+            for submission in result.submissions
+        ],
+        "size": result.size_after,
+        "root": result.root.hex(),
+        "links": [item.link.hex() for item in result.standing],
+    }
+
+
+def make_golden_ledger() -> str:
+    """The file's text."""
+    world = golden_world()
+    stranger = build_genesis(name="stranger", authors={"otsuchi-town": (("residency", ""),)})
+    driver = LedgerDriver(world, MemoryStore(MemoryDisk(world.ledger_id)))
+    blocks = []
+    for submissions, data in _blocks(driver, world, stranger):
+        data = data or make_block(world, SITES[0], submissions, driver.seq + 1, epoch=driver.state.epoch)
+        result = driver.order(submissions, data)
+        blocks.append(
+            {"lane": result.lane, "seq": result.seq, "block": data.hex(), "then": result_value(result)}
+        )
+    document = {"rules": 1, "genesis": world.genesis_bytes.decode(), "blocks": blocks}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+EVERY_OUTCOME = {
+    Code.ACCEPTED, Code.KNOWN, Code.RECORD_ID_REUSED, Code.STALE, Code.GROUP_REFUSED, Code.PREDECESSOR_MISSING, Code.NOT_PERMITTED,
+    Code.HELD, Code.UNKNOWN_AUTHOR, Code.BAD_SIGNATURE, Code.WRONG_LEDGER, Code.MALFORMED,
+}  # fmt: skip
