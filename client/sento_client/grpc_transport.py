@@ -33,6 +33,7 @@ ERROR_METADATA = "sento-error-bin"
 CONNECT_TIMEOUT_MS = 2_000
 RECONNECT_MOST_MS = 1_000
 RETIRED_CHANNEL_GRACE_S = 30.0
+READY_POLL_S = 0.01
 _STATUS_CODES = {
     grpc.StatusCode.UNAVAILABLE: Code.UNREACHABLE,
     grpc.StatusCode.CANCELLED: Code.UNREACHABLE,
@@ -53,7 +54,7 @@ class GrpcTransport:
         self._addresses = {site.name: site.address for site in sites}
         self._tls = tls
         self._pems = _read_pems(tls)
-        self._channels: dict[str, _Channel] = {}
+        self._channels: dict[str, grpc.aio.Channel] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._streams: set[asyncio.Task[tuple[Code, str]]] = set()
 
@@ -75,7 +76,7 @@ class GrpcTransport:
     ) -> ReplyT:
         """One question, one answer."""
         try:
-            reply = await _unary(self._channel(site).channel, method)(request, timeout=timeout_ms / 1000)
+            reply = await _unary(self._channel(site), method)(request, timeout=timeout_ms / 1000)
         except grpc.aio.AioRpcError as error:
             raise self._error(site, error) from None
         return reply
@@ -84,7 +85,7 @@ class GrpcTransport:
         self, site: str, method: Method[RequestT, ReplyT], request: RequestT, silence_ms: int | None
     ) -> AsyncIterator[ReplyT]:
         """Answers one by one."""
-        call = _server_stream(self._channel(site).channel, method)(request)
+        call = _server_stream(self._channel(site), method)(request)
         timeout_s = None if silence_ms is None else silence_ms / 1000
         try:
             while True:
@@ -106,17 +107,16 @@ class GrpcTransport:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for channel in self._channels.values():
-            await channel.close(None)
+            await channel.close()
         self._channels.clear()
 
-    def _channel(self, site: str) -> _Channel:
+    def _channel(self, site: str) -> grpc.aio.Channel:
         channel = self._channels.get(site)
         if channel is None:
             ca, certificate, key = self._pems
             credentials = grpc.ssl_channel_credentials(ca, key, certificate)
-            channel = self._channels[site] = _Channel(
-                grpc.aio.secure_channel(self._addresses[site], credentials, options=_options(site))
-            )
+            channel = grpc.aio.secure_channel(self._addresses[site], credentials, options=_options(site))
+            self._channels[site] = channel
         return channel
 
     def _take_new_certificates(self) -> None:
@@ -140,37 +140,10 @@ class GrpcTransport:
         return SentoError(code, f"{site}: {detail}")
 
 
-class _Channel:
-    """A channel, and at most one watcher of its connection.
-
-    A watch of gRPC ends with a change or with the channel and must not be cancelled: its late end would find a closed event loop."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self.channel = channel
-        self._watcher: asyncio.Task[bool] | None = None
-
-    async def is_ready(self) -> bool:
-        """Wait for a connection; False when the attempt failed or the channel was closed."""
-        if self._watcher is None or self._watcher.done():
-            self._watcher = asyncio.get_running_loop().create_task(_becomes_ready(self.channel))
-        return await asyncio.shield(self._watcher)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether `close` was called."""
-        return self.channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
-
-    async def close(self, grace_s: float | None) -> None:
-        """Close it; calls that run have the grace to end."""
-        await self.channel.close(grace_s)
-        if self._watcher is not None:
-            await asyncio.gather(self._watcher, return_exceptions=True)
-
-
 class _GrpcWriteStream:
     """One bidirectional call. Two tasks: one feeds what is queued, one hears the answers and how it ends."""
 
-    def __init__(self, channel: _Channel, listener: StreamListener) -> None:
+    def __init__(self, channel: grpc.aio.Channel, listener: StreamListener) -> None:
         self._channel = channel
         self._listener = listener
         self._queue: asyncio.Queue[client_pb2.WriteRequest] = asyncio.Queue()
@@ -199,11 +172,11 @@ class _GrpcWriteStream:
             self._listener.down(code, detail)
 
     async def _run(self) -> tuple[Code, str]:
-        ready = await self._channel.is_ready()
-        if self._channel.is_closed:
+        ready = await _is_ready(self._channel)
+        if self._channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN:
             return Code.UNREACHABLE, "the connection was closed"
         # On a channel that failed the call fails at once, and says why it failed.
-        call = client_pb2_grpc.RegistryStub(self._channel.channel).Write()
+        call = client_pb2_grpc.RegistryStub(self._channel).Write()
         feeder = asyncio.get_running_loop().create_task(self._feed(call))
         try:
             if ready:
@@ -226,15 +199,17 @@ class _GrpcWriteStream:
                 await call.write(await self._queue.get())
 
 
-async def _becomes_ready(channel: grpc.aio.Channel) -> bool:
-    """Wait for a connection; False when this attempt to connect failed. How long to wait is the delivery core's to bound."""
+async def _is_ready(channel: grpc.aio.Channel) -> bool:
+    """Wait for a connection; False when this attempt to connect failed. How long to wait is the delivery core's to bound.
+
+    The state is asked for again and again: a watch of gRPC that is cancelled, or whose channel is closed, may end after its event loop has."""
     state = first = channel.get_state(try_to_connect=True)
     while state is not grpc.ChannelConnectivity.READY:
         # A failure that was there before is the last attempt's; the channel is trying again by itself.
         failed = state is grpc.ChannelConnectivity.TRANSIENT_FAILURE and state is not first
         if failed or state is grpc.ChannelConnectivity.SHUTDOWN:
             return False
-        await channel.wait_for_state_change(state)
+        await asyncio.sleep(READY_POLL_S)
         state = channel.get_state(try_to_connect=True)
     return True
 

@@ -156,6 +156,6 @@ class SiteProcesses:
     def _wait_gone(self, tree: Sequence[ProcessId], deadline_s: float) -> None:
         def gone() -> bool:
             self._reap()
-            return not any(procfs.is_alive(process) for process in tree)
+            return self._popen is None and not any(procfs.is_alive(process) for process in tree)
 
         until_now(gone, deadline_s=deadline_s, what=f"{self.site} still has processes running")

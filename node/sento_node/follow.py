@@ -85,6 +85,7 @@ class Follower:
                 pause_ms = RETRY_FIRST_MS if progressed else min(2 * pause_ms, RETRY_MAX_MS)
                 await asyncio.sleep(pause_ms / 1000)
             except Compacted as compacted:
+                self._site.current_since_ms = None
                 self._condition.state = "catching-up"
                 self._condition.explanation = (
                     "The ordering log no longer holds what this site missed; it copies another site's ledger."

@@ -302,8 +302,10 @@ class Runner:
             else:
                 self.carry_out(self.site.appended(append.lane, append.seq, place))
                 return
-            _, effects = self.site.append_failed(append.lane, append.seq)
+            again, effects = self.site.append_failed(append.lane, append.seq)
             self.carry_out(effects)
+            if again is None:
+                return
             await asyncio.sleep(pause_ms / 1000)
             pause_ms, timeout_ms = min(2 * pause_ms, RETRY_MAX_MS), min(2 * timeout_ms, APPEND_TIMEOUT_MAX_MS)
 

@@ -105,6 +105,8 @@ class Site:
         self.flushed_head = Head(self.state.block, self.state.revision)
         self.flushed_size = self.state.size
         self.trimmed_block = 0
+        self.current_since_ms: int | None = None
+        """Since when this site has read all of the order; None while it is behind. Set by the shell, which knows the log's head."""
         self.ingress_closed: Code | None = None
 
     # -- writing ----------------------------------------------------------------------------------------------------
@@ -283,10 +285,16 @@ class Site:
         return self._settle_quorum(list(self.checkpoints.cosigned_written(cosigned, now_s)), now_ms)
 
     def cosign_reply(
-        self, site: str, size: int, line: NoteSignature | None, flushed_block: int, now_ms: int
+        self,
+        site: str,
+        size: int,
+        line: NoteSignature | None,
+        flushed_block: int,
+        now_ms: int,
+        quorum_block: int | None = None,
     ) -> list[Effect]:
-        """Another site answered our proposal of `size`."""
-        self.checkpoints.heard(site, flushed_block, now_ms)
+        """Another site answered our proposal of `size`; `quorum_block` is the block of its newest quorum checkpoint, if it said so."""
+        self.checkpoints.heard(site, flushed_block, now_ms, quorum_block)
         return self._settle_quorum(list(self.checkpoints.cosign_reply(site, size, line)), now_ms)
 
     def published(self, checkpoint: Checkpoint, block: int, now_ms: int) -> list[Effect]:
@@ -300,7 +308,7 @@ class Site:
             return effects
         block = self.checkpoints.quorum.block
         self.lanes.covered(block)
-        trim = decide_trim(self._retained, block, self.checkpoints.progress, now_ms)
+        trim = decide_trim(self._retained, self.checkpoints.held_block, self.checkpoints.progress, now_ms)
         if trim is None:
             return effects
         if reached[-1].publish_to:
@@ -322,8 +330,12 @@ class Site:
         return effects + list(self.lanes.start_blocks())
 
     def _judge_removals(self, now_ms: int) -> list[Effect]:
+        """Alarms for removals that no checkpoint covers. A site that reads what it missed is behind with checkpoints too: it judges later."""
         alarms: list[Effect] = []
-        while self._removed and now_ms - self._removed[0][0] >= REMOVAL_GRACE_MS:
+        current_since_ms = self.current_since_ms
+        if current_since_ms is None:
+            return alarms
+        while self._removed and now_ms - max(self._removed[0][0], current_since_ms) >= REMOVAL_GRACE_MS:
             _, number = self._removed.popleft()
             if number > self.checkpoints.quorum.block:
                 alarms.append(

@@ -102,6 +102,7 @@ class Watch:
             and head.number - state.block <= NEAR_BLOCKS
         ):
             condition.state, condition.explanation = "serving", "The site takes part and answers."
+            self._site.current_since_ms = self._clock.now_ms()
             self._log_lines.info("serving", block=state.block, size=state.size)
 
     def _watch_progress(self, head: Head) -> None:

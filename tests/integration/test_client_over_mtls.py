@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from client_world import AUTHOR, write_client_files
+
+from client_world import AUTHOR, NUMBER, WHY, address, write_client_files
 from fake_ledger import FakeLedger
 from fake_sites import FakeSite
 from genesis_builder import SITES, build_genesis
-from mtls_sites import Authority, ServedSite
-
+from mtls_sites import LONG, OVER, ServedSite, write_client_tls
 from sento_client import (
     Acknowledgement,
     Code,
@@ -25,10 +24,7 @@ from sento_client import (
     SetupError,
     WriteError,
 )
-
-NUMBER = "123456789018"
-WHY = {"purpose": "address proof", "case_number": "2026-118"}
-ADDRESS = {"registry": "residency", "kind": "residence/entry", "subject": NUMBER, "fact": "address"}
+from sento_drill.pki import Authority
 
 
 class Place:
@@ -38,7 +34,7 @@ class Place:
         self.directory = directory
         self.world = build_genesis()
         self.ledger = FakeLedger(self.world)
-        self.authority = Authority()
+        self.authority = Authority("test authority", LONG)
         self.sites = [ServedSite(FakeSite(name, self.ledger), self.authority) for name in SITES]
 
     async def start(self) -> None:
@@ -49,7 +45,7 @@ class Place:
         addresses = {served.site.name: served.address for served in sites or self.sites}
         path = write_client_files(self.directory, self.world, AUTHOR, addresses, limits)
         if not (self.directory / "client.pem").exists():
-            self.authority.write_client(self.directory, AUTHOR)
+            write_client_tls(self.directory, self.authority, AUTHOR)
         return path
 
     def client(self, sites: list[ServedSite] | None = None) -> SentoClient:
@@ -65,18 +61,12 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         await served.stop()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 async def test_write_read_verify_and_status_over_the_wire(place: Place) -> None:
     async with place.client() as sento:
-        done = await sento.write(**ADDRESS, content={"town": "穂波町"})
-        await sento.write(**ADDRESS, content={"town": "飯塚"}, previous=done.record_hash)
+        done = await sento.write(**address(), content={"town": "穂波町"})
+        await sento.write(**address(), content={"town": "飯塚"}, previous=done.record_hash)
         assert (await sento.read(RecordName(AUTHOR, done.record_id), **WHY)).content is not None
-        assert [v.position async for v in sento.history(**ADDRESS, **WHY)] == [1, 0]
+        assert [v.position async for v in sento.history(**address(), **WHY)] == [1, 0]
         assert [v.position async for v in sento.changes(registry="residency", from_position=0, **WHY)] == [
             0,
             1,
@@ -92,7 +82,7 @@ async def test_write_read_verify_and_status_over_the_wire(place: Place) -> None:
 async def test_many_callers_share_one_stream(place: Place) -> None:
     async with place.client() as sento:
         done = await asyncio.gather(
-            *(sento.write(**{**ADDRESS, "fact": f"fact {n}"}, content=bytes(900)) for n in range(300))
+            *(sento.write(**address(f"fact {n}"), content=bytes(900)) for n in range(300))
         )
         assert {ack.site for ack in done} == {SITES[0]}
     assert place.sites[0].streams == 1
@@ -111,14 +101,14 @@ async def test_site_that_turns_the_stream_away_tells_its_code(place: Place) -> N
         served.site.turn_away = Code.IDENTITY_REFUSED
     async with place.client() as sento:
         with pytest.raises(WriteError) as refused:
-            await sento.write(**ADDRESS, content=b"x")
+            await sento.write(**address(), content=b"x")
         assert refused.value.code is Code.IDENTITY_REFUSED
 
 
 async def test_stream_cut_before_the_answer_leads_to_the_same_position_elsewhere(place: Place) -> None:
     place.sites[0].site.answers_to_lose = 1
     async with place.client() as sento:
-        done = await sento.write(**ADDRESS, content=b"x")
+        done = await sento.write(**address(), content=b"x")
     assert (done.position, done.site, done.repeated) == (0, SITES[1], True)
     assert len(place.ledger.records) == 1
 
@@ -126,14 +116,12 @@ async def test_stream_cut_before_the_answer_leads_to_the_same_position_elsewhere
 async def test_site_killed_under_load_loses_and_doubles_nothing(place: Place) -> None:
     async with place.client() as sento:
         writes = [
-            asyncio.create_task(sento.write(**{**ADDRESS, "fact": f"fact {n}"}, content=bytes(200)))
-            for n in range(200)
+            asyncio.create_task(sento.write(**address(f"fact {n}"), content=bytes(200))) for n in range(200)
         ]
-        await until(lambda: bool(place.sites[0].site.submissions))
+        await place.sites[0].site.received.wait()
         await place.sites[0].stop()
         more = [
-            asyncio.create_task(sento.write(**{**ADDRESS, "fact": f"more {n}"}, content=bytes(200)))
-            for n in range(50)
+            asyncio.create_task(sento.write(**address(f"more {n}"), content=bytes(200))) for n in range(50)
         ]
         done = await asyncio.gather(*writes, *more)
     assert len({ack.position for ack in done}) == 250
@@ -142,10 +130,10 @@ async def test_site_killed_under_load_loses_and_doubles_nothing(place: Place) ->
 
 async def test_all_sites_gone_and_back_goes_on_by_itself(place: Place) -> None:
     async with place.client() as sento:
-        await sento.write(**ADDRESS, content=b"x")
+        await sento.write(**address(), content=b"x")
         for served in place.sites:
             await served.stop()
-        waiting = asyncio.create_task(sento.write(**{**ADDRESS, "fact": "phone"}, content=b"y"))
+        waiting = asyncio.create_task(sento.write(**address("phone"), content=b"y"))
         with pytest.raises(SentoError) as refused:
             await sento.read(0, **WHY, deadline_ms=200)
         assert refused.value.code is Code.UNREACHABLE
@@ -155,12 +143,12 @@ async def test_all_sites_gone_and_back_goes_on_by_itself(place: Place) -> None:
 
 async def test_site_that_accepts_and_never_answers_costs_a_read_only_its_share(place: Place) -> None:
     async with place.client() as sento:
-        await sento.write(**ADDRESS, content=b"x")
+        await sento.write(**address(), content=b"x")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         mute = ServedSite(place.sites[0].site, place.authority, port=silent.getsockname()[1])
         async with place.client([mute, *place.sites[1:]]) as sento:
             assert (await sento.read(0, **WHY)).as_of.site == SITES[1]
-            assert (await sento.write(**{**ADDRESS, "fact": "phone"}, content=b"x")).site == SITES[1]
+            assert (await sento.write(**address("phone"), content=b"x")).site == SITES[1]
 
 
 async def test_site_with_the_certificate_of_another_site_is_not_talked_to(place: Place) -> None:
@@ -169,7 +157,7 @@ async def test_site_with_the_certificate_of_another_site_is_not_talked_to(place:
     try:
         async with place.client([impostor]) as sento:
             with pytest.raises(WriteError) as refused:
-                await sento.write(**ADDRESS, content=b"x", deadline_ms=300)
+                await sento.write(**address(), content=b"x", deadline_ms=300)
             assert (refused.value.code, refused.value.may_stand) == (Code.UNREACHABLE, False)
             with pytest.raises(SentoError) as unread:
                 await sento.read(0, **WHY, deadline_ms=300)
@@ -181,14 +169,14 @@ async def test_site_with_the_certificate_of_another_site_is_not_talked_to(place:
 
 async def test_foreign_and_expired_client_certificates_are_refused_with_a_hint(place: Place) -> None:
     place.config()
-    place.authority.write_client(place.directory, AUTHOR, end=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
+    write_client_tls(place.directory, place.authority, AUTHOR, OVER)
     async with place.client() as sento:
         with pytest.raises(SentoError) as refused:
             await sento.read(0, **WHY, deadline_ms=300)
         assert refused.value.code is Code.UNREACHABLE
         assert "certificate ended on 2026-01-02" in str(refused.value)
-    Authority("another").write_client(place.directory, AUTHOR)
-    (place.directory / "node-ca.pem").write_bytes(place.authority.pem)
+    write_client_tls(place.directory, Authority("another", LONG), AUTHOR)
+    (place.directory / "node-ca.pem").write_bytes(place.authority.certificate_pem)
     async with place.client() as sento:
         with pytest.raises(SentoError) as refused:
             await sento.read(0, **WHY, deadline_ms=300)
@@ -197,11 +185,11 @@ async def test_foreign_and_expired_client_certificates_are_refused_with_a_hint(p
 
 async def test_new_certificate_files_are_used_without_a_restart(place: Place) -> None:
     place.config()
-    place.authority.write_client(place.directory, AUTHOR, end=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
+    write_client_tls(place.directory, place.authority, AUTHOR, OVER)
     async with place.client() as sento:
-        writing = asyncio.create_task(sento.write(**ADDRESS, content=b"x"))
+        writing = asyncio.create_task(sento.write(**address(), content=b"x"))
         await asyncio.sleep(0)
-        place.authority.write_client(place.directory, AUTHOR)
+        write_client_tls(place.directory, place.authority, AUTHOR)
         assert isinstance(await writing, Acknowledgement)
 
 

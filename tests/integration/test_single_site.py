@@ -483,7 +483,7 @@ async def test_health_says_serving_for_the_node_and_each_service(sites: LiveSite
 
         async def healthy() -> bool:
             reply = await operator.health.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
-            return reply.status == health_pb2.HealthCheckResponse.SERVING
+            return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
         await until(healthy, deadline_s=30, what="health does not say serving")
 

@@ -437,17 +437,25 @@ class SiteHost:
             self.around.checkers.cosigned(self.name, checkpoint, store, recall_cosigned(store))
         if answer.code is Code.DIVERGED:
             raise Violation("sites-agree", f"{self.name} has another tree than {proposer} at {checkpoint.size}")
-        peer = self.peers[proposer]
+        kept = store.checkpoint()
+        progress = (store.tip.block, 0 if kept is None else kept.block)
         self.around.network.send(
-            self.name, proposer, peer.on_cosign_reply, life, self.name, checkpoint.size, answer.line, store.tip.block
+            self.name, proposer, self.peers[proposer].on_cosign_reply, life, self.name, checkpoint.size, answer.line, *progress
         )
 
     def on_cosign_reply(
-        self, life: int, site: str, size: int, line: NoteSignature | None, flushed_block: int
+        self,
+        life: int,
+        site: str,
+        size: int,
+        line: NoteSignature | None,
+        flushed_block: int,
+        quorum_block: int,
     ) -> None:
         """Another site's answer to a proposal of this life arrives."""
         if life == self.life and self.state == "running":
-            self.carry_out(self.site.cosign_reply(site, size, line, flushed_block, self.heap.now_ms))
+            now_ms = self.heap.now_ms
+            self.carry_out(self.site.cosign_reply(site, size, line, flushed_block, now_ms, quorum_block))
 
     def on_published(self, checkpoint: Checkpoint, block: int) -> None:
         """Another site hands over a quorum's checkpoint."""

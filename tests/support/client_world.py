@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from fake_ledger import FakeLedger
 from fake_sites import FakeSite, FakeTransport
 from genesis_builder import SITES, TestWorld, build_genesis, derived
-
 from sento_client.client import SentoClient
 from sento_client.keyfiles import (
     SealedKek,
@@ -21,6 +21,33 @@ from sento_client.opening import open_installation
 from sento_proto.kek_seal import KekName, seal_kek, xwing_public
 
 AUTHOR = "iizuka-city"
+NUMBER = "123456789018"
+
+
+class Why(TypedDict):
+    """What every read carries."""
+
+    purpose: str
+    case_number: str
+
+
+class FactName(TypedDict):
+    """A fact in the ministry's words."""
+
+    registry: str
+    kind: str
+    subject: str
+    fact: str
+
+
+WHY: Why = {"purpose": "address proof", "case_number": "2026-118"}
+
+
+def address(fact: str = "address", subject: str = NUMBER) -> FactName:
+    """A fact about a person in the residency registry."""
+    return {"registry": "residency", "kind": "residence/entry", "subject": subject, "fact": fact}
+
+
 SCOPES = (("residency", ""), ("tax", ""))
 
 

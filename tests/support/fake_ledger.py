@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from genesis_builder import TestWorld
-
 from sento_proto.chain import FIRST_LINK, next_link
 from sento_proto.checkpoint import Checkpoint, cosign, encode_checkpoint, merge_signatures
-from sento_proto.errors import Code, SentoError, Standing, TABLE
+from sento_proto.errors import TABLE, Code, SentoError, Standing
 from sento_proto.header import ZERO16, ZERO32
 from sento_proto.merkle import consistency_proof, inclusion_proof, root_of, subtree_reader
 from sento_proto.record import Record

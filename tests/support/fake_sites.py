@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import cast
 
-from fake_ledger import EPOCH, FakeLedger
 from google.protobuf.message import Message
 
+from fake_ledger import EPOCH, FakeLedger
 from sento_client.transport import Method, ReplyT, RequestT, StreamListener
 from sento_proto.errors import Code, SentoError
 from sento_proto.v1 import admin_pb2, client_pb2, common_pb2
@@ -33,10 +33,16 @@ class FakeSite:
     alter: Callable[[Message], None] | None = None
     state: str = "serving"
     submissions: list[bytes] = field(default_factory=list)
+    received: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def receive(self, submission: bytes) -> None:
+        """A submission has arrived, whatever becomes of it."""
+        self.submissions.append(submission)
+        self.received.set()
 
     def take(self, submission: bytes) -> client_pb2.WriteReply:
         """Answer a submission."""
-        self.submissions.append(submission)
+        self.receive(submission)
         if self.refuse_with is not None:
             error = common_pb2.Error(code=self.refuse_with, name=self.refuse_with.name)
             return client_pb2.WriteReply(error=error)
@@ -149,7 +155,7 @@ class _FakeStream:
         if self._site.down:
             self._end(Code.UNREACHABLE)
         elif self._site.mute:
-            self._site.submissions.append(submission)
+            self._site.receive(submission)
         else:
             reply = self._site.take(submission)
             reply.tag = tag

@@ -246,7 +246,7 @@ class WriteStream:
     async def _read(self) -> None:
         how: Refusal | None = None
         try:
-            while (reply := await self.call.read()) is not grpc.aio.EOF:
+            while isinstance(reply := await self.call.read(), client_pb2.WriteReply):  # else the stream's end
                 waiting = self._waiting.pop(reply.tag, None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(reply)

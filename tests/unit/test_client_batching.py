@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from genesis_builder import TestWorld, build_genesis, make_record
 
+from genesis_builder import TestWorld, build_genesis, make_record
 from sento_client.batching import Batcher, Waiting
 from sento_proto import limits
 from sento_proto.errors import Code, SentoError

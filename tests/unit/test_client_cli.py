@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from client_world import ClientWorld, build_client_world
-from genesis_builder import SITES
 from google.protobuf.message import Message
 
+from client_world import NUMBER, ClientWorld, build_client_world
+from genesis_builder import SITES
 from sento_client.cli.app import App
 from sento_client.cli.exits import WORDS, Exit, exit_of
 from sento_client.cli.main import main
@@ -19,7 +19,6 @@ from sento_client.setup_errors import Setup, SetupError
 from sento_proto.errors import Code, SentoError
 from sento_proto.v1 import client_pb2
 
-NUMBER = "123456789018"
 WHY = ["--purpose", "address proof", "--case", "2026-118"]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from client_world import AUTHOR, build_client_world
-from genesis_builder import Numbers, derived
 
+from client_world import AUTHOR, NUMBER, build_client_world
+from genesis_builder import Numbers, derived
 from sento_client import keyfiles
 from sento_client.composing import Composer, Draft, Ports
 from sento_client.keyring import Keyring
@@ -20,7 +20,6 @@ from sento_proto.pseudonyms import fact_of, subject_of
 from sento_proto.sealing import CannotOpen, open_payload
 from sento_proto.submission import sign_submission
 
-NUMBER = "123456789018"
 DRAFT = Draft("residency", "residence/entry", NUMBER, "address", {"town": "穂波町"})
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from client_world import AUTHOR, ClientWorld, build_client_world
 from genesis_builder import derived
-
 from sento_client import keyfiles
 from sento_client.opening import open_installation
 from sento_client.setup_errors import Setup, SetupError

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from genesis_builder import SITES, TestWorld, build_genesis
 
+from genesis_builder import SITES, TestWorld, build_genesis
 from sento_client.site_status import Judgement, SiteReport, judge
 from sento_proto.v1 import admin_pb2
 

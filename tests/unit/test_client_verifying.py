@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from fake_ledger import FakeLedger
 from genesis_builder import TestWorld, build_genesis, derived, make_record, make_submission
-
 from sento_client.messages import inclusion_of, stored_of
 from sento_client.verifying import (
     Asked,

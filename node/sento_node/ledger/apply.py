@@ -153,9 +153,10 @@ def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
     refusal, site, block = _open_block(state, ordered)
     submissions: list[SubmissionResult] = []
     if block is not None:
-        submissions = [
-            _apply_submission(scratch, index, data) for index, data in enumerate(block.submissions)
-        ]
+        with state.held():
+            submissions = [
+                _apply_submission(scratch, number, data) for number, data in enumerate(block.submissions)
+            ]
     size_before = state.size
     for item in scratch.standing:
         state.frontier.append(item.record.record_hash)

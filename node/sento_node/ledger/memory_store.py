@@ -8,6 +8,7 @@ durable, it may raise OSError, and the commit fails as a failed flush does, with
 from __future__ import annotations
 
 import bisect
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -209,6 +210,10 @@ class MemoryStore(LedgerStore):
     def record_hash_at(self, position: int) -> bytes:
         """The record hash at a position that stands."""
         return self.record(position, with_payload=False).record_hash
+
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """Nothing needs to be held."""
+        return contextlib.nullcontext()
 
     def fact_at(self, position: int) -> tuple[str, bytes]:
         """(registry, fact) of the record at a position that stands."""

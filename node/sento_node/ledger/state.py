@@ -7,6 +7,7 @@ in a new one. Nothing here waits, reads a clock or fails in part: the same block
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -69,6 +70,10 @@ class Indexes(Protocol):
 
     def fact_at(self, position: int) -> tuple[str, bytes]:
         """(registry, fact) of the record at a position that stands."""
+        ...
+
+    def held(self) -> AbstractContextManager[None]:
+        """Inside, many questions of this thread cost little more than one: a block asks several for each record. Not for longer than a block."""
         ...
 
 
@@ -156,6 +161,10 @@ class LedgerState:
     def pending_blocks(self) -> int:
         """Blocks applied and not yet handed over to a flush."""
         return len(self._pending_blocks)
+
+    def held(self) -> AbstractContextManager[None]:
+        """See `Indexes.held`."""
+        return self._indexes.held()
 
     def _layers(self) -> tuple[Layer, ...]:
         return (self._pending,) if self._flushing is None else (self._pending, self._flushing)

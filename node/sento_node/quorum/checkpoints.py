@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sento_node.ledger.results import BlockResult
-from sento_node.quorum.trimming import SiteProgress
+from sento_node.quorum.trimming import SiteProgress, held_block
 from sento_proto.checkpoint import (
     Checkpoint,
     NoteSignature,
@@ -283,9 +283,22 @@ class Checkpoints:
         proposal.lines[site] = line
         return self._count_lines()
 
-    def heard(self, site: str, flushed_block: int, now_ms: int) -> None:
-        """A site said how far its ledger is flushed."""
-        self.progress[site] = SiteProgress(flushed_block, now_ms)
+    def heard(self, site: str, flushed_block: int, now_ms: int, quorum_block: int | None = None) -> None:
+        """A site said how far its ledger is flushed, and maybe which block its newest quorum checkpoint ends."""
+        before = self.progress.get(site)
+        if quorum_block is None and before is not None:
+            quorum_block = before.quorum_block
+        self.progress[site] = SiteProgress(flushed_block, now_ms, quorum_block)
+
+    @property
+    def held_block(self) -> int:
+        """The block through which a receipt quorum holds checkpoints on disk; a site that does not say counts with what it flushed."""
+        blocks = []
+        for name in self._receipt_set.sites:
+            said = self.progress.get(name, SiteProgress(0, 0))
+            held = said.flushed_block if said.quorum_block is None else said.quorum_block
+            blocks.append(self.quorum.block if name == self._site else min(held, self.quorum.block))
+        return held_block(blocks, self._receipt_set.quorum)
 
     def _count_lines(self) -> list[CheckpointEffect]:
         proposal = self._proposal

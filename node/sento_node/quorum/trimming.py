@@ -3,6 +3,9 @@
 A block may leave when a checkpoint at or after it is cosigned by a receipt-set quorum, at least two sites where there are two, of ledgers that stand now.
 Live sites that are less than 256 MiB behind are waited for as well, so that a short absence ends by reading the log; a site further behind, or
 silent, catches up by sync and holds nobody up.
+
+Catching up by sync needs somebody with a checkpoint to prove the ledger with. If the only disk with it died after the trim, the sites left could neither prove what
+is gone nor agree on more; so a quorum of the receipt set must hold a checkpoint at or after the block, on disk, before it leaves (`held_block`).
 """
 
 from __future__ import annotations
@@ -25,10 +28,12 @@ class RetainedBlock(NamedTuple):
 
 
 class SiteProgress(NamedTuple):
-    """How far a site's ledger is flushed, and when it last said so by our clock."""
+    """How far a site's ledger is flushed, when it last said so by our clock, and the block of the newest quorum checkpoint on its disk
+    (None: it never said)."""
 
     flushed_block: int
     heard_at_ms: int
+    quorum_block: int | None = None
 
 
 class Trim(NamedTuple):
@@ -37,6 +42,11 @@ class Trim(NamedTuple):
     through_block: int
     through_revision: int
     through_seq: Mapping[str, int]
+
+
+def held_block(quorum_blocks: Iterable[int], quorum: int) -> int:
+    """The block through which `quorum` sites can prove the ledger, given the block of each receipt-set site's newest checkpoint (0: none)."""
+    return sorted(quorum_blocks, reverse=True)[quorum - 1]
 
 
 def decide_trim(
