@@ -22,15 +22,16 @@ from typing import Generic, NamedTuple, TypeVar
 from sento_proto import limits
 from sento_proto.errors import Code, SentoError
 from sento_proto.record import Record
-from sento_proto.submission import encoded_record_bytes
 
 T = TypeVar("T")
 
 
 class Waiting(NamedTuple, Generic[T]):
-    """A record on its way out. `owner` is whatever the shell wants back with the outcome; it is not looked at here."""
+    """A record on its way out. `owner` is whatever the shell wants back with the outcome; it is not looked at here;
+    `size_bytes`: what the record takes in a submission."""
 
     record: Record
+    size_bytes: int
     deadline_ms: int
     owner: T
 
@@ -55,24 +56,24 @@ class Batcher(Generic[T]):
 
         `busy`: other submissions are on their way. Raises SentoError TOO_LARGE when the piece can never fit one submission, BAD_REQUEST
         when it holds one record twice."""
-        record_ids = {waiting.record.header.record_id for waiting in piece}
-        if len(record_ids) != len(piece):
+        record_ids = [waiting.record.header.record_id for waiting in piece]
+        if len(record_ids) > 1 and len(set(record_ids)) != len(record_ids):
             raise SentoError(Code.BAD_REQUEST, "one record stands twice in a group")
-        size_bytes = sum(encoded_record_bytes(waiting.record) for waiting in piece)
+        size_bytes = sum([waiting.size_bytes for waiting in piece])
         _check_fits(len(piece), size_bytes)
         registry = piece[0].record.header.registry
         due_ms = now_ms + self._linger_ms if busy else now_ms
         leaving: list[list[Waiting[T]]] = []
         batch = self._open.get(registry)
         if batch is not None and (
-            not _has_room(batch, len(piece), size_bytes) or not record_ids.isdisjoint(batch.record_ids)
+            not _has_room(batch, len(piece), size_bytes) or not batch.record_ids.isdisjoint(record_ids)
         ):
             leaving.append(self._take(registry))
             batch = None
         if batch is None:
             batch = self._open[registry] = _Open(due_ms)
         batch.waiting.extend(piece)
-        batch.record_ids |= record_ids
+        batch.record_ids.update(record_ids)
         batch.bytes_left -= size_bytes
         batch.due_ms = min(batch.due_ms, due_ms)
         if not _has_room(batch, len(piece), size_bytes):

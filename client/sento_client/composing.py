@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sento_client.keyring import Keyring
 from sento_proto.errors import Code, SentoError
@@ -39,8 +40,7 @@ class Ports:
     jitter: Callable[[], float] = random.random
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """One version of one fact before sealing.
 
     `subject` is the person's identifier and `fact` the natural key, both never sent; `previous` is the record hash of the version

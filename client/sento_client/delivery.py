@@ -22,35 +22,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sento_client.delivery_values import (
+    NOT_KNOWN,
     Answer,
     Close,
     Effect,
     Entry,
+    Meaning,
     Offer,
     Open,
     Send,
     SetTimer,
     Settings,
     Settle,
-    code_of,
-    standing_of,
+    meaning_of,
 )
 from sento_client.site_choice import SiteChoice
 from sento_proto.errors import Code, Standing
 from sento_proto.header import ZERO16, ZERO32
 
-_ABOUT_THE_SITE = frozenset(
-    {
-        Code.QUEUE_FULL,
-        Code.ORDERING_FULL,
-        Code.NO_ORDERING,
-        Code.DISK_LOW,
-        Code.NOT_READY,
-        Code.STOPPING,
-        Code.STOPPED,
-        Code.DIVERGED,
-    }
-)
 _ELSEWHERE = (Standing.TRY_AGAIN, Standing.UNKNOWN)
 _MAY_CHANGE = (Standing.NOT_YET, *_ELSEWHERE)
 
@@ -104,15 +93,15 @@ class Delivery:
 
     def offer(self, offer: Offer, now_ms: int) -> list[Effect]:
         """Take over a submission; each of its records will have exactly one `Settle`."""
-        entries = dict(enumerate(offer.records))
-        deadline_ms = min(entry.deadline_ms for entry in offer.records)
-        self._parcels[offer.submission_id] = _Parcel(offer, entries, deadline_ms)
-        for index, entry in entries.items():
+        deadline_ms = min([entry.deadline_ms for entry in offer.records])
+        self._parcels[offer.submission_id] = _Parcel(offer, dict(enumerate(offer.records)), deadline_ms)
+        for index, entry in enumerate(offer.records):
             if entry.previous != ZERO32:
                 self._followers.setdefault(entry.previous, set()).add((offer.submission_id, index))
-        for entry in offer.records:
-            if entry.previous in self._refused:
-                self._fail_followers(entry.previous)
+        if self._refused:
+            for entry in offer.records:
+                if entry.previous in self._refused:
+                    self._fail_followers(entry.previous)
         heapq.heappush(self._times, (deadline_ms, offer.submission_id))
         heapq.heappush(self._ready, offer.submission_id)
         return self._finish(now_ms)
@@ -133,11 +122,11 @@ class Delivery:
             newest = parcel.site == site
             if newest:
                 self._take_back(parcel)
-            codes = _codes(parcel, answers, error)
-            self._judge(parcel, codes, answers, site, epoch, newest)
+            meanings = _meanings(parcel, answers, error)
+            self._judge(parcel, meanings, answers, site, epoch, newest)
             if newest:
-                self._note_site(site, codes, now_ms)
-                self._again_or_done(parcel, site, codes, now_ms)
+                self._note_site(site, meanings, now_ms)
+                self._again_or_done(parcel, site, meanings, now_ms)
         return self._finish(now_ms)
 
     def stream_up(self, site: str, now_ms: int) -> list[Effect]:
@@ -229,14 +218,13 @@ class Delivery:
     def _judge(
         self,
         parcel: _Parcel,
-        codes: dict[int, Code],
+        meanings: dict[int, Meaning],
         answers: Sequence[Answer],
         site: str,
         epoch: int,
         newest: bool,
     ) -> None:
-        for index, code in codes.items():
-            standing = standing_of(code)
+        for index, (code, standing, _) in meanings.items():
             if standing is Standing.STANDS:
                 self._settle(parcel, index, code, answers[index].position, epoch, site)
             elif standing is Standing.FINAL:
@@ -251,17 +239,17 @@ class Delivery:
                 parcel.told[index] = code
                 parcel.unanswered = parcel.unanswered or standing is Standing.UNKNOWN
 
-    def _note_site(self, site: str, codes: dict[int, Code], now_ms: int) -> None:
-        if any(code in _ABOUT_THE_SITE for code in codes.values()):
+    def _note_site(self, site: str, meanings: dict[int, Meaning], now_ms: int) -> None:
+        if any(meaning.about_site for meaning in meanings.values()):
             self._sites.troubled(site, now_ms)
-        elif any(standing_of(code) is Standing.STANDS for code in codes.values()):
+        elif any(meaning.standing is Standing.STANDS for meaning in meanings.values()):
             self._sites.well(site)
 
-    def _again_or_done(self, parcel: _Parcel, site: str, codes: dict[int, Code], now_ms: int) -> None:
+    def _again_or_done(self, parcel: _Parcel, site: str, meanings: dict[int, Meaning], now_ms: int) -> None:
         if not parcel.open:
             self._parcels.pop(parcel.offer.submission_id, None)
             return
-        elsewhere = any(standing_of(code) in _ELSEWHERE for code in codes.values())
+        elsewhere = any(meaning.standing in _ELSEWHERE for meaning in meanings.values())
         self._wait(parcel, site if elsewhere else None, now_ms, self._pause_ms(parcel))
 
     def _refuse(self, record_hash: bytes) -> None:
@@ -339,7 +327,7 @@ class Delivery:
     def _send_ready(self, now_ms: int) -> None:
         while self._ready:
             parcel = self._parcels.get(self._ready[0])
-            if parcel is None or parcel.site is not None or parcel.not_before_ms > now_ms:
+            if parcel is None or parcel.site is not None:
                 heapq.heappop(self._ready)
                 continue
             site = self._sites.choose(now_ms, parcel.avoid)
@@ -367,34 +355,36 @@ class Delivery:
             self._effects.append(SetTimer(self._armed_ms))
 
 
-def _codes(parcel: _Parcel, answers: Sequence[Answer], error: int) -> dict[int, Code]:
-    """The code of each record that has no end yet, by index."""
+def _meanings(parcel: _Parcel, answers: Sequence[Answer], error: int) -> dict[int, Meaning]:
+    """What the answer means for each record that has no end yet, by index."""
     if error or len(answers) != len(parcel.offer.records):
-        code = code_of(error)
-        if standing_of(code) is Standing.STANDS:
-            code = Code.INTERNAL
-        return dict.fromkeys(parcel.open, code)
-    codes: dict[int, Code] = {}
+        meaning = meaning_of(error)
+        if meaning.standing is Standing.STANDS:
+            meaning = NOT_KNOWN
+        return dict.fromkeys(parcel.open, meaning)
+    meanings: dict[int, Meaning] = {}
+    fallen = False
     for index, entry in parcel.open.items():
         answer = answers[index]
-        code = code_of(answer.code)
-        if standing_of(code) is Standing.STANDS and answer.record_hash != entry.record_hash:
-            code = Code.INTERNAL
-        codes[index] = code
-    if Code.GROUP_REFUSED in codes.values():
-        _explain_groups(parcel, codes)
-    return codes
+        meaning = meaning_of(answer.code)
+        if meaning.standing is Standing.STANDS and answer.record_hash != entry.record_hash:
+            meaning = NOT_KNOWN
+        fallen = fallen or meaning.code is Code.GROUP_REFUSED
+        meanings[index] = meaning
+    if fallen:
+        _explain_groups(parcel, meanings)
+    return meanings
 
 
-def _explain_groups(parcel: _Parcel, codes: dict[int, Code]) -> None:
+def _explain_groups(parcel: _Parcel, meanings: dict[int, Meaning]) -> None:
     """A group that fell because of a member that may stand later may stand later, too."""
-    causes: dict[bytes, list[Code]] = {}
-    for index, code in codes.items():
-        if code is not Code.GROUP_REFUSED:
-            causes.setdefault(parcel.open[index].group, []).append(code)
-    for index, code in codes.items():
-        if code is Code.GROUP_REFUSED:
+    causes: dict[bytes, list[Meaning]] = {}
+    for index, meaning in meanings.items():
+        if meaning.code is not Code.GROUP_REFUSED:
+            causes.setdefault(parcel.open[index].group, []).append(meaning)
+    for index, meaning in meanings.items():
+        if meaning.code is Code.GROUP_REFUSED:
             found = causes.get(parcel.open[index].group, [])
-            waiting = [cause for cause in found if standing_of(cause) in _MAY_CHANGE]
-            if waiting and all(standing_of(cause) is not Standing.FINAL for cause in found):
-                codes[index] = waiting[0]
+            waiting = [cause for cause in found if cause.standing in _MAY_CHANGE]
+            if waiting and all(cause.standing is not Standing.FINAL for cause in found):
+                meanings[index] = waiting[0]

@@ -106,12 +106,37 @@ class Settings:
         return int(full * (0.5 + 0.5 * jitter))
 
 
+class Meaning(NamedTuple):
+    """A code with what it means for the record, and whether it speaks of the site rather than of the record."""
+
+    code: Code
+    standing: Standing
+    about_site: bool
+
+
+_ABOUT_SITE = (
+    Code.QUEUE_FULL,
+    Code.ORDERING_FULL,
+    Code.NO_ORDERING,
+    Code.DISK_LOW,
+    Code.NOT_READY,
+    Code.STOPPING,
+    Code.STOPPED,
+    Code.DIVERGED,
+)
+_MEANINGS = {int(code): Meaning(code, entry.standing, code in _ABOUT_SITE) for code, entry in TABLE.items()}
+NOT_KNOWN = _MEANINGS[int(Code.INTERNAL)]
+"""What a code means that this release does not know, or an answer that cannot be right: the outcome is not known either."""
+
+
+def meaning_of(number: int) -> Meaning:
+    """What the number on the wire means."""
+    return _MEANINGS.get(number, NOT_KNOWN)
+
+
 def code_of(number: int) -> Code:
     """The code with that number; one that this release does not know means that the outcome is not known either."""
-    try:
-        return Code(number)
-    except ValueError:
-        return Code.INTERNAL
+    return meaning_of(number).code
 
 
 def standing_of(code: Code) -> Standing:

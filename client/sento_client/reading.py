@@ -1,7 +1,7 @@
 """Reading: questions to the sites whose answers are checked before they are believed, and opened with the institution's keys.
 
 An answer that does not verify counts as that site's failure (DAMAGED), and the next site is asked: any copy is as good as any other, once it is proven.
-Lists come page by page, pinned to the ledger's size at the first page, so that they do not shift while they are read.
+Lists come page by page, newest first, each below the last one given, so that they do not shift while records are added.
 """
 
 from __future__ import annotations
@@ -196,8 +196,6 @@ class Reader:
                 raise damaged(reply.as_of.site, "its pages do not come to an end")
             last = page[-1:]
             fields.before = reply.next_before
-            if not fields.HasField("as_of_size"):
-                fields.as_of_size = reply.as_of.size
 
     def _version(self, site: str, message: common_pb2.StoredRecord, as_of: AsOf, asked: Asked) -> Version:
         """The record checked and opened. Raises SentoError DAMAGED."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sento_client.delivery_values import Settle, standing_of
 from sento_client.verifying import Findings, Stored
-from sento_proto.errors import Code, SentoError, Standing
+from sento_proto.errors import STANDING_CODES, Code, SentoError, Standing
 from sento_proto.header import ZERO16, ZERO32, Header
 from sento_proto.record import Record
 
@@ -109,11 +109,12 @@ class WriteError(SentoError):
 
 
 WriteResult = Acknowledgement | WriteError
+_STANDS = tuple(STANDING_CODES)
 
 
 def result_of(record: Record, settle: Settle, trouble: str = "") -> WriteResult:
     """A record's end, as its caller sees it. `trouble`: what last went wrong with connections, for a record that reached no site."""
-    if standing_of(settle.code) is Standing.STANDS:
+    if settle.code in _STANDS:
         return Acknowledgement(
             settle.position,
             record.record_hash,

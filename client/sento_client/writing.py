@@ -101,11 +101,19 @@ class Writer:
         ticket = _Ticket(self._loop.create_future(), sum(map(len, pieces)))
         place = 0
         for piece in pieces:
-            if await self._get_room(piece, deadline_ms):
-                self._take_in(piece, ticket, place, deadline_ms)
+            waiting = [
+                Waiting(record, encoded_record_bytes(record), deadline_ms, (ticket, place + offset))
+                for offset, record in enumerate(piece)
+            ]
+            size_bytes = sum([each.size_bytes for each in waiting])
+            if (not self._closed and self._room.take_now(size_bytes)) or await self._get_room(
+                size_bytes, deadline_ms
+            ):
+                self._take_in(waiting)
             else:
                 _refuse(piece, ticket, place)
             place += len(piece)
+        self._plan_flush()
         if ticket.left:
             await ticket.done
         return [ticket.results[place] for place in range(len(ticket.results))]
@@ -122,11 +130,9 @@ class Writer:
             if handle is not None:
                 handle.cancel()
 
-    async def _get_room(self, piece: Sequence[Record], deadline_ms: int) -> bool:
+    async def _get_room(self, size_bytes: int, deadline_ms: int) -> bool:
         """Wait for room within the deadline; False when there was none, or the writer was closed meanwhile."""
-        size_bytes = sum(map(encoded_record_bytes, piece))
-        if not self._closed and self._room.take_now(size_bytes):
-            return True
+        self._plan_flush()
         try:
             async with asyncio.timeout((deadline_ms - self._ports.steady_ms()) / 1000):
                 await self._room.take(size_bytes)
@@ -136,25 +142,22 @@ class Writer:
             self._room.give_back(size_bytes)
         return not self._closed
 
-    def _take_in(self, piece: Sequence[Record], ticket: _Ticket, place: int, deadline_ms: int) -> None:
-        waiting = [
-            Waiting(record, deadline_ms, (ticket, place + offset)) for offset, record in enumerate(piece)
-        ]
-        now_ms = self._ports.steady_ms()
+    def _take_in(self, piece: list[Waiting[_Owner]]) -> None:
         try:
-            leaving = self._batcher.add(waiting, now_ms, busy=self._delivery.busy)
+            leaving = self._batcher.add(piece, self._ports.steady_ms(), busy=self._delivery.busy)
         except SentoError as error:
-            self._end(waiting, error.code, error.detail)
+            self._end(piece, error.code, error.detail)
             return
-        self._offer_all(leaving)
-        self._plan_flush(now_ms)
+        if leaving:
+            self._offer_all(leaving)
 
     # Batches.
 
-    def _plan_flush(self, now_ms: int) -> None:
+    def _plan_flush(self) -> None:
         due_ms = self._batcher.due_at_ms
         if due_ms is None:
             return
+        now_ms = self._ports.steady_ms()
         if not self._delivery.busy:
             # Nothing is on its way any more, so there is nothing to wait behind.
             due_ms = now_ms
@@ -171,7 +174,7 @@ class Writer:
         now_ms = self._ports.steady_ms()
         batches = self._batcher.take_due(now_ms) if self._delivery.busy else self._batcher.take_all()
         self._offer_all(batches)
-        self._plan_flush(now_ms)
+        self._plan_flush()
 
     def _offer_all(self, batches: list[list[Waiting[_Owner]]]) -> None:
         for batch in batches:
@@ -194,7 +197,7 @@ class Writer:
     def _end(self, batch: Sequence[Waiting[_Owner]], code: Code, detail: str) -> None:
         """End records that delivery has never seen."""
         for waiting in batch:
-            self._room.give_back(encoded_record_bytes(waiting.record))
+            self._room.give_back(waiting.size_bytes)
             ticket, place = waiting.owner
             ticket.put(place, WriteError(code, detail, waiting.record, may_stand=False, because=None))
 
@@ -222,7 +225,7 @@ class Writer:
         under_way.left -= 1
         if not under_way.left:
             del self._under_way[settle.submission_id]
-        self._room.give_back(encoded_record_bytes(waiting.record))
+        self._room.give_back(waiting.size_bytes)
         ticket, place = waiting.owner
         trouble = "; ".join(self._trouble.values()) if self._trouble else ""
         ticket.put(place, result_of(waiting.record, settle, trouble))
@@ -256,7 +259,7 @@ class Writer:
         now_ms = self._ports.steady_ms()
         self._apply(self._delivery.reply(site, reply.tag, reply.epoch, answers, error, now_ms))
         if not self._delivery.busy:
-            self._plan_flush(now_ms)
+            self._plan_flush()
 
     def heard_down(self, site: str, code: Code, detail: str) -> None:
         """The stream ended."""

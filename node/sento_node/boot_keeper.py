@@ -2,7 +2,7 @@
 
     data/boot-number                        this node's own number, decimal
     data/ordering/epoch-0000/boot-number    the copy beside the member's data, written first
-    data/ordering/epoch-0000/started        made before the member's first start
+    data/ordering/epoch-0000/started        made when the member has begun its log, a second before it can vote
 
 Each is written whole, flushed, and renamed into place. A life draws random bytes once, so that an announcement whose answer was lost can be repeated.
 """
@@ -48,7 +48,7 @@ class BootFiles:
             boot_number=_read_number(self._own),
             ordering_boot_number=_read_number(self._copy),
             member_started=self._started.exists(),
-            member_has_data=(self.member_dir / "member" / "wal").is_dir(),
+            member_has_data=self._holds_log(),
             ledger_size=ledger_size,
             cosigned_size=cosigned_size,
         )
@@ -59,15 +59,17 @@ class BootFiles:
         write_durably(self._copy, str(number).encode())
         write_durably(self._own, str(number).encode())
 
-    def note_started(self) -> None:
-        """The member is about to be started: from now on its directory must not be empty."""
-        write_durably(self._started, b"the member has been started with this directory\n")
+    def note_begun(self) -> bool:
+        """Whether the member has begun a log; from then on, noted on disk, its directory must not be empty. A member that was killed before has
+        promised nobody anything, and its next start is its first."""
+        if not self._holds_log():
+            return False
+        if not self._started.exists():
+            write_durably(self._started, b"the member has begun its log in this directory\n")
+        return True
 
-    def forget_start_without_data(self) -> None:
-        """The member ended: if it never came to write a log, its empty directory says nothing against the next start."""
-        if not (self.member_dir / "member" / "wal").is_dir():
-            self._started.unlink(missing_ok=True)
-            _sync_directory(self.epoch_dir)
+    def _holds_log(self) -> bool:
+        return (self.member_dir / "member" / "wal").is_dir()
 
 
 def _read_number(path: Path) -> int:

@@ -6,6 +6,7 @@ Exit codes: 0 well; 1 the node stopped itself, or verification found something; 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import click
 
 EXIT_STOPPED = 1
 EXIT_MISTAKE = 2
+GC_OBJECTS = 50_000
 _CONFIG = click.option(
     "--config",
     "config_path",
@@ -61,6 +63,9 @@ def run(config_path: Path, log_level: str) -> None:
 
     async def life() -> int:
         node = Node(load_config(config_path))
+        # Nearly all objects of a node are plain values without cycles, freed by their counts: the collector may look seldom, and never at what is loaded.
+        gc.freeze()
+        gc.set_threshold(GC_OBJECTS, 20, 50)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, node.stop)

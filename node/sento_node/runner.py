@@ -154,6 +154,9 @@ class Runner:
         task = asyncio.create_task(self._guarded(job), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(
+            lambda _: job.close()
+        )  # a task cancelled before its first step never began the job
 
     async def _guarded(self, job: Coroutine[Any, Any, None]) -> None:
         """No task of a node may end unnoticed: what is not foreseen stops the node, in words."""

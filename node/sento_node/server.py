@@ -27,6 +27,7 @@ from sento_node.config import NodeConfig
 from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
+from sento_node.member_reports import MemberReports
 from sento_node.ordering.boot import Refuse, Start, Wait, decide_boot
 from sento_node.ordering.etcd.directories import DirectoryTaken, DirectoryUnsafe
 from sento_node.ordering.etcd.log import EtcdLog
@@ -49,6 +50,7 @@ from sento_proto.v1.client_pb2_grpc import add_RegistryServicer_to_server
 STOP_GRACE_S = 1.0
 ANNOUNCE_AGAIN_MS = 500
 READY_AGAIN_MS = 5_000
+BEGUN_AGAIN_MS = 20
 WATCH_PEERS_MS = 2_000
 EPOCH = 0
 _SERVICES = tuple(
@@ -260,17 +262,19 @@ class Node:
             election_ms=ordering.election_ms,
             quota_bytes=ordering.quota_mib * 1024 * 1024,
         )
-        files.note_started()
+        reports = MemberReports(self._log, condition)
         self._member = EtcdMember(
             settings,
             self._etcd,
-            on_event=lambda event: self._log.info("ordering member", what=str(event)[:300]),
-            on_log=lambda line: self._log.debug("etcd", line=str(line)[:300]),
+            on_event=reports.event,
+            on_log=reports.line,
         )
         condition.state = "starting"
         condition.explanation = "The ordering member is starting; it needs a majority of the voting sites."
         await self._member.start()
         ended = asyncio.create_task(self._member.ended())
+        while not files.note_begun() and not ended.done():
+            await asyncio.wait({ended}, timeout=BEGUN_AGAIN_MS / 1000)
         while not ended.done():
             try:
                 await self._member.wait_ready(timeout_ms=READY_AGAIN_MS)
@@ -279,7 +283,6 @@ class Node:
             else:
                 ended.cancel()
                 return self._member
-        files.forget_start_without_data()
         condition.state, condition.explanation = "stopped", ended.result().sentence
         return None
 

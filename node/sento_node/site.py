@@ -219,9 +219,17 @@ class Site:
         if block.number > self.checkpoints.quorum.block:
             self._removed.append((now_ms, block.number))
         self.trimmed_block = max(self.trimmed_block, block.number)
-        while self._retained and (self._retained[0].lane, self._retained[0].seq) not in self._retained_at:
-            self._retained.popleft()
+        self._forget_trimmed()
         return []
+
+    def _forget_trimmed(self) -> None:
+        """Trimming goes by prefix: what a former life saw trimmed is gone too, though this one heard of no removal."""
+        while self._retained:
+            block = self._retained[0]
+            if block.number > self.trimmed_block and (block.lane, block.seq) in self._retained_at:
+                return
+            self._retained.popleft()
+            self._retained_at.pop((block.lane, block.seq), None)
 
     # -- flushing and reading ---------------------------------------------------------------------------------------
 

@@ -50,25 +50,29 @@ class Watch:
         self._clock = clock
         self._condition = condition
         self._on_stalled = on_stalled
-        self._progress = (0, 0)
+        self._progress = (site.state.block, clock.now_ms())
         self._to_confirm: tuple[int, int] | None = None
         self._log_lines = structlog.get_logger("sento.node")
 
     async def run(self) -> None:
         """Look for ever. Raises TwoOrders."""
         while True:
-            with contextlib.suppress(OrderingError):
-                self._condition.ordering = await self._log.status(timeout_ms=HEAD_TIMEOUT_MS)
-                self._site.checkpoints.is_lead = self._condition.ordering.is_lead
-            asked_at_ms = self._clock.wall_ms()
-            try:
-                head = await self._log.head(timeout_ms=HEAD_TIMEOUT_MS)
-            except OrderingError as error:
-                self._no_majority(str(error))
-            else:
-                self._majority(head, asked_at_ms)
-            self._judge_ingress()
+            await self.look()
             await asyncio.sleep(HEAD_EVERY_MS / 1000)
+
+    async def look(self) -> None:
+        """Look once. Raises TwoOrders."""
+        with contextlib.suppress(OrderingError):
+            self._condition.ordering = await self._log.status(timeout_ms=HEAD_TIMEOUT_MS)
+            self._site.checkpoints.is_lead = self._condition.ordering.is_lead
+        asked_at_ms = self._clock.wall_ms()
+        try:
+            head = await self._log.head(timeout_ms=HEAD_TIMEOUT_MS)
+        except OrderingError as error:
+            self._no_majority(str(error))
+        else:
+            self._majority(head, asked_at_ms)
+        self._judge_ingress()
 
     def flushed(self) -> None:
         """The flushed ledger grew: does it hold everything that a majority had ordered when it was last asked?"""

@@ -15,13 +15,13 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from live_sites import AUDITOR, AUTHOR, LiveSites, running_sites, writes_again
-from raw_calls import PURPOSE, WriteStream, codes, refusal_of, root_at
+from live_sites import AUTHOR, LiveSites, running_sites, writes_again
+from raw_calls import PURPOSE, WriteStream, codes, refusal_of
 from sento_drill import procfs
 from sento_drill.waiting import until
 from sento_proto.errors import Code
 from sento_proto.v1 import admin_pb2, client_pb2, common_pb2
-from steady_writer import SteadyWriter, missing_everywhere
+from steady_writer import SteadyWriter, all_agree, nothing_is_lost
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -40,35 +40,6 @@ async def sites(running: LiveSites) -> LiveSites:
     running.cluster.start_all()
     await running.cluster.wait_serving()
     return running
-
-
-async def all_agree(sites: LiveSites) -> int:
-    """Wait until all sites serve with the same flushed size, and hold them to the same root; that size."""
-
-    async def one_size() -> int | None:
-        statuses = (await sites.cluster.statuses()).values()
-        sizes = {status.flushed_size if status and status.state == "serving" else -1 for status in statuses}
-        return sizes.pop() if len(sizes) == 1 and -1 not in sizes else None
-
-    size = await until(one_size, deadline_s=60, what="the sites do not come to one size")
-    roots = set()
-    for name in sites.names:
-        async with sites.caller(AUDITOR, name) as auditor:
-            roots.add(await root_at(auditor, size))
-    assert len(roots) == 1
-    return size
-
-
-async def nothing_is_lost(sites: LiveSites, writer: SteadyWriter, what: str) -> None:
-    """Every acknowledged record stands at every site."""
-    size = await all_agree(sites)
-    missing = await missing_everywhere(sites, writer.acknowledged, AUDITOR)
-    print(
-        f"{what}: acknowledged={len(writer.acknowledged)} size={size} lost={sum(map(len, missing.values()))} "
-        f"longest_gap_s={writer.longest_gap_s:.2f} refusals={dict(writer.refusals)}"
-    )
-    assert writer.acknowledged
-    assert not any(missing.values()), missing
 
 
 async def lead_and_followers(sites: LiveSites) -> tuple[str, list[str]]:

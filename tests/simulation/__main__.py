@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from tests.simulation.command import main  # noqa: E402 - the path comes first
+from tests.simulation.command import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

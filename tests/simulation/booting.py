@@ -1,8 +1,9 @@
 """The start of a simulated life: boot numbers raised, told and confirmed, and the way back for a site whose disk must not be trusted.
 
-What is decided is product code (`announcement_of`, `decide_boot`, `remember_boot`). Around it: what this disk says against itself is heard before anything is
-written; the number is written beside the member's data first, then as the node's own; it is told to every other site until each has answered; the member starts with the first confirmation. A refused site waits for an operator, who has its member
-removed and added as a learner; its ledger is then copied until it holds what others have its word for, and only then does it boot again.
+What is decided is product code (`announcement_of`, `decide_boot`, `remember_boot`). Around it: what this disk says against itself is heard before
+anything is written; the number is written beside the member's data first, then as the node's own; it is told to every other site until each has answered;
+the member starts with the first confirmation. A refused site waits for an operator, who has its member removed and added as a learner; its ledger is then
+copied until it holds what others have its word for, and only then does it boot again.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 TELL_AGAIN_MS = 400
 OPERATOR_MS = (500, 2_000)
+IMPATIENT_MS = (200, 800)
 
 
 class Booting:
@@ -60,11 +62,12 @@ class Booting:
             boot_number=files.boot_number,
             ordering_boot_number=files.ordering_boot_number,
             member_started=files.member_started,
-            member_has_data=bool(host.around.ordering.members[host.name].log),
+            member_has_data=host.around.ordering.members[host.name].has_files,
             ledger_size=store.tip.size,
             cosigned_size=0 if cosigned is None else cosigned.size,
         )
-        self._announced, self._local = announcement_of(disk, files.unconfirmed, host.heap.random.randbytes(16))
+        unconfirmed = host.around.hooks.unconfirmed(files.unconfirmed)
+        self._announced, self._local = announcement_of(disk, unconfirmed, host.heap.random.randbytes(16))
         self._answers = {}
         self._decide()
         if host.state == "booting" and self._raise_number():
@@ -114,7 +117,16 @@ class Booting:
                 host.state = "refused"
                 host.heap.faults["boot refused"] += 1
                 host.heap.note(f"{host.name} refuses to boot: {words}")
-                host.later(host.heap.between(*OPERATOR_MS), self._replace)
+                if host.heap.chance(0.6):
+                    host.later(host.heap.between(*IMPATIENT_MS), self._turn_off_and_on)
+                else:
+                    host.later(host.heap.between(*OPERATOR_MS), self._replace)
+
+    def _turn_off_and_on(self) -> None:
+        """What operators try first; it must not help."""
+        self._host.heap.fault("refused site started again", self._host.name)
+        self._host.crash()
+        self._host.start()
 
     def _replace(self) -> None:
         """An operator's one command: remove the member, add it as a learner; the ledger begins anew."""
@@ -144,9 +156,7 @@ def cosigned_by(host: SiteHost, site: str) -> int:
     return kept.size if cosigners(decode_checkpoint(kept.note), {site: key}) else 0
 
 
-def _announced(
-    peer: SiteHost, host: SiteHost, booting: Booting, life: int, announced: Announcement
-) -> None:
+def _announced(peer: SiteHost, host: SiteHost, booting: Booting, life: int, announced: Announcement) -> None:
     """The other site's side: remember, flushed, and say what was remembered before."""
     if not peer.answers_peers:
         return

@@ -9,11 +9,12 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tests.simulation.checkers import Violation
+
 from sento_node.ledger.adopt import NotProven
 from sento_node.sync.entries import decode_block_entry, encode_block_entry
 from sento_proto.checkpoint import decode_checkpoint
 from sento_proto.v1 import sync_pb2
-from tests.simulation.checkers import Violation
 
 if TYPE_CHECKING:
     from tests.simulation.site_host import SiteHost
@@ -81,7 +82,9 @@ class CatchUp:
                 [decode_block_entry(entry) for entry in chunk.blocks], checkpoint, host.heap.now_ms
             )
         except NotProven as error:
-            raise Violation("same-ledger", f"{host.name} was offered a chunk by {giver.name}: {error}") from error
+            raise Violation(
+                "same-ledger", f"{host.name} was offered a chunk by {giver.name}: {error}"
+            ) from error
         host.heap.faults["chunks adopted"] += 1
         host.heap.note(f"{host.name} adopted through block {host.site.state.block} from {giver.name}")
         block = host.site.state.block

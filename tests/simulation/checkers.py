@@ -1,23 +1,23 @@
 """What must hold, whatever happened: every promise that this package checks, each under a name that stands in the table of planted bugs.
 
-    same-ledger              every site's blocks, outcomes, positions, links and roots are those of the reference at equal numbers
-    answers-fit              an answer speaks of the records that were sent, one outcome for each
-    acknowledged-is-ordered  an ACCEPTED or KNOWN names the position at which the committed order has that record
-    acknowledged-kept        nothing acknowledged ever leaves the order, and at the end every site's ledger has it at its position
-    final-is-final           what was refused for good does not stand later, nor stood before
-    one-lane-one-order       the ordering log never has to refuse a block of ours
-    trim-is-covered          a block leaves the log only when a quorum of ledgers has flushed it
-    cosigned-is-flushed      a cosignature leaves after its records and its own note are on disk, under the root that the order has
-    cosigned-never-smaller   no disk sees its site cosign less than before
-    checkpoints-one-history  quorum checkpoints are ends of blocks of the one order, and a site's newest never goes back
-    flushed-is-kept          a restarted site has every block that it flushed
-    reads-are-fresh          a linearizable read sees what was acknowledged before it began, and tells what stands
-    proofs-hold              inclusion and consistency proofs from any site's store verify at any size
-    told-the-truth           what a client was told of a write is what became of it, and no write stands twice
-    no-false-alarm           no site cries that its block vanished or was refused when that is not so
-    sites-agree              nobody finds a quorum, or the log's own count, against it
-    nothing-unforeseen       product code raises nothing that its docstrings do not name
-    progress                 once faults stop for a majority, everything settles and every site that runs is at the end of the order
+same-ledger              every site's blocks, outcomes, positions, links and roots are those of the reference at equal numbers
+answers-fit              an answer speaks of the records that were sent, one outcome for each
+acknowledged-is-ordered  an ACCEPTED or KNOWN names the position at which the committed order has that record
+acknowledged-kept        nothing acknowledged ever leaves the order, and at the end every site's ledger has it at its position
+final-is-final           what was refused for good does not stand later, nor stood before
+one-lane-one-order       the ordering log never has to refuse a block of ours
+trim-is-covered          a block leaves the log only when a quorum of ledgers has flushed it
+cosigned-is-flushed      a cosignature leaves after its records and its own note are on disk, under the root that the order has
+cosigned-never-smaller   no disk sees its site cosign less than before
+checkpoints-one-history  quorum checkpoints are ends of blocks of the one order, and a site's newest never goes back
+flushed-is-kept          a restarted site has every block that it flushed
+reads-are-fresh          a linearizable read sees what was acknowledged before it began, and tells what stands
+proofs-hold              inclusion and consistency proofs from any site's store verify at any size
+told-the-truth           what a client was told of a write is what became of it, and no write stands twice
+no-false-alarm           no site cries that its block vanished or was refused when that is not so
+sites-agree              nobody finds a quorum, or the log's own count, against it
+nothing-unforeseen       product code raises nothing that its docstrings do not name
+progress                 once faults stop for a majority, everything settles and every site that runs is at the end of the order
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from tests.simulation.heap import EventHeap
+from tests.simulation.members import AppendOp
+from tests.simulation.ordering import OrderFeed
+from tests.simulation.reference import Judged, Reference, is_final
+from tests.simulation.workload import Write
 
 from sento_node.ledger.results import BlockResult
 from sento_node.ledger.state import Batch, Tip
@@ -40,11 +46,6 @@ from sento_proto.header import ZERO16
 from sento_proto.keys import PublicKey
 from sento_proto.record import Record
 from sento_proto.submission import Submission
-from tests.simulation.heap import EventHeap
-from tests.simulation.members import AppendOp
-from tests.simulation.ordering import OrderFeed
-from tests.simulation.reference import Judged, Reference, is_final
-from tests.simulation.workload import Write
 
 
 class Violation(Exception):
@@ -166,7 +167,8 @@ class Checkers(OrderFeed):
             names = ("refusal", "size", "root", "outcomes", "standing records")
             differs = [name for name, one, other in zip(names, mine, expected, strict=True) if one != other]
             raise Violation(
-                "same-ledger", f"{site} and the reference differ at block {result.number} in {', '.join(differs)}"
+                "same-ledger",
+                f"{site} and the reference differ at block {result.number} in {', '.join(differs)}",
             )
 
     def committed(self, site: str, tip: Tip) -> None:
@@ -218,7 +220,8 @@ class Checkers(OrderFeed):
             elif is_final(outcome.code) and self._for_good(record, submission, reply):
                 if stands:
                     raise Violation(
-                        "final-is-final", f"{site} said {outcome.code.name} of position {position}, which stands"
+                        "final-is-final",
+                        f"{site} said {outcome.code.name} of position {position}, which stands",
                     )
                 self.told_final[record.record_hash] = outcome.code
 
@@ -265,9 +268,13 @@ class Checkers(OrderFeed):
                 f"{site} cosigned {size}; {store.tip.size} records and the note of {noted.size if noted else 0} are on disk",
             )
         if self.reference.roots[size] != checkpoint.root:
-            raise Violation("cosigned-is-flushed", f"{site} cosigned a root that the order never had at {size}")
+            raise Violation(
+                "cosigned-is-flushed", f"{site} cosigned a root that the order never had at {size}"
+            )
         if size < self._cosigned.get(site, 0):
-            raise Violation("cosigned-never-smaller", f"{site} cosigned {self._cosigned[site]} and now {size}")
+            raise Violation(
+                "cosigned-never-smaller", f"{site} cosigned {self._cosigned[site]} and now {size}"
+            )
         self._cosigned[site] = size
 
     def noted(self, site: str, cosigned: Cosigned) -> None:
@@ -313,7 +320,9 @@ class Checkers(OrderFeed):
         """Compare a whole ledger, as its store gives it out, with the reference."""
         facts, tip = self.reference.facts, store.tip
         if (tip.block, tip.size) != (len(self.order), self.reference.size):
-            raise Violation("progress", f"{site} ends at block {tip.block} and the order at {len(self.order)}")
+            raise Violation(
+                "progress", f"{site} ends at block {tip.block} and the order at {len(self.order)}"
+            )
         for kept, stand in zip(store.records(0, tip.size), facts.stands, strict=True):
             mine = (kept.position, kept.record_hash, kept.author, kept.link, kept.payload)
             if mine != (

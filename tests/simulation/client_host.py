@@ -10,6 +10,12 @@ import functools
 import itertools
 from collections.abc import Mapping, Sequence
 
+from tests.simulation.checkers import Checkers
+from tests.simulation.heap import EventHeap
+from tests.simulation.hooks import Hooks
+from tests.simulation.site_host import SiteHost
+from tests.simulation.workload import NOT_BATCHED, SHARED, Desk, Fact, Write
+
 from genesis_builder import TestWorld
 from sento_client.batching import Batcher, Waiting
 from sento_client.delivery import Delivery
@@ -21,23 +27,19 @@ from sento_client.delivery_values import (
     Offer,
     Open,
     Send,
-    Settings,
     SetTimer,
+    Settings,
     Settle,
 )
 from sento_proto.errors import FINAL_CODES, STANDING_CODES, TABLE, Code, Standing
-from sento_proto.submission import sign_submission
-from tests.simulation.checkers import Checkers
-from tests.simulation.heap import EventHeap
-from tests.simulation.hooks import Hooks
-from tests.simulation.site_host import SiteHost
-from tests.simulation.workload import NOT_BATCHED, SHARED, Desk, Fact, Write
+from sento_proto.submission import encoded_record_bytes, sign_submission
 
 SETTINGS = Settings(
     in_flight=6, answer_timeout_ms=2_000, open_timeout_ms=800, backoff_first_ms=40, backoff_most_ms=1_200
 )
 LINGER_MS = 15
 DEADLINE_MS = 6_000
+BAD_DEADLINE_MS = 1_500
 OFFER_AGAIN_MS = 400
 BATCHER_LOOK_MS = 5
 
@@ -159,7 +161,7 @@ class ClientHost:
         site = self._heap.one_of(list(self._sites.values()))
         fact = self._heap.one_of(SHARED)
         begun = self._checkers.read_begins()
-        self._heap.after(self._heap.between(1, 40), site.read, begun, fact)
+        self._heap.after(self._heap.between(1, 40), site.answering.read, begun, fact)
 
     def _peek(self, fact: Fact) -> bytes | None:
         """A LOCAL read at some site."""
@@ -180,8 +182,16 @@ class ClientHost:
         if not indexes:
             return
         write.on_its_way = True
-        deadline_ms = self._heap.now_ms + DEADLINE_MS
-        waiting = [Waiting(write.records[index], deadline_ms, (write, index)) for index in indexes]
+        deadline_ms = self._heap.now_ms + (BAD_DEADLINE_MS if write.bad else DEADLINE_MS)
+        waiting = [
+            Waiting(
+                record=write.records[index],
+                size_bytes=encoded_record_bytes(write.records[index]),
+                deadline_ms=deadline_ms,
+                owner=(write, index),
+            )
+            for index in indexes
+        ]
         if write.raw is not None or write.kind in NOT_BATCHED:
             self._send_off(waiting, write.raw)
             return
@@ -294,12 +304,18 @@ class ClientHost:
     def _send(self, site: str, submission_id: int, data: bytes) -> None:
         stream = self._streams[site]
         self._heap.after(
-            self._arrival_ms(stream, "there"), self._arrive, site, stream, stream.host.life, submission_id, data
+            self._arrival_ms(stream, "there"),
+            self._arrive,
+            site,
+            stream,
+            stream.host.life,
+            submission_id,
+            data,
         )
 
     def _arrive(self, site: str, stream: _Stream, life: int, submission_id: int, data: bytes) -> None:
         if stream.open and self._reaches(site) and stream.host.answers_peers and stream.host.life == life:
-            stream.host.submit(functools.partial(self._told, site, stream), submission_id, data)
+            stream.host.answering.submit(functools.partial(self._told, site, stream), submission_id, data)
 
     def _told(
         self,
@@ -313,7 +329,14 @@ class ClientHost:
         if stream.open and self._reaches(site):
             values = [Answer(*answer) for answer in answers]
             self._later(
-                self._arrival_ms(stream, "back"), self._heard, site, stream, submission_id, epoch, values, error
+                self._arrival_ms(stream, "back"),
+                self._heard,
+                site,
+                stream,
+                submission_id,
+                epoch,
+                values,
+                error,
             )
 
     def _heard(

@@ -14,7 +14,9 @@ from tests.simulation.world import Report, simulate
 def main(arguments: Sequence[str]) -> int:
     """Exit code 0 when every promise held at every seed."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", default="0:200", metavar="A:B", help="seeds from A up to, not including, B")
+    parser.add_argument(
+        "--seeds", default="0:200", metavar="A:B", help="seeds from A up to, not including, B"
+    )
     parser.add_argument("--seed", type=int, help="one seed alone")
     parser.add_argument("--trace", action="store_true", help="print every line of the trace (with --seed)")
     parser.add_argument("--planted", action="store_true", help="look for each planted bug in the seeds")
@@ -45,7 +47,9 @@ def _print_failure(report: Report) -> None:
     print(f"seed {report.seed} failed after {report.virtual_ms} virtual ms: {report.violation}")
     if report.violation is not None and report.violation.__cause__ is not None:
         traceback.print_exception(report.violation.__cause__)
-    print(f"replay: make sim SEED={report.seed}    every event: python -m tests.simulation --seed {report.seed} --trace")
+    print(
+        f"replay: make sim SEED={report.seed}    every event: python -m tests.simulation --seed {report.seed} --trace"
+    )
 
 
 def _print_figures(reports: Sequence[Report], wall_s: float) -> None:
@@ -62,6 +66,8 @@ def _print_figures(reports: Sequence[Report], wall_s: float) -> None:
     print(f"{len(reports)} seeds, all promises held: {wall_s:.1f} s, {len(reports) / wall_s:.1f} seeds/s")
     print(f"virtual {virtual_s:.0f} s ({virtual_s / wall_s:.0f} times real time), {events} events, ", end="")
     print(f"{blocks} blocks, {records} records, {acknowledged} acknowledged")
+    if len(reports) == 1:
+        print(f"trace {reports[0].trace_hash}")
     settled = sorted(report.settled_after_ms for report in reports)
     print(f"settled after faults stopped: median {settled[len(settled) // 2]} ms, longest {settled[-1]} ms")
     for title, counts in (("faults and what followed", faults), ("outcomes in the order", codes)):

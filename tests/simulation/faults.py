@@ -15,14 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sento_node.ledger.memory_store import FlushMoment
-from sento_proto.block import Lane, sign_block
 from tests.simulation.client_host import ClientHost
 from tests.simulation.disks import DiskImage
 from tests.simulation.heap import EventHeap
 from tests.simulation.network import Network
 from tests.simulation.ordering import SimOrdering
 from tests.simulation.site_host import SiteHost
+
+from sento_node.ledger.memory_store import FlushMoment
+from sento_proto.block import Lane, sign_block
 
 BOMBS = (
     "before a flush",
@@ -71,7 +72,7 @@ class Faults:
             (self._break_client_stream, 4),
             (self._burst, 5),
             (self._disk, 4),
-            (self._disk_at_the_worst_time, 3),
+            (self._disk_at_the_worst_time, 5),
         ]
         # A world in which everything happens at once hides what needs quiet: each seed has some kinds often and some never.
         self._weights = [weight * heap.one_of([0.0, 1.0, 1.0, 3.0]) for _, weight in self._kinds]
@@ -180,7 +181,7 @@ class Faults:
         host = self._host()
         says_so = self._heap.chance(0.5)
         self._heap.fault("stream stalled" if says_so else "stream silent for ever", host.name)
-        self._ordering.stall_watch(host.name, self._heap.between(500, 4_000), says_so)
+        self._ordering.watches.stall(host.name, self._heap.between(500, 4_000), says_so=says_so)
 
     def _garbage(self) -> None:
         """Blocks that no site would make, in the log under a lane of a life that never was."""
@@ -272,7 +273,7 @@ class Faults:
 
     def _lose(self, host: SiteHost) -> None:
         self._ordering.lose_disk(host.name)
-        match self._heap.between(0, 2):
+        match self._heap.one_of([0, 0, 1, 2]):
             case 0:
                 self._heap.fault("disk lost", host.name)
                 host.disk.lose_all()

@@ -41,7 +41,9 @@ class EventHeap:
             self.now_ms, _, act, args = heapq.heappop(self._heap)
             act(*args)
             if self.events > EVENTS_MAX:
-                raise RuntimeError(f"{EVENTS_MAX} events and no end: something calls itself without time passing")
+                raise RuntimeError(
+                    f"{EVENTS_MAX} events and no end: something calls itself without time passing"
+                )
         self.now_ms = end_ms
 
     def note(self, words: str) -> None:

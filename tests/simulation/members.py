@@ -46,13 +46,14 @@ class Entry:
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """One member. `number` changes when it is replaced; `visible` is how many entries it knows to be committed; `leads_term` is not 0
-    while it believes that it leads."""
+    """One member. `number` changes when it is replaced; `has_files` since its first start, while its disk is there; `visible` is how many
+    entries it knows to be committed; `leads_term` is not 0 while it believes that it leads."""
 
     site: str
     number: int
     votes: bool = True
     up: bool = False
+    has_files: bool = False
     log: list[Entry] = field(default_factory=list)
     visible: int = 0
     leads_term: int = 0

@@ -77,8 +77,6 @@ class Network:
             late_ms = self._heap.between(1, 3_000)
             self._heap.after(late_ms, self._arrive, sender, receiver, act, args)
 
-    def _arrive(
-        self, sender: str, receiver: str, act: Callable[..., None], args: tuple[object, ...]
-    ) -> None:
+    def _arrive(self, sender: str, receiver: str, act: Callable[..., None], args: tuple[object, ...]) -> None:
         if self.linked(sender, receiver):
             act(*args)

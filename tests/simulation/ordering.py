@@ -15,28 +15,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from tests.simulation.heap import EventHeap
+from tests.simulation.members import Answer, AppendOp, Entry, Member, TrimOp, shared_prefix, take_over
+from tests.simulation.network import Network
+from tests.simulation.watch import Broken, Deliver, Watches
+
 from sento_node.ordering.engine import OrderEngine
 from sento_node.ordering.port import (
     Appended,
     BlockRemoved,
-    Compacted,
-    FollowBroken,
     Head,
-    LogEvent,
     OrderedBlock,
     OrderingError,
 )
-from tests.simulation.heap import EventHeap
-from tests.simulation.members import Answer, AppendOp, Entry, Member, TrimOp, shared_prefix, take_over
-from tests.simulation.network import Network
-from tests.simulation.watch import Watch
 
 BEAT_MS = 120
 ELECTION_MS = (300, 1_200)
 LEAD_LOST_MS = 1_000
 """A member that has not heard a lead for so long breaks its watch."""
 QUOTA_BYTES = 1 << 30
-BATCH_EVENTS = 8
 
 
 class OrderFeed:
@@ -69,7 +66,7 @@ class SimOrdering:
         self.engine = OrderEngine(quota_bytes=QUOTA_BYTES)
         self._reveal = [1]
         self._matched: dict[str, int] = {}
-        self._watches: dict[str, Watch] = {}
+        self.watches = Watches(heap, lambda: self.engine, self._revealed)
         self._lead_lost_at_ms: int | None = 0
         self._election_ms = 0
         self.answers_lost = 0.0
@@ -103,9 +100,7 @@ class SimOrdering:
         head = self.engine.head
         self._heap.after(self._heap.between(2, 40), self._tell_head, site, lead, term, head, answer)
 
-    def _tell_head(
-        self, site: str, lead: str, term: int, head: Head, answer: Callable[[Head], None]
-    ) -> None:
+    def _tell_head(self, site: str, lead: str, term: int, head: Head, answer: Callable[[Head], None]) -> None:
         if self.lead == lead and term == self.term and self._has_majority(lead):
             self._network.send(lead, site, answer, head)
 
@@ -114,28 +109,14 @@ class SimOrdering:
         member = self.members[site]
         return member.up and member.leads_term > 0
 
-    def follow(
-        self,
-        site: str,
-        after: Head,
-        deliver: Callable[[LogEvent], None],
-        broken: Callable[[OrderingError], None],
-    ) -> Watch:
-        """Open a stream of everything after `after`; it takes the place of the site's last one."""
-        watch = Watch(site, after.revision, deliver, broken)
-        self.unfollow(site)
-        self._watches[site] = watch
+    def follow(self, site: str, after: Head, deliver: Deliver, broken: Broken) -> None:
+        """Open a stream of everything after `after` through the site's member."""
+        self.watches.follow(site, after, deliver, broken)
         if not self.members[site].up:
-            self._break(site)
-        else:
-            self._heap.after(1, self._pump, site)
-        return watch
+            self.watches.break_stream(site)
 
-    def unfollow(self, site: str) -> None:
-        """Close the site's stream without a word."""
-        watch = self._watches.pop(site, None)
-        if watch is not None:
-            watch.open = False
+    def _revealed(self, site: str) -> int:
+        return self._reveal[self.members[site].visible]
 
     # -- members and their disks --------------------------------------------------------------------------------------------
 
@@ -144,6 +125,7 @@ class SimOrdering:
         member = self.members[site]
         if not member.up:
             member.up, member.leads_term, member.heard_ms = True, 0, self._heap.now_ms
+            member.has_files = True
 
     def stop_member(self, site: str) -> None:
         """Kill the member; its disk stays."""
@@ -151,11 +133,12 @@ class SimOrdering:
         self.members[site].leads_term = 0
         if self.lead == site:
             self.lead = None
-        self._break(site)
+        self.watches.break_stream(site)
 
     def lose_disk(self, site: str) -> None:
         """The member's log is gone."""
         self.roll_back(site, 0)
+        self.members[site].has_files = False
 
     def roll_back(self, site: str, length: int) -> None:
         """The member's log is as it was when it had `length` entries."""
@@ -170,7 +153,7 @@ class SimOrdering:
         reached = [member for member in others if lead is not None and self._in_touch(lead, member.site)]
         if lead is None or lead == site or 2 * len(reached) <= len(others):
             return False
-        self.unfollow(site)
+        self.watches.unfollow(site)
         self.members[site] = Member(site, self.members[site].number + 1, votes=False)
         self._matched.pop(site, None)
         return True
@@ -222,7 +205,7 @@ class SimOrdering:
         member.heard_ms = self._heap.now_ms
         take_over(member, self.members[self.lead].log, upto)
         member.visible = max(member.visible, min(committed, len(member.log), len(self.committed)))
-        self._pump(site)
+        self.watches.pump(site)
         self._network.send(site, self.lead, self._acked, site, member.number, term, upto)
 
     def _acked(self, site: str, number: int, term: int, upto: int) -> None:
@@ -247,7 +230,7 @@ class SimOrdering:
             for entry in lead.log[len(self.committed) : upto]:
                 self._commit(entry)
             lead.visible = upto
-            self._pump(lead.site)
+            self.watches.pump(lead.site)
             for site in self.members:
                 if site != lead.site:
                     self._network.send(lead.site, site, self._learn, site, self.term, upto)
@@ -256,7 +239,7 @@ class SimOrdering:
         member = self.members[site]
         if member.up and term == self.term:
             member.visible = max(member.visible, min(upto, len(member.log), len(self.committed)))
-            self._pump(site)
+            self.watches.pump(site)
 
     def _commit(self, entry: Entry) -> None:
         op, outcome, removed = self._apply(entry)
@@ -294,58 +277,6 @@ class SimOrdering:
         self._reveal.append(revision)
         return op, outcome, removed
 
-    # -- watching ---------------------------------------------------------------------------------------------------------------
-
-    def stall_watch(self, site: str, for_ms: int, says_so: bool) -> None:
-        """Hold the site's stream back in silence; afterwards it breaks, or it stays silent for ever (`says_so` False)."""
-        watch = self._watches.get(site)
-        if watch is not None:
-            watch.stalled_until_ms = self._heap.now_ms + (for_ms if says_so else 1 << 40)
-            if says_so:
-                self._heap.after(for_ms, self._break_watch, watch)
-
-    def _pump(self, site: str) -> None:
-        watch = self._watches.get(site)
-        if watch is None or watch.busy or self._heap.now_ms < watch.stalled_until_ms:
-            return
-        revealed = self._reveal[self.members[site].visible]
-        if watch.revision >= revealed:
-            return
-        try:
-            events = self.engine.events_after(watch.revision, limit=BATCH_EVENTS)
-        except Compacted as compacted:
-            self._close(watch, compacted)
-            return
-        except OrderingError:
-            return  # a place beyond the log's end: silence, as from a real member
-        seen = [event for event in events if event.revision <= revealed]
-        if seen:
-            watch.revision, watch.busy = seen[-1].revision, True
-            self._heap.after(self._heap.between(1, 8), self._hand_out, watch, seen)
-
-    def _hand_out(self, watch: Watch, events: list[LogEvent]) -> None:
-        for event in events:
-            if watch.open:
-                watch.deliver(event)
-        watch.busy = False
-        if watch.open:
-            self._pump(watch.site)
-
-    def _break(self, site: str) -> None:
-        watch = self._watches.get(site)
-        if watch is not None:
-            self._break_watch(watch)
-
-    def _break_watch(self, watch: Watch) -> None:
-        if watch.open:
-            self._close(watch, FollowBroken("The simulated stream ended. Follow again."))
-
-    def _close(self, watch: Watch, error: OrderingError) -> None:
-        watch.open = False
-        if self._watches.get(watch.site) is watch:
-            del self._watches[watch.site]
-        self._heap.after(self._heap.between(1, 30), watch.broken, error)
-
     # -- leads ------------------------------------------------------------------------------------------------------------------
 
     def _voters(self) -> list[Member]:
@@ -378,7 +309,7 @@ class SimOrdering:
             self._elect()
         for site, member in self.members.items():
             if member.up and member.leads_term == 0 and now_ms - member.heard_ms > LEAD_LOST_MS:
-                self._break(site)
+                self.watches.break_stream(site)
 
     def _elect(self) -> None:
         candidates = [member for member in self._voters() if member.up]

@@ -92,7 +92,12 @@ class Reference:
             self._tree.append(stand.record.record_hash)
             self.roots.append(self._tree.root())
         judged = Judged(
-            ordered.number, refusal, tuple(submissions), tuple(self.facts.stands[first:]), self.size, self.roots[-1]
+            ordered.number,
+            refusal,
+            tuple(submissions),
+            tuple(self.facts.stands[first:]),
+            self.size,
+            self.roots[-1],
         )
         self.blocks.append(judged)
         return judged

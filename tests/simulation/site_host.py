@@ -12,10 +12,20 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from sento_node.compose import COSIGNED_NAME, Life, compose_site, encode_cosigned, recall_cosigned
+from tests.simulation.agreeing import Agreeing
+from tests.simulation.answering import Answering
+from tests.simulation.booting import Booting
+from tests.simulation.catch_up import CatchUp
+from tests.simulation.checkers import Checkers, Violation
+from tests.simulation.disks import SiteDisk
+from tests.simulation.heap import EventHeap
+from tests.simulation.hooks import Hooks
+from tests.simulation.network import Network
+from tests.simulation.ordering import SimOrdering
+
+from sento_node.compose import COSIGNED_NAME, Life, compose_site, encode_cosigned
 from sento_node.intake.lanes import Append
 from sento_node.ledger.memory_store import FlushMoment
-from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.store import KeptCheckpoint, LedgerFailed
 from sento_node.ordering.port import (
     Appended,
@@ -35,31 +45,18 @@ from sento_node.quorum.checkpoints import (
     WriteCosigned,
 )
 from sento_node.site import Alarm, Effect, Flush, Reply, ServeRead, Site, TrimLog
-from sento_proto.checkpoint import Checkpoint, NoteSignature, encode_checkpoint
-from sento_proto.errors import Code
+from sento_proto.checkpoint import encode_checkpoint
 from sento_proto.genesis import Genesis
 from sento_proto.keys import Signer
-from tests.simulation.booting import Booting
-from tests.simulation.catch_up import CatchUp
-from tests.simulation.checkers import Checkers, ReadBegun, Violation
-from tests.simulation.disks import SiteDisk
-from tests.simulation.heap import EventHeap
-from tests.simulation.hooks import Hooks
-from tests.simulation.network import Network
-from tests.simulation.ordering import SimOrdering
 
 TICK_MS = 40
 HEAD_EVERY_MS = 500
 STALLED_MS = 3_000
 APPEND_TIMEOUT_MS = 500
 RETRY_FIRST_MS, RETRY_MAX_MS = 30, 1_000
-READ_TIMEOUT_MS = 2_000
 SERVES_WITHIN_BLOCKS = 64
 LANES = 2
 WALL_S = 1_767_225_600
-
-Tell = Callable[[int, int, list[tuple[int, int, bytes]], int], None]
-"""(submission id, epoch, (code, position, record hash) for each record, error code or 0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,9 @@ class _Attempt:
 class SiteHost:
     """One site in all its lives. `state`: down, booting, refused, syncing, running, or halted."""
 
-    def __init__(self, around: Surroundings, name: str, signer: Signer, peers: Mapping[str, SiteHost]) -> None:
+    def __init__(
+        self, around: Surroundings, name: str, signer: Signer, peers: Mapping[str, SiteHost]
+    ) -> None:
         self.around = around
         self.heap = around.heap
         self.name = name
@@ -99,14 +98,12 @@ class SiteHost:
         self.streams: dict[tuple[str, int], Callable[[], None]] = {}
         self._site: Site | None = None
         self._tickets = itertools.count(1)
-        self._submitted: dict[int, tuple[Tell, int, bytes]] = {}
-        self._answered: dict[int, None] = {}
-        self._cosigns: dict[int, tuple[str, int, Checkpoint]] = {}
-        self._reads: dict[int, tuple[ReadBegun, tuple[str, bytes]]] = {}
         self._writer_free_ms = 0
         self._progress = (0, 0)
         self._booting = Booting(self)
         self.catch_up = CatchUp(self)
+        self.answering = Answering(self)
+        self.agreeing = Agreeing(self)
 
     # -- lives ------------------------------------------------------------------------------------------------------------
 
@@ -144,9 +141,8 @@ class SiteHost:
         self.around.checkers.composed(self.name, store)
         self.around.checkers.new_life(self.name)
         life = Life(self.name, self.signer, boot_number, LANES)
-        self._site = self.around.hooks.composed(
-            compose_site(store, self.around.genesis, life, self.heap.now_ms)
-        )
+        self._site = compose_site(store, self.around.genesis, life, self.heap.now_ms)
+        self.around.hooks.composed(self._site)
         self.heap.note(f"{self.name} lives as boot {boot_number} at block {store.tip.block}, {self.state}")
         self.later(TICK_MS, self._tick)
         if with_log:
@@ -173,9 +169,10 @@ class SiteHost:
         self.life += 1
         self.serving = False
         self._site = None
-        self._submitted, self._answered, self._cosigns, self._reads = {}, {}, {}, {}
+        self.answering.new_life()
+        self.agreeing.new_life()
         self._writer_free_ms = 0
-        self.around.ordering.unfollow(self.name)
+        self.around.ordering.watches.unfollow(self.name)
         self.around.ordering.stop_member(self.name)
         self.disk.end_life()
         streams, self.streams = self.streams, {}
@@ -190,6 +187,10 @@ class SiteHost:
         """Do something if it is still that life."""
         if life == self.life:
             act(*args)
+
+    def next_ticket(self) -> int:
+        """A number for somebody who waits for the site's answer."""
+        return next(self._tickets)
 
     @property
     def wall_s(self) -> int:
@@ -208,23 +209,23 @@ class SiteHost:
                 case Append():
                     self._append(effect, RETRY_FIRST_MS, APPEND_TIMEOUT_MS)
                 case Reply():
-                    self._reply(effect)
+                    self.answering.reply(effect)
                 case Flush():
                     self.around.checkers.sealed(self.name, effect.batch)
                     self._write(self._commit, effect)
                 case WriteCosigned():
                     self._write(self._note_cosigned, effect.cosigned)
                 case AskCosign():
-                    self._ask_cosign(effect)
+                    self.agreeing.ask(effect)
                 case AnswerCosign():
-                    self._answer_cosign(effect)
+                    self.agreeing.answer(effect)
                 case QuorumReached():
                     self.around.checkers.quorum(self.name, effect.checkpoint, effect.block)
                     self._write(self._keep_checkpoint, effect)
                 case TrimLog():
                     self._write(self._trim, effect)
                 case ServeRead():
-                    self._serve_read(effect.ticket)
+                    self.answering.serve(effect.ticket)
                 case Alarm():
                     self.around.checkers.alarmed(self.name, effect)
                 case Diverged():
@@ -281,11 +282,7 @@ class SiteHost:
             return
         note = encode_checkpoint(reached.checkpoint)
         self.disk.store.put_checkpoint(KeptCheckpoint(reached.checkpoint.size, reached.block, note))
-        for name in reached.publish_to:
-            peer = self.peers[name]
-            self.around.network.send(
-                self.name, name, peer.on_published, reached.checkpoint, reached.block, may_double=True
-            )
+        self.agreeing.hand_over(reached)
 
     def _trim(self, effect: TrimLog) -> None:
         if not self.bomb("before a trim"):
@@ -318,7 +315,7 @@ class SiteHost:
     def follow(self, *, new_life: bool = False) -> None:
         """Read the order from where this life's ledger stands."""
         tip = self.site.state.tip
-        head = self.around.hooks.resume_from(Head(tip.block, tip.revision), new_life=new_life)
+        head = self.around.hooks.resume_from(self.site, Head(tip.block, tip.revision), new_life=new_life)
         self.around.ordering.follow(
             self.name,
             head,
@@ -337,6 +334,7 @@ class SiteHost:
         if isinstance(error, Compacted):
             self.heap.faults["compacted under a follower"] += 1
             self.serving = False
+            self.site.current_since_ms = None
             self.catch_up.begin(error.oldest_revision)
         else:
             self.later(self.heap.between(30, 200), self.follow)
@@ -357,107 +355,10 @@ class SiteHost:
             raise Violation("sites-agree", f"{self.name} counts {state.block} blocks, the log {head.number}")
         if state.revision >= head.revision or state.block != self._progress[0]:
             self._progress = (state.block, now_ms)
-        elif now_ms - self._progress[1] > STALLED_MS and not self.catch_up.busy:
+        elif now_ms - self._progress[1] > STALLED_MS and self.serving:
             self._progress = (state.block, now_ms)
             self.heap.faults["silent stream opened again"] += 1
             self.follow()
-        if not self.catch_up.busy:
-            self.serving = self.serving or head.number - state.block <= SERVES_WITHIN_BLOCKS
-
-    # -- clients ------------------------------------------------------------------------------------------------------------
-
-    def submit(self, tell: Tell, submission_id: int, data: bytes) -> None:
-        """A client's submission arrives."""
-        if self.state != "running" or not self.serving:
-            tell(submission_id, 0, [], Code.NOT_READY)
-            return
-        ticket = next(self._tickets)
-        self._submitted[ticket] = (tell, submission_id, data)
-        self.carry_out(self.site.submit(ticket, data))
-
-    def _reply(self, reply: Reply) -> None:
-        tell, submission_id, data = self._submitted[reply.ticket]
-        self.around.checkers.replied(self.name, data, reply)
-        if reply.ticket in self._answered:
-            return
-        self._answered[reply.ticket] = None
-        answers = [
-            (int(one.code), 0 if one.position == NOWHERE else one.position, one.record_hash)
-            for one in reply.outcomes
-        ]
-        tell(submission_id, reply.epoch, answers, 0 if reply.code is None else int(reply.code))
-
-    def read(self, begun: ReadBegun, fact: tuple[str, bytes]) -> None:
-        """A linearizable read of a fact arrives; it is answered when the flushed ledger holds the log's head."""
-        if self.state != "running":
-            return
-        ticket = next(self._tickets)
-        self._reads[ticket] = (begun, fact)
-        self.around.ordering.head(
-            self.name, functools.partial(self.in_life, self.life, self._read_head, ticket)
-        )
-        self.later(READ_TIMEOUT_MS, self._give_up_read, ticket)
-
-    def _read_head(self, ticket: int, head: Head) -> None:
-        if ticket in self._reads:
-            self.carry_out(self.site.read_after(ticket, head.revision, self.heap.now_ms))
-
-    def _give_up_read(self, ticket: int) -> None:
-        if self._reads.pop(ticket, None) is not None:
-            self.site.read_given_up(ticket)
-
-    def _serve_read(self, ticket: int) -> None:
-        begun, fact = self._reads.pop(ticket)
-        self.around.checkers.read_answered(begun, self.name, self.disk.store, fact)
-        self.heap.faults["linearizable reads answered"] += 1
-
-    # -- other sites ----------------------------------------------------------------------------------------------------------
-
-    def _ask_cosign(self, ask: AskCosign) -> None:
-        store = self.disk.store
-        self.around.checkers.cosigned(self.name, ask.checkpoint, store, recall_cosigned(store))
-        peer = self.peers[ask.site]
-        self.around.network.send(
-            self.name, ask.site, peer.on_cosign, self.name, self.life, ask.checkpoint, ask.block, may_double=True
-        )
-
-    def on_cosign(self, proposer: str, life: int, checkpoint: Checkpoint, block: int) -> None:
-        """Another site's proposal arrives."""
-        if self.state == "running":
-            ticket = next(self._tickets)
-            self._cosigns[ticket] = (proposer, life, checkpoint)
-            self.carry_out(
-                self.site.cosign_request(ticket, proposer, checkpoint, block, self.heap.now_ms)
-            )
-
-    def _answer_cosign(self, answer: AnswerCosign) -> None:
-        proposer, life, checkpoint = self._cosigns.pop(answer.ticket)
-        store = self.disk.store
-        if answer.line is not None:
-            self.around.checkers.cosigned(self.name, checkpoint, store, recall_cosigned(store))
-        if answer.code is Code.DIVERGED:
-            raise Violation("sites-agree", f"{self.name} has another tree than {proposer} at {checkpoint.size}")
-        kept = store.checkpoint()
-        progress = (store.tip.block, 0 if kept is None else kept.block)
-        self.around.network.send(
-            self.name, proposer, self.peers[proposer].on_cosign_reply, life, self.name, checkpoint.size, answer.line, *progress
-        )
-
-    def on_cosign_reply(
-        self,
-        life: int,
-        site: str,
-        size: int,
-        line: NoteSignature | None,
-        flushed_block: int,
-        quorum_block: int,
-    ) -> None:
-        """Another site's answer to a proposal of this life arrives."""
-        if life == self.life and self.state == "running":
-            now_ms = self.heap.now_ms
-            self.carry_out(self.site.cosign_reply(site, size, line, flushed_block, now_ms, quorum_block))
-
-    def on_published(self, checkpoint: Checkpoint, block: int) -> None:
-        """Another site hands over a quorum's checkpoint."""
-        if self.state == "running":
-            self.carry_out(self.site.published(checkpoint, block, self.heap.now_ms))
+        if not self.serving and not self.catch_up.busy and head.number - state.block <= SERVES_WITHIN_BLOCKS:
+            self.serving = True
+            self.site.current_since_ms = now_ms

@@ -10,12 +10,13 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.simulation.heap import EventHeap
+
 from genesis_builder import Numbers, TestWorld, build_genesis, make_record
 from sento_proto.errors import Code
 from sento_proto.header import ZERO16, ZERO32
 from sento_proto.record import Record
 from sento_proto.submission import group_value, sign_submission
-from tests.simulation.heap import EventHeap
 
 Fact = tuple[str, bytes]
 Peek = Callable[[Fact], bytes | None]
@@ -173,9 +174,7 @@ class Desk:
         record_ids = [self._numbers.record_id() for _ in members]
         group = group_value(record_ids)
         records = [
-            self._record(
-                self._registry(), self._subject(), fact, previous, group=group, record_id=record_id
-            )
+            self._record(self._registry(), self._subject(), fact, previous, group=group, record_id=record_id)
             for (fact, previous), record_id in zip(members, record_ids, strict=True)
         ]
         return Write(kind, records)
@@ -189,7 +188,8 @@ class Desk:
             return self._first()
         record_id = self._heap.one_of(self.known).header.record_id
         return Write(
-            "reused id", [self._record(self._registry(), self._subject(), self._new_fact(), record_id=record_id)]
+            "reused id",
+            [self._record(self._registry(), self._subject(), self._new_fact(), record_id=record_id)],
         )
 
     def _stale(self) -> Write:

@@ -2,8 +2,8 @@
 
     python -m tests.simulation --seed 17
 
-Constants that would need hours are small here (`scaled`): the budget window, and how long a silent site is waited for before trimming. Everything else is product
-code as it is.
+Constants that would need hours are small here (`scaled`): the budget window, and how long a silent site is waited for before trimming.
+Everything else is product code as it is.
 """
 
 from __future__ import annotations
@@ -17,10 +17,6 @@ from dataclasses import dataclass, field
 from unittest import mock
 
 from cryptography.exceptions import InvalidSignature
-from genesis_builder import SITES
-from sento_proto import keys
-from sento_proto.block import decode_block
-from sento_proto.submission import decode_submission
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.client_host import ClientHost
 from tests.simulation.faults import Faults
@@ -31,11 +27,16 @@ from tests.simulation.ordering import SimOrdering
 from tests.simulation.site_host import SiteHost, Surroundings
 from tests.simulation.workload import ground
 
+from genesis_builder import SITES
+from sento_proto import keys
+from sento_proto.block import decode_block
+from sento_proto.submission import decode_submission
+
 FIVE_SITES = (*SITES, "jp-sapporo", "jp-okinawa")
 OFFICES = ("iizuka-city", "iizuka-hospital", "kaga-city", "soo-village", "iizuka-city")
 WINDOW_POSITIONS = 60
 LIVE_WITHIN_MS = 2_500
-FAULTS_MS = (7_000, 13_000)
+FAULTS_MS = (5_000, 10_000)
 LOOK_MS = 100
 SETTLE_MS = 60_000
 """Once faults have stopped everything must have come to its end within this much virtual time."""
@@ -108,7 +109,7 @@ class World:
         self.network.heal()
         self.ordering.answers_lost = self.ordering.late_repeats = 0.0
         self.dead: SiteHost | None = None
-        if self.faults.all_whole() and heap.chance(0.4):
+        if self.faults.all_whole() and heap.chance(0.6):
             self.dead = heap.one_of(list(self.hosts.values()))
             heap.fault("site dead for good", self.dead.name)
             self.dead.crash()

@@ -101,10 +101,10 @@ def make_golden_ledger() -> str:
     driver = LedgerDriver(world, MemoryStore(MemoryDisk(world.ledger_id)))
     blocks = []
     for submissions, data in _blocks(driver, world, stranger):
-        data = data or make_block(world, SITES[0], submissions, driver.seq + 1, epoch=driver.state.epoch)
-        result = driver.order(submissions, data)
+        whole = data or make_block(world, SITES[0], submissions, driver.seq + 1, epoch=driver.state.epoch)
+        result = driver.order(submissions, whole)
         blocks.append(
-            {"lane": result.lane, "seq": result.seq, "block": data.hex(), "then": result_value(result)}
+            {"lane": result.lane, "seq": result.seq, "block": whole.hex(), "then": result_value(result)}
         )
     document = {"rules": 1, "genesis": world.genesis_bytes.decode(), "blocks": blocks}
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

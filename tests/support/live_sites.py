@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -114,16 +114,22 @@ class LiveSites:
         return await until(ended, deadline_s=deadline_s, what=f"{site} still runs")
 
 
+def _nothing(*_: object) -> None:
+    return None
+
+
 @contextlib.asynccontextmanager
 async def running_sites(
-    plan: WorldPlan | None = None, *, prepare: Callable[[World], Awaitable[None] | None] | None = None
+    plan: WorldPlan | None = None,
+    *,
+    prepare: Callable[[World], None] = _nothing,
+    after: Callable[[], None] = _nothing,
 ) -> AsyncIterator[LiveSites]:
-    """A world of its own with all its sites serving; `prepare` may change files before they start."""
+    """A world of its own with all its sites serving. `prepare` may change files before they start, `after` is called when all have ended."""
     directory = Path(tempfile.mkdtemp(prefix="sento-live-"))
     try:
         world = make_world(directory / "world", plan)
-        if prepare is not None:
-            prepare(world)
+        prepare(world)
         async with LocalCluster(world) as cluster:
             try:
                 cluster.start_all()
@@ -132,6 +138,7 @@ async def running_sites(
             finally:
                 await cluster.end_all()
     finally:
+        after()
         shutil.rmtree(directory)
 
 

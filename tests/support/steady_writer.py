@@ -14,13 +14,16 @@ from types import TracebackType
 
 import grpc.aio
 
-from live_sites import AUTHOR, LiveSites
-from raw_calls import Caller, StreamEnded, WriteStream, all_records
+from live_sites import AUDITOR, AUTHOR, LiveSites
+from raw_calls import Caller, StreamEnded, WriteStream, all_records, root_at
+from sento_drill.waiting import until
 from sento_proto.errors import FINAL_CODES, STANDING_CODES, Code
 from sento_proto.submission import decode_submission
 
 ANSWER_TIMEOUT_S = 3.0
 PAUSE_S = 0.02
+PACE_S = 0.03
+"""Between two submissions of one caller: load, not a measurement; the sites share the machine with the test."""
 
 
 class SteadyWriter:
@@ -79,6 +82,7 @@ class SteadyWriter:
                 while not await self._try(routes[at % len(routes)], submission):
                     at += 1
                     await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(PACE_S)
 
     async def _try(self, route: _Route, submission: bytes) -> bool:
         """Whether all of it stands now."""
@@ -129,7 +133,7 @@ async def _close_all(routes: list[_Route]) -> None:
         await route.close()
 
 
-async def missing_everywhere(
+async def missing_anywhere(
     sites: LiveSites, acknowledged: dict[int, bytes], reader: str
 ) -> dict[str, list[int]]:
     """Site -> positions of acknowledged records that it does not give out as they were acknowledged."""
@@ -141,3 +145,32 @@ async def missing_everywhere(
             position for position, record_hash in acknowledged.items() if held.get(position) != record_hash
         ]
     return missing
+
+
+async def all_agree(sites: LiveSites) -> int:
+    """Wait until all sites serve with the same flushed size, and hold them to the same root; that size."""
+
+    async def one_size() -> int | None:
+        statuses = (await sites.cluster.statuses()).values()
+        sizes = {status.flushed_size if status and status.state == "serving" else -1 for status in statuses}
+        return sizes.pop() if len(sizes) == 1 and -1 not in sizes else None
+
+    size = await until(one_size, deadline_s=60, what="the sites do not come to one size")
+    roots = set()
+    for name in sites.names:
+        async with sites.caller(AUDITOR, name) as auditor:
+            roots.add(await root_at(auditor, size))
+    assert len(roots) == 1
+    return size
+
+
+async def nothing_is_lost(sites: LiveSites, writer: SteadyWriter, what: str) -> None:
+    """Every acknowledged record stands at every site."""
+    size = await all_agree(sites)
+    missing = await missing_anywhere(sites, writer.acknowledged, AUDITOR)
+    print(
+        f"{what}: acknowledged={len(writer.acknowledged)} size={size} lost={sum(map(len, missing.values()))} "
+        f"longest_gap_s={writer.longest_gap_s:.2f} refusals={dict(writer.refusals)}"
+    )
+    assert writer.acknowledged
+    assert not any(missing.values()), missing

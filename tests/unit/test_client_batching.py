@@ -32,7 +32,7 @@ def records_of(
 
 
 def alone(record: Record, owner: int = 0) -> list[Waiting[int]]:
-    return [Waiting(record, 1_000, owner)]
+    return [Waiting(record, encoded_record_bytes(record), 1_000, owner)]
 
 
 def test_lone_record_is_due_at_once_and_company_waits_for_the_linger(world: TestWorld) -> None:
@@ -84,7 +84,7 @@ def test_group_is_never_split(world: TestWorld) -> None:
     records = records_of(world, 60)
     batches = []
     for start in range(0, 60, 20):
-        piece = [Waiting(record, 1_000, start) for record in records[start : start + 20]]
+        piece = [waiting for record in records[start : start + 20] for waiting in alone(record, start)]
         batches += batcher.add(piece, 0, busy=True)
     batches += batcher.take_all()
     assert [[waiting.owner for waiting in batch] for batch in batches] == [[0] * 20 + [20] * 20, [40] * 20]
@@ -95,7 +95,7 @@ def test_group_that_never_fits_one_submission_is_refused_and_disturbs_nobody(wor
     records = records_of(world, 50)
     batcher.add(alone(records[0]), 0, busy=True)
     with pytest.raises(SentoError) as refused:
-        batcher.add([Waiting(record, 1_000, 0) for record in records], 0, busy=True)
+        batcher.add([waiting for record in records for waiting in alone(record)], 0, busy=True)
     assert refused.value.code is Code.TOO_LARGE
     (batch,) = batcher.take_all()
     assert [waiting.record for waiting in batch] == [records[0]]

@@ -139,10 +139,33 @@ def test_lost_answer_sends_the_same_bytes_under_the_same_id_to_another_site() ->
     bench = Bench()
     one = bench.offer(record("x"))
     bench.down(A)
+    bench.wait_until(49)
+    assert bench.sent_to() == [(A, one)], "not before the pause"
     bench.wait_until(200)
     assert bench.sends == [(A, one, b"bytes of 1"), (B, one, b"bytes of 1")]
     bench.answer(B, one, Code.KNOWN, first_position=3)
     assert [(end.code, end.position, end.site) for end in bench.settled] == [(Code.KNOWN, 3, B)]
+
+
+def test_submission_that_pauses_is_not_sent_early_because_something_else_happens() -> None:
+    bench = Bench(up=False)
+    one = bench.offer(record("x", deadline_ms=250), record("y"))
+    bench.wait_until(260)
+    bench.up(A)
+    bench.answer(A, one, Code.HELD, Code.HELD)
+    bench.offer(record("z"))
+    assert bench.sent_to().count((A, one)) == 1
+    bench.wait_until(400)
+    assert bench.sent_to().count((A, one)) == 2
+
+
+def test_loss_of_a_stream_that_is_told_twice_counts_once() -> None:
+    bench = Bench()
+    bench.down(A)
+    bench.wait_until(49)
+    bench.down(A)
+    bench.wait_until(50)
+    assert bench.opening == [A]
 
 
 def test_submissions_of_a_lost_site_keep_their_order() -> None:

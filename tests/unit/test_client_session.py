@@ -355,6 +355,24 @@ async def test_history_does_not_shift_when_a_version_is_added_while_it_is_read(s
     assert positions == [4, 3, 2, 1, 0]
 
 
+async def test_site_whose_pages_never_end_is_not_followed_for_ever(
+    place: ClientWorld, sento: SentoClient
+) -> None:
+    await versions_of(sento, 2)
+
+    def lead_on(message: Message) -> None:
+        if isinstance(message, client_pb2.ListReply):
+            del message.records[:]
+            message.next_before = 1_000
+
+    for site in place.sites:
+        site.alter = lead_on
+    with pytest.raises(SentoError) as refused:
+        async for _ in sento.history(**address(), **WHY):
+            pass
+    assert refused.value.code is Code.DAMAGED
+
+
 @pytest.mark.parametrize("hidden", [0, 1, 2])
 async def test_site_that_hides_a_version_is_passed_over(
     place: ClientWorld, sento: SentoClient, hidden: int

@@ -86,6 +86,10 @@ def test_each_trouble_of_a_site_is_named(world: TestWorld, fields: dict[str, obj
     assert judgement.problems == (f"jp-fukuoka: {words}",)
 
 
+def test_site_of_another_ledger_does_not_count_as_serving(world: TestWorld) -> None:
+    assert judged(world, SITES[2], ledger_id=bytes(32)).sentence.startswith("Writing is stopped: 1 of 3")
+
+
 def test_single_site_registry_says_that_there_is_no_second_copy() -> None:
     world = build_genesis(sites=("jp-fukuoka",))
     judgement = judge(world.genesis, [report(world, "jp-fukuoka")])

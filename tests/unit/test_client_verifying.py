@@ -187,6 +187,9 @@ def test_root_from_path_agrees_with_the_tree_for_every_place_and_size() -> None:
             assert root_from_path(leaves[place], place, size, path) == merkle.root_of(leaves)
     assert root_from_path(leaves[0], 17, 17, path) is None
     assert root_from_path(leaves[0], -1, 17, path) is None
+    first = merkle.inclusion_proof(read, 0, 17)
+    assert root_from_path(leaves[0], 0, 17, first[:-1]) is None
+    assert root_from_path(leaves[0], 0, 17, [*first, bytes(32)]) is None
 
 
 def test_checkpoint_needs_a_quorum_of_the_receipt_set(ledger: FakeLedger, trust: Trust) -> None:

@@ -83,6 +83,16 @@ def test_damage_and_lost_identity_are_not_retried(return_code: int, line: str, k
     assert stood_down(ended(return_code, "info: starting", line, "goroutine 1 [running]:")).kind is kind
 
 
+@pytest.mark.parametrize("return_code", [-9, 1, 2])
+def test_a_member_whose_log_is_gone_from_the_disk_is_never_started_again_whatever_it_died_of(
+    return_code: int,
+) -> None:
+    end = MemberEnd(return_code, ("no space left on device",), 0, 60_000, stop_asked=False, log_lost=True)
+    down = stood_down(decide(end, POLICY))
+    assert down.kind is EndKind.IDENTITY_LOST
+    assert "learner" in down.sentence
+
+
 def test_a_full_disk_is_retried_for_ever_with_growing_pauses() -> None:
     line = "fatal: failed to commit tx: write db: no space left on device"
     for restarts, after_ms in [(0, 1_000), (1, 2_000), (2, 4_000), (40, 30_000)]:

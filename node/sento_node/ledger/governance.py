@@ -7,13 +7,14 @@ questions on it, equal at every site.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sento_proto.genesis import Author, Genesis, ReceiptSet, Scope
 from sento_proto.keys import PublicKey
 
 BUDGET_WINDOW_POSITIONS = 10_000
 """Budgets count per aligned window of this many positions: no clock is needed to count."""
+ANSWERS_MAX = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,18 @@ class Governance:
     site_keys: Mapping[str, PublicKey]
     receipt_set: ReceiptSet
     readers: Mapping[str, tuple[Scope, ...]]
+    _answered: dict[tuple[str, str, str], bool] = field(default_factory=dict, compare=False, repr=False)
+    """Questions asked once for each record, mostly the same few; governance itself never changes."""
 
     def may_write(self, author: str, registry: str, compartment: str) -> bool:
         """Whether the institution may write there now."""
-        return any(scope.covers(registry, compartment) for scope in self.authors[author].may_write)
+        name = (author, registry, compartment)
+        answer = self._answered.get(name)
+        if answer is None:
+            answer = any(scope.covers(registry, compartment) for scope in self.authors[author].may_write)
+            if len(self._answered) < ANSWERS_MAX:
+                self._answered[name] = answer
+        return answer
 
     def may_read(self, institution: str, registry: str, compartment: str) -> bool:
         """Whether a reader, or an author within what it may write, may be given records from there."""

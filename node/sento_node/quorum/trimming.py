@@ -4,8 +4,9 @@ A block may leave when a checkpoint at or after it is cosigned by a receipt-set 
 Live sites that are less than 256 MiB behind are waited for as well, so that a short absence ends by reading the log; a site further behind, or
 silent, catches up by sync and holds nobody up.
 
-Catching up by sync needs somebody with a checkpoint to prove the ledger with. If the only disk with it died after the trim, the sites left could neither prove what
-is gone nor agree on more; so a quorum of the receipt set must hold a checkpoint at or after the block, on disk, before it leaves (`held_block`).
+Catching up by sync needs somebody with a checkpoint to prove the ledger with. If the only disk with it died after the trim, the sites left
+could neither prove what is gone nor agree on more; so a quorum of the receipt set must hold a checkpoint at or after the block, on disk,
+before it leaves (`held_block`).
 """
 
 from __future__ import annotations

@@ -158,13 +158,19 @@ class EtcdMember:
         return self._process
 
     async def _supervise(self, process: MemberProcess, directories: MemberDirectories) -> StandDown:
-        restarts = 0
+        restarts, held_log = 0, self._holds_log()
         while True:
             if self._stop_asked.is_set():
                 process.ask_to_end()  # the stop came while this process was being started
             return_code = await process.run(directories.client_target())
+            held_log = held_log or process.ready_ms > 0
             end = MemberEnd(
-                return_code, process.log.tail, restarts, process.ready_ms, self._stop_asked.is_set()
+                return_code,
+                process.log.tail,
+                restarts,
+                process.ready_ms,
+                self._stop_asked.is_set(),
+                log_lost=held_log and not self._holds_log(),
             )
             decision = decide(end, self._policy)
             self._reports.event(MemberExited(process.pid, return_code, end.tail, decision))
@@ -183,6 +189,10 @@ class EtcdMember:
                     f"The ordering member could not be started again: {error}. Restart the node.",
                 )
             self._process = process
+
+    def _holds_log(self) -> bool:
+        """Whether the data directory holds a write-ahead log, which etcd makes before it votes for the first time."""
+        return (self.settings.data_dir / "member" / "wal").is_dir()
 
     async def _stop_asked_within(self, after_ms: int) -> bool:
         try:

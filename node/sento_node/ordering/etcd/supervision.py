@@ -3,7 +3,8 @@
 1. What the node asked for is an end, not a fault.
 2. Exit code 0 unasked means that the cluster removed this member: it never comes back under this identity.
 3. A disk that failed a write (EIO) may have lost acknowledged blocks: never restart on it; remove the member and add a new one as learner.
-4. Damage and a lost identity cannot heal by retrying: stand down at once.
+4. Damage and a lost identity cannot heal by retrying: stand down at once. A log that is gone from the disk is a lost identity, whatever the process
+   died of: started again while the others are out of reach, it would begin anew under its old id.
 5. A full disk can heal: restart with growing pauses for as long as it takes.
 6. Any other failure (codes 1 and 2) is retried blindly at most three times in a row; a member that stayed ready for a minute starts a new row.
 7. A signal from outside (out of memory, an operator) is no verdict on the data: restart, but not for ever.
@@ -38,7 +39,8 @@ class MemberEnd:
     """One process of the member ended: everything the decision may look at.
 
     `return_code` is negative for a signal; `tail` holds its last log lines; `restarts` counts the restarts since the member was last ready for
-    `healthy_ms`; `ready_ms` is how long this process had been ready, 0 if never.
+    `healthy_ms`; `ready_ms` is how long this process had been ready, 0 if never; `log_lost` is true when the member held a log on its disk
+    and holds none now.
     """
 
     return_code: int
@@ -46,6 +48,7 @@ class MemberEnd:
     restarts: int
     ready_ms: int
     stop_asked: bool
+    log_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,12 @@ def decide(end: MemberEnd, policy: SupervisionPolicy) -> Restart | StandDown:
         return StandDown(
             EndKind.REMOVED,
             f"The ordering log's members removed this member, and its identity cannot return. {REPLACE_MEMBER}",
+        )
+    if end.log_lost:
+        return StandDown(
+            EndKind.IDENTITY_LOST,
+            "The ordering member's data directory was emptied while it ran, and a member that starts empty under its old id makes a majority "
+            f"forget what it acknowledged. Check the disk. {REPLACE_MEMBER}",
         )
     restarts = 0 if end.ready_ms >= policy.healthy_ms else end.restarts
     if end.return_code < 0:

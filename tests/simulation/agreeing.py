@@ -1,0 +1,96 @@
+"""What sites ask each other about checkpoints: proposals, cosignatures, and quorums handed over, through a network that loses, doubles and delays.
+
+An answer says beside the signature how far the answering site has flushed and which quorum checkpoint it holds: both decide what may be trimmed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation.checkers import Violation
+
+from sento_node.compose import recall_cosigned
+from sento_node.quorum.checkpoints import AnswerCosign, AskCosign, QuorumReached
+from sento_proto.checkpoint import Checkpoint, NoteSignature
+from sento_proto.errors import Code
+
+if TYPE_CHECKING:
+    from tests.simulation.site_host import SiteHost
+
+
+class Agreeing:
+    """One site's part in the talk; each life begins without open questions."""
+
+    def __init__(self, host: SiteHost) -> None:
+        self._host = host
+        self._asked: dict[int, tuple[SiteHost, int, Checkpoint]] = {}
+
+    def new_life(self) -> None:
+        """Nobody of the last life waits any more."""
+        self._asked = {}
+
+    def ask(self, ask: AskCosign) -> None:
+        """Ask another site for its cosignature; the site's own is under the proposal already."""
+        host = self._host
+        self._check_own(ask.checkpoint)
+        peer = host.peers[ask.site]
+        host.around.network.send(
+            host.name, peer.name, peer.agreeing.asked, host, host.life, ask.checkpoint, ask.block, may_double=True
+        )  # fmt: skip
+
+    def asked(self, proposer: SiteHost, life: int, checkpoint: Checkpoint, block: int) -> None:
+        """Another site's proposal arrives."""
+        host = self._host
+        if host.state == "running":
+            ticket = host.next_ticket()
+            self._asked[ticket] = (proposer, life, checkpoint)
+            host.carry_out(
+                host.site.cosign_request(ticket, proposer.name, checkpoint, block, host.heap.now_ms)
+            )
+
+    def answer(self, answer: AnswerCosign) -> None:
+        """This site's answer to a proposal leaves."""
+        host = self._host
+        proposer, life, checkpoint = self._asked.pop(answer.ticket)
+        if answer.code is Code.DIVERGED:
+            raise Violation(
+                "sites-agree", f"{host.name} has another tree than {proposer.name} at {checkpoint.size}"
+            )
+        if answer.line is not None:
+            self._check_own(checkpoint)
+        store = host.disk.store
+        kept = store.checkpoint()
+        progress = (store.tip.block, 0 if kept is None else kept.block)
+        heard = proposer.agreeing.answered
+        host.around.network.send(
+            host.name, proposer.name, heard, life, host.name, checkpoint.size, answer.line, progress
+        )
+
+    def answered(
+        self, life: int, site: str, size: int, line: NoteSignature | None, progress: tuple[int, int]
+    ) -> None:
+        """Another site's answer to a proposal of this life arrives; `progress` is (flushed block, quorum checkpoint's block)."""
+        host = self._host
+        if life == host.life and host.state == "running":
+            flushed, held = progress
+            host.carry_out(host.site.cosign_reply(site, size, line, flushed, host.heap.now_ms, held))
+
+    def hand_over(self, reached: QuorumReached) -> None:
+        """Hand a quorum's checkpoint to the other sites."""
+        host = self._host
+        for name in reached.publish_to:
+            published = host.peers[name].agreeing.published
+            host.around.network.send(
+                host.name, name, published, reached.checkpoint, reached.block, may_double=True
+            )
+
+    def published(self, checkpoint: Checkpoint, block: int) -> None:
+        """Another site hands over a quorum's checkpoint."""
+        host = self._host
+        if host.state == "running":
+            host.carry_out(host.site.published(checkpoint, block, host.heap.now_ms))
+
+    def _check_own(self, checkpoint: Checkpoint) -> None:
+        host = self._host
+        store = host.disk.store
+        host.around.checkers.cosigned(host.name, checkpoint, store, recall_cosigned(store))
