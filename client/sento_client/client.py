@@ -46,6 +46,8 @@ from sento_proto.v1 import admin_pb2
 
 COMPOSED_AT_ONCE = 64
 """Records that are sealed (about 3 ms) before others get their turn on the event loop."""
+SENT_AT_ONCE = 2048
+"""Records of one `write_many` under way at a time: some fifty submissions."""
 DRAIN_MS = 5_000
 STATUS_TIMEOUT_MS = 3_000
 
@@ -141,14 +143,20 @@ class SentoClient:
     async def write_many(
         self, drafts: Sequence[Draft], *, deadline_ms: int | None = None
     ) -> list[WriteResult]:
-        """Write many versions; they are cut into submissions and stand or fall one by one. One result for each, in order."""
+        """Write many versions; they are cut into submissions and stand or fall one by one. One result for each, in order.
+
+        A long list is sealed and sent piece by piece, each piece with the whole deadline, so that memory stays bounded."""
         composer = self._compose()
+        results: list[WriteResult] = []
         records: list[Record] = []
         for draft in drafts:
             records.append(composer.compose(draft))
-            if len(records) % COMPOSED_AT_ONCE == 0:
+            if len(records) == SENT_AT_ONCE:
+                results += await self.send(records, deadline_ms=deadline_ms)
+                records.clear()
+            elif len(records) % COMPOSED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return await self.send(records, deadline_ms=deadline_ms)
+        return results + await self.send(records, deadline_ms=deadline_ms)
 
     async def write_group(
         self, drafts: Sequence[Draft], *, deadline_ms: int | None = None

@@ -143,14 +143,20 @@ class Reader:
 
     async def outcomes(self, names: Sequence[RecordName], timeout_ms: int) -> list[Outcome]:
         """What became of records by (author, record id); NOT_FOUND where none stands at the moment of the answer."""
-        request = client_pb2.OutcomesRequest(records=[record_name_of(name) for name in names])
+        terms = Terms("", "", timeout_ms=timeout_ms)
+        found: list[Outcome] = []
+        for start in range(0, len(names), LIST_PAGE_MAX):
+            found += await self._outcomes(names[start : start + LIST_PAGE_MAX], terms)
+        return found
 
+    async def _outcomes(self, names: Sequence[RecordName], terms: Terms) -> list[Outcome]:
         def accept(site: str, reply: client_pb2.OutcomesReply) -> list[Outcome]:
             if len(reply.outcomes) != len(names):
                 raise damaged(site, "it answered for another number of records")
             return [outcome_of(name, outcome) for name, outcome in zip(names, reply.outcomes, strict=True)]
 
-        return await self._asker.ask(OUTCOMES, request, accept, Terms("", "", timeout_ms=timeout_ms))
+        request = client_pb2.OutcomesRequest(records=[record_name_of(name) for name in names])
+        return await self._asker.ask(OUTCOMES, request, accept, terms)
 
     # How it is done.
 

@@ -148,6 +148,9 @@ class Follower:
             await asyncio.sleep(CATCH_UP_PAUSE_MS / 1000)
 
     async def _copy_from(self, peer: PeerNode) -> None:
+        self._log_lines.info(
+            "another site's ledger is copied", site=peer.name, after_block=self._site.state.block
+        )
         async with contextlib.aclosing(peer.pull(self._site.state.block)) as chunks:
             async for chunk in chunks:
                 self._carry_out(self._site.adopt(chunk.blocks, chunk.checkpoint, self._clock.now_ms()))

@@ -7,6 +7,7 @@ acknowledgement is printed, because it is a figure and not a promise of a test m
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -16,9 +17,10 @@ import pytest
 import pytest_asyncio
 
 from live_sites import AUTHOR, LiveSites, running_sites, writes_again
-from raw_calls import PURPOSE, WriteStream, codes, refusal_of
+from raw_calls import PURPOSE, WriteStream, codes, refusal_of, root_at
 from sento_drill import procfs
 from sento_drill.waiting import until
+from sento_proto.checkpoint import cosigners, decode_checkpoint
 from sento_proto.errors import Code
 from sento_proto.v1 import admin_pb2, client_pb2, common_pb2
 from steady_writer import SteadyWriter, all_agree, nothing_is_lost
@@ -45,6 +47,43 @@ async def sites(running: LiveSites) -> LiveSites:
 async def lead_and_followers(sites: LiveSites) -> tuple[str, list[str]]:
     lead = await sites.cluster.lead_site()
     return lead, [name for name in sites.names if name != lead]
+
+
+# Whole.
+
+
+async def test_a_linearizable_read_at_any_site_sees_what_any_other_has_just_acknowledged(
+    sites: LiveSites,
+) -> None:
+    author = sites.author()
+    async with contextlib.AsyncExitStack() as stack:
+        callers = [await stack.enter_async_context(sites.caller(AUTHOR, name)) for name in sites.names]
+        streams = [await stack.enter_async_context(WriteStream(caller)) for caller in callers]
+        for turn in range(12):
+            record = author.record()
+            ((_, position),) = await streams[turn % 3].outcomes(author.submission(record))
+            request = client_pb2.ReadRequest(purpose=PURPOSE, position=position)
+            reply = await callers[(turn + 1 + turn // 6) % 3].registry.Read(request, timeout=20)
+            assert reply.record.record_hash == record.record_hash
+
+
+async def test_the_newest_checkpoint_of_every_site_is_cosigned_by_a_quorum_over_its_own_tree(
+    sites: LiveSites,
+) -> None:
+    await writes_again(sites, sites.names[0])
+    size = await all_agree(sites)
+    genesis = sites.world.genesis
+    keys = {site.name: site.key for site in genesis.sites}
+    for name in sites.names:
+        await sites.wait_status(
+            name, lambda s: s.quorum_size == size, "a quorum's checkpoint over everything"
+        )
+        async with sites.caller(AUTHOR, name) as caller:
+            reply = await caller.registry.Checkpoint(client_pb2.CheckpointRequest(), timeout=20)
+            note = decode_checkpoint(reply.checkpoint)
+            assert note.root == await root_at(caller, note.size)
+        assert len(cosigners(note, keys)) >= genesis.receipt_set.quorum
+        assert (note.ledger_id, note.size) == (genesis.ledger_id, size)
 
 
 # Killed.
@@ -198,4 +237,4 @@ async def test_a_site_away_beyond_trimming_catches_up_from_a_ledger_to_the_same_
     sites.cluster.start(away)
     await sites.cluster.wait_caught_up(away)
     await nothing_is_lost(sites, writer, "away beyond trimming")
-    assert "boot confirmed" in sites.log(away)
+    assert "another site's ledger is copied" in sites.log(away)

@@ -293,12 +293,12 @@ PLANTED = (
     Planted(LostDiskUnderOldId, ("acknowledged-kept",), 40),
     Planted(RefusalWearsOff, ("acknowledged-kept",), 60),
     Planted(WrongTicket, ("answers-fit",), 5),
-    Planted(GapAfterResume, ("same-ledger",), 5),
+    Planted(GapAfterResume, ("same-ledger", "sites-agree"), 5),
     Planted(ReadWithoutAsking, ("reads-are-fresh",), 5),
     Planted(BudgetForgottenAtRestart, ("same-ledger",), 5),
     Planted(MissingCalledStale, ("final-is-final",), 20),
-    Planted(SmallerNoteAfterLarger, ("cosigned-never-smaller",), 400, in_ci=False),
-    Planted(TrimBeforeOthersCanProve, ("progress",), 400, in_ci=False),
+    Planted(SmallerNoteAfterLarger, ("cosigned-never-smaller",), 60),
+    Planted(TrimBeforeOthersCanProve, ("progress",), 200, in_ci=False),
 )
 
 

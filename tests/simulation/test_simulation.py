@@ -126,3 +126,9 @@ def test_planted_bug_is_found_and_its_seed_passes_without_it(planted: Planted) -
     assert found is not None, f"{planted.within_seeds} seeds did not find it: {planted.bug.__doc__}"
     assert found.checker in planted.found_by
     assert world_of(found.seed).violation is None
+
+
+def test_the_table_of_planted_bugs_lists_every_one_as_it_is() -> None:
+    table = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
+    for planted in PLANTED:
+        assert f"| {planted.bug.__name__} | {planted.bug.__doc__} |" in table

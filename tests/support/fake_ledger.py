@@ -14,6 +14,7 @@ from sento_proto.chain import FIRST_LINK, next_link
 from sento_proto.checkpoint import Checkpoint, cosign, encode_checkpoint, merge_signatures
 from sento_proto.errors import TABLE, Code, SentoError, Standing
 from sento_proto.header import ZERO16, ZERO32
+from sento_proto.limits import LIST_PAGE_MAX
 from sento_proto.merkle import consistency_proof, inclusion_proof, root_of, subtree_reader
 from sento_proto.record import Record
 from sento_proto.submission import Submission, author_signature_holds, decode_submission
@@ -195,7 +196,9 @@ class FakeLedger:
                 yield self.stored(position, header_only=request.header_only)
 
     def outcomes(self, request: client_pb2.OutcomesRequest) -> client_pb2.OutcomesReply:
-        """What became of records by name."""
+        """What became of records by name. Raises SentoError BAD_REQUEST for more than a page of them."""
+        if len(request.records) > LIST_PAGE_MAX:
+            raise SentoError(Code.BAD_REQUEST)
         reply = client_pb2.OutcomesReply(epoch=EPOCH)
         for name in request.records:
             position = self.named(self.world.key_id(name.author), name.record_id)

@@ -232,6 +232,14 @@ async def test_outcomes_tell_what_stands_and_what_does_not(sento: SentoClient) -
     assert missing.code is Code.NOT_FOUND
 
 
+async def test_outcomes_of_more_records_than_one_call_takes_come_in_order(sento: SentoClient) -> None:
+    record = sento.compose(draft("address"))
+    await sento.send([record])
+    names = [RecordName(AUTHOR, bytes(16))] * 600 + [RecordName(AUTHOR, record.header.record_id)]
+    found = await sento.outcomes(names)
+    assert [outcome.code for outcome in found] == [Code.NOT_FOUND] * 600 + [Code.KNOWN]
+
+
 # Reading.
 
 

@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import json
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sento_client.results import Version
@@ -90,9 +91,9 @@ def _content_text(version: Version) -> str:
 
 def history_table(versions: list[Version]) -> Table:
     """Versions in the order given, a line each."""
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("position", "written", "author", "kind", "record", "content"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in ("position", "record", "content"))
     for version in versions:
         content = "closed" if version.content is None else f"{len(version.content)} bytes"
         table.add_row(
@@ -113,7 +114,7 @@ def findings_value(findings: Findings) -> list[dict[str, str]]:
 
 def findings_table(findings: Findings) -> Table:
     """Findings, a line each."""
-    table = Table("check", "verdict", "why")
+    table = Table("check", "verdict", "why", box=SIMPLE_HEAD, pad_edge=False)
     for finding in findings:
         style = _VERDICT_STYLE[finding.verdict]
         table.add_row(str(finding.check), f"[{style}]{finding.verdict}[/]", finding.why)

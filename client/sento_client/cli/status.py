@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +15,8 @@ from sento_client.client import SentoClient
 from sento_client.site_status import Judgement, SiteReport, judge
 
 _MIB = 1024 * 1024
+_WORDS = ("site", "state", "lead")
+_NUMBERS = ("applied", "flushed", "cosigned", "behind", "log\nMiB", "disk free\nMiB")
 
 
 @click.command()
@@ -88,24 +91,16 @@ def _site_value(report: SiteReport) -> dict[str, object]:
 
 
 def _table(reports: list[SiteReport]) -> Table:
-    table = Table()
-    for name in (
-        "site",
-        "state",
-        "lead",
-        "applied",
-        "flushed",
-        "cosigned",
-        "behind",
-        "log MiB",
-        "disk free MiB",
-    ):
-        table.add_column(name, justify="left" if name in ("site", "state", "lead") else "right")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in _WORDS:
+        table.add_column(name, no_wrap=name != "state")
+    for name in _NUMBERS:
+        table.add_column(name, justify="right", no_wrap=True)
     furthest = max((report.status.applied_size for report in reports if report.status is not None), default=0)
     for report in reports:
         status = report.status
         if status is None:
-            table.add_row(report.site, "[red]no answer[/]", *[""] * 7)
+            table.add_row(report.site, "[red]no answer[/]", *[""] * (1 + len(_NUMBERS)))
             continue
         state = status.state if report.serves else f"[yellow]{status.state}[/]"
         table.add_row(
