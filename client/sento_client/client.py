@@ -318,7 +318,8 @@ class SentoClient:
             try:
                 status = await self._transport.call(site, STATUS, admin_pb2.StatusRequest(), timeout_ms)
             except SentoError as error:
-                return SiteReport(site, None, f"{error.code.name} ({error.detail})")
+                words = error.detail.removeprefix(site).removeprefix(": ")
+                return SiteReport(site, None, f"{error.code.name} ({words})" if words else error.code.name)
             return SiteReport(site, status, "")
 
         return list(await asyncio.gather(*map(ask, self.sites)))

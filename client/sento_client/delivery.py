@@ -65,6 +65,11 @@ class _Parcel:
         return min(at_ms, self.deadline_ms) if self.open else at_ms
 
 
+CROWD = 4
+"""As many submissions as a site has lanes by default. Beyond it a further small submission waits for its turn at the site anyway, and every submission
+costs a signature here and a verification at every site: with 256 callers forty records share one where two did."""
+
+
 class Delivery:
     """The core. `sites`: names, the first is the first choice. `jitter`: numbers in [0, 1) from outside."""
 
@@ -86,6 +91,11 @@ class Delivery:
     def busy(self) -> bool:
         """Whether any submission is on its way."""
         return bool(self._parcels)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many submissions are on their way that the next records do better to gather than to go alone."""
+        return len(self._parcels) >= CROWD
 
     def start(self, now_ms: int) -> list[Effect]:
         """Begin: streams are opened."""

@@ -137,7 +137,7 @@ class GrpcTransport:
         code, detail = code_and_detail(error)
         if code is Code.UNREACHABLE:
             detail += _expiry_words(self._pems[1])
-        return SentoError(code, f"{site}: {detail}")
+        return SentoError(code, f"{site}: {detail}" if detail else site)
 
 
 class _GrpcWriteStream:
@@ -222,8 +222,10 @@ def code_and_detail(error: grpc.aio.AioRpcError) -> tuple[Code, str]:
                 sent = common_pb2.Error.FromString(value)
             except DecodeError:
                 break
-            return code_of(sent.code), sent.detail or sent.name
-    return _STATUS_CODES.get(error.code(), Code.INTERNAL), error.details() or error.code().name
+            return code_of(sent.code), sent.detail
+    # gRPC lists its tries; what a person needs is how the last one ended.
+    words = (error.details() or error.code().name).rpartition("last error: ")[2]
+    return _STATUS_CODES.get(error.code(), Code.INTERNAL), words.removeprefix("UNKNOWN: ")
 
 
 def _unary(

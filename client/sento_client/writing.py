@@ -144,7 +144,7 @@ class Writer:
 
     def _take_in(self, piece: list[Waiting[_Owner]]) -> None:
         try:
-            leaving = self._batcher.add(piece, self._ports.steady_ms(), busy=self._delivery.busy)
+            leaving = self._batcher.add(piece, self._ports.steady_ms(), busy=self._delivery.crowded)
         except SentoError as error:
             self._end(piece, error.code, error.detail)
             return
@@ -158,8 +158,8 @@ class Writer:
         if due_ms is None:
             return
         now_ms = self._ports.steady_ms()
-        if not self._delivery.busy:
-            # Nothing is on its way any more, so there is nothing to wait behind.
+        if not self._delivery.crowded:
+            # So little is on its way that there is nothing to wait behind.
             due_ms = now_ms
         if self._flush_handle is not None:
             if self._flush_at_ms <= due_ms:
@@ -172,7 +172,7 @@ class Writer:
     def _flush(self) -> None:
         self._flush_handle = None
         now_ms = self._ports.steady_ms()
-        batches = self._batcher.take_due(now_ms) if self._delivery.busy else self._batcher.take_all()
+        batches = self._batcher.take_due(now_ms) if self._delivery.crowded else self._batcher.take_all()
         self._offer_all(batches)
         self._plan_flush()
 
@@ -258,7 +258,7 @@ class Writer:
         error = reply.error.code if reply.HasField("error") else 0
         now_ms = self._ports.steady_ms()
         self._apply(self._delivery.reply(site, reply.tag, reply.epoch, answers, error, now_ms))
-        if not self._delivery.busy:
+        if not self._delivery.crowded:
             self._plan_flush()
 
     def heard_down(self, site: str, code: Code, detail: str) -> None:

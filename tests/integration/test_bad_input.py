@@ -72,7 +72,8 @@ def flipped(data: bytes, at: int) -> bytes:
 
 
 def bad_signature(city: Author) -> bytes:
-    return flipped(city.submission(city.record()), -1)
+    data = city.submission(city.record())
+    return flipped(data, len(data) - 1)
 
 
 def altered_payload(city: Author) -> bytes:

@@ -359,7 +359,8 @@ async def test_a_deadline_shorter_than_the_answer_ends_the_call_at_the_deadline(
         request = client_pb2.ReadRequest(purpose=PURPOSE, freshness=LINEARIZABLE, position=0)
         refused = await refusal_of(caller.registry.Read(request, timeout=0.4))
         took_s = time.monotonic() - started
-    assert refused.status is grpc.StatusCode.DEADLINE_EXCEEDED
+    # the caller's own clock ends the call, or the site, which knows the same deadline, is a moment quicker
+    assert refused.status is grpc.StatusCode.DEADLINE_EXCEEDED or refused.code is Code.NOT_FRESH
     assert took_s < bounds.LINEARIZABLE_TIMEOUT_MS / 1000
 
 

@@ -232,7 +232,7 @@ class Faults:
 
     def _maybe_image(self, host: SiteHost) -> None:
         """Somebody keeps a copy of a disk that stands still."""
-        if host.disk.files.boot_number and self._heap.chance(0.5):
+        if self._older_image(host) is None and host.disk.files.boot_number and self._heap.chance(0.7):
             member = self._ordering.members[host.name]
             self._images[host.name] = host.disk.image(len(member.log), member.number)
 
@@ -253,7 +253,8 @@ class Faults:
 
     def _disk(self) -> None:
         if self.all_whole():
-            host = self._host()
+            rolling = [host for host in self._hosts if self._older_image(host) is not None]
+            host = self._heap.one_of(rolling) if rolling else self._host()
             self._damage(host)
             self._heap.after(self._heap.between(100, 1_500), self.start_site, host)
 
@@ -261,15 +262,22 @@ class Faults:
         host.crash()
         member = self._ordering.members[host.name]
         self._damaged[host.name] = member.number
-        image = self._images.pop(host.name, None)
-        older = image is not None and image.files.boot_number < host.disk.files.boot_number
-        if image is not None and older and image.member_number == member.number and self._heap.chance(0.6):
+        image = self._older_image(host)
+        if image is not None and self._heap.chance(0.7):
             self._heap.fault("disk rolled back", host.name)
             host.disk.restore(image)
             self._ordering.roll_back(host.name, image.member_entries)
+            del self._images[host.name]
         else:
             self._lose(host)
         host.around.checkers.disk_changed(host.name, host.disk.store.tip)
+
+    def _older_image(self, host: SiteHost) -> DiskImage | None:
+        """An image of this very disk from a former life."""
+        image = self._images.get(host.name)
+        if image is None or image.member_number != self._ordering.members[host.name].number:
+            return None
+        return image if image.files.boot_number < host.disk.files.boot_number else None
 
     def _lose(self, host: SiteHost) -> None:
         self._ordering.lose_disk(host.name)

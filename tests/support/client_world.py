@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -85,7 +86,9 @@ def write_client_files(
     secret = world.seal_secrets[institution]
     write_seal_key(directory / "seal.key", secret)
     seals = [
-        SealedKek(AUTHOR, registry, compartment, epoch, _seal(world, registry, compartment, epoch, secret))
+        SealedKek(
+            AUTHOR, registry, compartment, epoch, _seal(world.ledger_id, registry, compartment, epoch, secret)
+        )
         for registry, compartment in SCOPES
         for epoch in (1, 2)
     ]
@@ -111,6 +114,8 @@ def write_client_files(
     return config
 
 
-def _seal(world: TestWorld, registry: str, compartment: str, epoch: int, secret: bytes) -> bytes:
+@functools.cache
+def _seal(ledger_id: bytes, registry: str, compartment: str, epoch: int, secret: bytes) -> bytes:
+    """Sealing costs more than all else in a client world, and the same seal serves every test."""
     kek = derived("kek", registry, compartment, str(epoch))
-    return seal_kek(kek, KekName(world.ledger_id, AUTHOR, registry, compartment, epoch), xwing_public(secret))
+    return seal_kek(kek, KekName(ledger_id, AUTHOR, registry, compartment, epoch), xwing_public(secret))

@@ -195,6 +195,7 @@ class WriteStream:
         self._tags = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[client_pb2.WriteReply]] = {}
         self._writing = asyncio.Lock()
+        self._how: Refusal | None = None
         self._reading = asyncio.create_task(self._read())
 
     async def __aenter__(self) -> WriteStream:
@@ -209,7 +210,7 @@ class WriteStream:
         """Put one submission on the stream; the future is its answer, or StreamEnded."""
         answer: asyncio.Future[client_pb2.WriteReply] = asyncio.get_running_loop().create_future()
         if self._reading.done():
-            raise StreamEnded(None)
+            raise StreamEnded(self._how)
         tag = next(self._tags)
         self._waiting[tag] = answer
         try:
@@ -217,7 +218,8 @@ class WriteStream:
                 await self.call.write(client_pb2.WriteRequest(tag=tag, submission=submission))
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
             self._waiting.pop(tag, None)
-            raise StreamEnded(None) from None
+            await asyncio.gather(self._reading, return_exceptions=True)
+            raise StreamEnded(self._how) from None
         return answer
 
     async def ask(self, submission: bytes, *, timeout_s: float = CALL_TIMEOUT_S) -> client_pb2.WriteReply:
@@ -244,20 +246,19 @@ class WriteStream:
         await asyncio.gather(self._reading, return_exceptions=True)
 
     async def _read(self) -> None:
-        how: Refusal | None = None
         try:
             while isinstance(reply := await self.call.read(), client_pb2.WriteReply):  # else the stream's end
                 waiting = self._waiting.pop(reply.tag, None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(reply)
         except grpc.aio.AioRpcError as error:
-            how = refusal(error)
+            self._how = refusal(error)
         except asyncio.CancelledError:
-            how = None
+            self._how = None
         finally:
             for waiting in self._waiting.values():
                 if not waiting.done():
-                    waiting.set_exception(StreamEnded(how))
+                    waiting.set_exception(StreamEnded(self._how))
                     waiting.exception()  # whoever has stopped waiting need not be told
             self._waiting.clear()
 

@@ -47,7 +47,7 @@ def test_paths_are_relative_to_the_file_and_limits_have_defaults() -> None:
         ("jp-fukuoka", "127.0.0.1:7101"),
         ("jp-ishikawa", "[::1]:7111"),
     ]
-    assert config.limits == Limits(deadline_ms=30_000, linger_ms=2, in_flight=16)
+    assert config.limits == Limits(deadline_ms=30_000, linger_ms=20, in_flight=16)
 
 
 def test_reader_has_no_signing_key() -> None:

@@ -15,8 +15,7 @@ from sento_client.client import SentoClient
 from sento_client.site_status import Judgement, SiteReport, judge
 
 _MIB = 1024 * 1024
-_WORDS = ("site", "state", "lead")
-_NUMBERS = ("applied", "flushed", "cosigned", "behind", "log\nMiB", "disk free\nMiB")
+_NUMBERS = ("applied", "flushed", "cosigned", "behind", "log\nMiB", "free\nMiB")
 
 
 @click.command()
@@ -91,22 +90,23 @@ def _site_value(report: SiteReport) -> dict[str, object]:
 
 
 def _table(reports: list[SiteReport]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in _WORDS:
-        table.add_column(name, no_wrap=name != "state")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("site", no_wrap=True)
+    table.add_column("state", min_width=13, overflow="fold")
     for name in _NUMBERS:
         table.add_column(name, justify="right", no_wrap=True)
     furthest = max((report.status.applied_size for report in reports if report.status is not None), default=0)
     for report in reports:
         status = report.status
         if status is None:
-            table.add_row(report.site, "[red]no answer[/]", *[""] * (1 + len(_NUMBERS)))
+            table.add_row(report.site, "[red]no answer[/]", *[""] * len(_NUMBERS))
             continue
         state = status.state if report.serves else f"[yellow]{status.state}[/]"
+        if status.is_lead:
+            state += ", lead"
         table.add_row(
             report.site,
             state,
-            "lead" if status.is_lead else "",
             str(status.applied_size),
             str(status.flushed_size),
             str(status.quorum_size),

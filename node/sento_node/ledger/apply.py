@@ -27,7 +27,7 @@ from sento_node.ledger.results import (
     StandingRecord,
     SubmissionResult,
 )
-from sento_node.ledger.state import FactHead, LedgerState, SubjectHead
+from sento_node.ledger.state import FactHead, Layer, LedgerState, SubjectHead
 from sento_node.ordering.port import OrderedBlock
 from sento_proto.block import Block, decode_block, site_signature_holds
 from sento_proto.chain import next_link
@@ -63,18 +63,19 @@ class Scratch:
     def __init__(self, state: LedgerState, parent: Scratch | None = None) -> None:
         self.state = state
         self.parent = parent
-        self.standing: list[StandingRecord] = []
-        self.ids: dict[tuple[str, bytes], tuple[int, bytes]] = {}
-        self.facts: dict[tuple[str, bytes], FactHead] = {}
-        self.versions: set[tuple[str, bytes, bytes]] = set()
-        self.subjects: dict[tuple[str, bytes], SubjectHead] = {}
+        self.layer = Layer()
         self.next_position: int = parent.next_position if parent else state.size
+
+    @property
+    def standing(self) -> list[StandingRecord]:
+        """The records that took a position here, in order of position."""
+        return list(self.layer.standing.values())
 
     def known(self, author: str, record_id: bytes) -> tuple[int, bytes] | None:
         """(position, record hash) of an author's record id."""
-        found = self.ids.get((author, record_id))
+        found = self.layer.ids.get((author, record_id))
         if found is not None:
-            return found
+            return found, self.layer.standing[found].record.record_hash
         if self.parent is not None:
             return self.parent.known(author, record_id)
         position = self.state.position_of_id(author, record_id)
@@ -82,65 +83,51 @@ class Scratch:
 
     def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
         """The fact's standing version here."""
-        found = self.facts.get((registry, fact))
+        found = self.layer.facts.get((registry, fact))
         if found is not None:
             return found
-        if self.parent is not None:
-            return self.parent.fact_head(registry, fact)
-        return self.state.fact_head(registry, fact)
+        return (self.parent or self.state).fact_head(registry, fact)
 
     def is_version_of(self, registry: str, fact: bytes, record_hash: bytes) -> bool:
         """Whether this hash is a version of this fact."""
-        if (registry, fact, record_hash) in self.versions:
-            return True
-        if self.parent is not None:
-            return self.parent.is_version_of(registry, fact, record_hash)
-        return self.state.is_version_of(registry, fact, record_hash)
+        found = self.layer.is_version_of(registry, fact, record_hash)
+        if found is not None:
+            return found
+        return (self.parent or self.state).is_version_of(registry, fact, record_hash)
 
     def subject_head(self, registry: str, subject: bytes) -> SubjectHead:
         """The end of the subject's chain here."""
-        found = self.subjects.get((registry, subject))
+        found = self.layer.subjects.get((registry, subject))
         if found is not None:
             return found
-        if self.parent is not None:
-            return self.parent.subject_head(registry, subject)
-        return self.state.subject_head(registry, subject)
+        return (self.parent or self.state).subject_head(registry, subject)
 
     def items(self) -> list[StandingRecord]:
         """All records that took a position in this block so far."""
         return (self.parent.items() if self.parent else []) + self.standing
-
-    def add(self, item: StandingRecord) -> None:
-        """Take in a record that stands."""
-        header, record_hash = item.record.header, item.record.record_hash
-        self.standing.append(item)
-        self.ids[item.author, header.record_id] = (item.position, record_hash)
-        self.facts[header.registry, header.fact] = FactHead(item.position, record_hash)
-        self.versions.add((header.registry, header.fact, record_hash))
-        self.subjects[header.registry, header.subject] = SubjectHead(item.position, item.link)
-        self.next_position = item.position + 1
 
     def stand(self, place: Place, record: Record, fact_head: FactHead | None) -> StandingRecord:
         """Give the record the next position, and its links in the chains of its subject and of its fact, whose head is `fact_head`."""
         header = record.header
         subject_head = self.subject_head(header.registry, header.subject)
         item = StandingRecord(
-            position=self.next_position,
-            record=record,
-            author=place.author,
-            submission=place.submission,
-            nth=place.nth,
-            link=next_link(subject_head.link, record.record_hash),
-            previous_of_subject=subject_head.position,
-            previous_of_fact=NOWHERE if fact_head is None else fact_head.position,
+            self.next_position,
+            record,
+            place.author,
+            place.submission,
+            place.nth,
+            next_link(subject_head.link, record.record_hash),
+            subject_head.position,
+            NOWHERE if fact_head is None else fact_head.position,
         )
-        self.add(item)
+        self.layer.add(item)
+        self.next_position += 1
         return item
 
     def merge(self, child: Scratch) -> None:
         """Take in all of a child that stood whole."""
-        for item in child.standing:
-            self.add(item)
+        self.layer.merge(child.layer)
+        self.next_position = child.next_position
 
 
 def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
@@ -158,7 +145,8 @@ def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
                 _apply_submission(scratch, number, data) for number, data in enumerate(block.submissions)
             ]
     size_before = state.size
-    for item in scratch.standing:
+    standing = tuple(scratch.standing)
+    for item in standing:
         state.frontier.append(item.record.record_hash)
     result = BlockResult(
         number=ordered.number,
@@ -169,10 +157,10 @@ def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
         size_before=size_before,
         refusal=refusal,
         submissions=tuple(submissions),
-        standing=tuple(scratch.standing),
+        standing=standing,
         root=state.frontier.root(),
     )
-    state.absorb(result)
+    state.absorb(result, scratch.layer)
     return result
 
 

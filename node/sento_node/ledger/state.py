@@ -111,6 +111,22 @@ class Layer:
         self.subjects[header.registry, header.subject] = SubjectHead(item.position, item.link)
         self.standing[item.position] = item
 
+    def merge(self, newer: Layer) -> None:
+        """Take in all of a layer that came after this one."""
+        self.ids.update(newer.ids)
+        self.hashes.update(newer.hashes)
+        self.facts.update(newer.facts)
+        self.subjects.update(newer.subjects)
+        self.standing.update(newer.standing)
+
+    def is_version_of(self, registry: str, fact: bytes, record_hash: bytes) -> bool | None:
+        """Whether a record of this hash here is a version of this fact; None when no record of this hash is here."""
+        position = self.hashes.get(record_hash)
+        if position is None:
+            return None
+        header = self.standing[position].record.header
+        return (header.registry, header.fact) == (registry, fact)
+
 
 class Batch(NamedTuple):
     """What one flush makes durable: blocks in order, the newest index entries of all their records, and the tip after them."""
@@ -204,10 +220,9 @@ class LedgerState:
     def is_version_of(self, registry: str, fact: bytes, record_hash: bytes) -> bool:
         """Whether a standing record of this hash is a version of this fact."""
         for layer in self._layers():
-            position = layer.hashes.get(record_hash)
-            if position is not None:
-                header = layer.standing[position].record.header
-                return (header.registry, header.fact) == (registry, fact)
+            found = layer.is_version_of(registry, fact, record_hash)
+            if found is not None:
+                return found
         position = self._indexes.position_of_hash(record_hash)
         return position is not None and self._indexes.fact_at(position) == (registry, fact)
 
@@ -222,8 +237,10 @@ class LedgerState:
         subjects.add(subject)
         self._usage[author] = (records + 1, subjects)
 
-    def absorb(self, result: BlockResult) -> None:
-        """Make a block's result part of the state. Its standing records were appended to the frontier by whoever made the result."""
+    def absorb(self, result: BlockResult, layer: Layer | None = None) -> None:
+        """Make a block's result part of the state; `layer` holds exactly its standing records, where there is one already.
+
+        The records were appended to the frontier by whoever made the result."""
         if result.number != self.block + 1 or result.revision <= self.revision:
             raise ValueError("blocks are absorbed in order, each once")
         for item in result.standing:
@@ -232,7 +249,10 @@ class LedgerState:
                 self._window_start = start
                 self._usage.clear()
             self._use(item.author, item.record.header.subject)
-            self._pending.add(item)
+            if layer is None:
+                self._pending.add(item)
+        if layer is not None:
+            self._pending.merge(layer)
         self._pending_blocks.append(result)
         self.block, self.revision = result.number, result.revision
 
