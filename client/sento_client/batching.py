@@ -8,7 +8,7 @@ The rules, all of them:
 3. A piece (one record, or a group that stands or falls together) is never divided.
 4. A batch leaves when the next piece does not fit, when the next of the same size would not, or when it is due.
 5. The same record id never stands twice in one batch: a second sending of it goes into the next.
-6. It is due at once while little is on its way, else after the linger or when something came back: a lone caller never waits, a crowd shares.
+6. It is due at once while little is on its way, else when something came back or after the linger: a lone caller never waits.
 
 Pure: time comes in as a number, ready batches go out as values.
 """
@@ -54,7 +54,8 @@ class Batcher(Generic[T]):
     def add(self, piece: Sequence[Waiting[T]], now_ms: int, *, busy: bool) -> list[list[Waiting[T]]]:
         """Take in one piece; returns the batches that must leave now, in order.
 
-        `busy`: so many submissions are on their way that this one would wait behind them. Raises SentoError TOO_LARGE when the piece can never fit one submission, BAD_REQUEST
+        `busy`: so many submissions are on their way that this one would wait behind them.
+        Raises SentoError TOO_LARGE when the piece can never fit one submission, BAD_REQUEST
         when it holds one record twice."""
         record_ids = [waiting.record.header.record_id for waiting in piece]
         if len(record_ids) > 1 and len(set(record_ids)) != len(record_ids):

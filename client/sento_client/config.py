@@ -55,7 +55,8 @@ class SiteAddress:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a program may tune. `linger_ms`: how long a record may wait for company while a crowd of submissions is on its way; `in_flight`: submissions on one stream."""
+    """What a program may tune. `linger_ms`: how long a record may wait for company while a crowd of submissions is on its way;
+    `in_flight`: submissions on one stream."""
 
     deadline_ms: int = 30_000
     linger_ms: int = 20

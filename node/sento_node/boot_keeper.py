@@ -2,9 +2,11 @@
 
     data/boot-number                        this node's own number, decimal
     data/ordering/epoch-0000/boot-number    the copy beside the member's data, written first
+    data/boot-unconfirmed                   the number and the life that announces it, from before the number is raised until it is confirmed
     data/ordering/epoch-0000/started        made when the member has begun its log, a second before it can vote
 
-Each is written whole, flushed, and renamed into place. A life draws random bytes once, so that an announcement whose answer was lost can be repeated.
+Each is written whole, flushed, and renamed into place. A life draws random bytes once, so that an announcement whose answer was lost can be repeated;
+they are kept until the number is confirmed, so that a refused site that is started again announces the same number and is refused again.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sento_node.ordering.boot import (
+    Announcement,
     BootMemory,
     LocalDisk,
     PeerMemory,
@@ -22,7 +25,7 @@ from sento_node.ordering.boot import (
 )
 from sento_node.peers import Peers, PeerSilent
 from sento_proto.v1 import sync_pb2
-from sento_proto.wire import Reader, u64
+from sento_proto.wire import Malformed, Reader, u64
 
 ANNOUNCE_TIMEOUT_MS = 1_000
 LIFE_BYTES = 16
@@ -33,13 +36,14 @@ class BootFileDamaged(Exception):
 
 
 class BootFiles:
-    """The three files of one site and epoch."""
+    """The files of one site and epoch."""
 
     def __init__(self, data_dir: Path, epoch: int) -> None:
         self.epoch_dir = data_dir / "ordering" / f"epoch-{epoch:04d}"
         self.member_dir = self.epoch_dir / "etcd"
         self._own = data_dir / "boot-number"
         self._copy = self.epoch_dir / "boot-number"
+        self._unconfirmed = data_dir / "boot-unconfirmed"
         self._started = self.epoch_dir / "started"
 
     def read(self, ledger_size: int, cosigned_size: int) -> LocalDisk:
@@ -52,6 +56,33 @@ class BootFiles:
             ledger_size=ledger_size,
             cosigned_size=cosigned_size,
         )
+
+    def unconfirmed(self) -> Announcement | None:
+        """The announcement of a former start that nobody confirmed. Raises BootFileDamaged."""
+        try:
+            data = self._unconfirmed.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            reader = Reader(data, "boot-unconfirmed")
+            announcement = Announcement(reader.u64("boot number"), reader.take(LIFE_BYTES, "life"))
+            reader.end()
+        except Malformed as error:
+            raise BootFileDamaged(
+                f"{self._unconfirmed} does not hold an announcement ({error}). "
+                "Check the disk, and let the site join again as one with a new disk (runbook)."
+            ) from error
+        return announcement
+
+    def note_unconfirmed(self, announcement: Announcement) -> None:
+        """Keep the announcement, flushed, before its number is raised."""
+        self._own.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_durably(self._unconfirmed, u64(announcement.boot_number) + announcement.life)
+
+    def note_confirmed(self) -> None:
+        """The number is confirmed: the next start raises it again. Before the member starts, so that no two lives share a number."""
+        self._unconfirmed.unlink(missing_ok=True)
+        _sync_directory(self._unconfirmed.parent)
 
     def raise_to(self, number: int) -> None:
         """Write the number in both places, flushed, the copy first."""

@@ -93,8 +93,8 @@ class Follower:
                 await self._catch_up(compacted.oldest_revision)
 
     def restart(self) -> None:
-        """The stream is known to have stalled: open it again."""
-        if self._stream is not None:
+        """The stream is known to have stalled: open it again. Nothing happens while another site's ledger is copied instead."""
+        if self._stream is not None and not self._stream.done():
             self._restart_asked = True
             self._stream.cancel()
 

@@ -38,11 +38,12 @@ class PeerSilent(Exception):
 
 
 class CosignAnswer(NamedTuple):
-    """A peer's answer to a proposal: a line, or the code why not; and how far its ledger is flushed."""
+    """A peer's answer to a proposal: a line, or the code why not; and how far its ledger and its quorum checkpoints on disk go."""
 
     line: NoteSignature | None
     code: Code | None
     flushed_block: int
+    quorum_block: int
 
 
 class PeerProgress(NamedTuple):
@@ -51,6 +52,7 @@ class PeerProgress(NamedTuple):
     flushed_block: int
     flushed_size: int
     quorum_size: int
+    quorum_block: int
 
 
 class OfferedChunk(NamedTuple):
@@ -98,7 +100,7 @@ class PeerNode:
             code = Code(reply.error.code) if reply.HasField("error") else None
         except (*_SILENCE, ValueError) as error:
             raise PeerSilent(_why(error)) from error
-        return CosignAnswer(line, code, reply.flushed_block)
+        return CosignAnswer(line, code, reply.flushed_block, reply.quorum_block)
 
     async def publish(self, checkpoint: Checkpoint, block: int, timeout_ms: int) -> None:
         """Hand over a quorum's checkpoint. Raises PeerSilent."""
@@ -116,7 +118,7 @@ class PeerNode:
             )
         except _SILENCE as error:
             raise PeerSilent(_why(error)) from error
-        return PeerProgress(reply.flushed_block, reply.flushed_size, reply.quorum_size)
+        return PeerProgress(reply.flushed_block, reply.flushed_size, reply.quorum_size, reply.quorum_block)
 
     async def pull(self, after_block: int) -> AsyncGenerator[OfferedChunk, None]:
         """The peer's ledger after a block, chunk by chunk. Raises PeerSilent; what is not well formed is silence too."""

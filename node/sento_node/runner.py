@@ -296,7 +296,11 @@ class Runner:
                     "ordering-full",
                     "The ordering log's quota is reached; trimming has to free it before writing goes on.",
                 )
-            except (LaneConflict, OrderingRefused):
+            except LaneConflict:
+                if self.site.lanes.is_retired(append.lane):
+                    return
+                raise
+            except OrderingRefused:
                 raise
             except OrderingError as error:
                 self._log_lines.warning(
@@ -340,7 +344,12 @@ class Runner:
             )
         self.carry_out(
             self.site.cosign_reply(
-                ask.site, ask.checkpoint.size, answer.line, answer.flushed_block, self._clock.now_ms()
+                ask.site,
+                ask.checkpoint.size,
+                answer.line,
+                answer.flushed_block,
+                self._clock.now_ms(),
+                answer.quorum_block,
             )
         )
 
@@ -359,6 +368,9 @@ class Runner:
 
     async def _trim(self, effect: TrimLog) -> None:
         trim = effect.trim
+        await self._in_writer(
+            _nothing
+        )  # the checkpoint that covers it was handed to the writer before: now it is on disk
         try:
             await self._log.trim(trim.through_seq, trim.through_revision, timeout_ms=TRIM_TIMEOUT_MS)
         except OrderingError as error:
@@ -383,3 +395,7 @@ def _settle(waiting: dict[int, asyncio.Future[_T]], ticket: int, value: Any) -> 
     future = waiting.get(ticket)
     if future is not None and not future.done():
         future.set_result(value)
+
+
+def _nothing() -> None:
+    """Work that ends when the writer has done everything before it."""

@@ -28,7 +28,7 @@ from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.member_reports import MemberReports
-from sento_node.ordering.boot import Refuse, Start, Wait, decide_boot
+from sento_node.ordering.boot import Refuse, Start, Wait, announcement_of, decide_boot
 from sento_node.ordering.etcd.directories import DirectoryTaken, DirectoryUnsafe
 from sento_node.ordering.etcd.log import EtcdLog
 from sento_node.ordering.etcd.member import EtcdMember, MemberNotReady
@@ -209,15 +209,18 @@ class Node:
             return False
         try:
             disk = files.read(store.tip.size, 0 if cosigned is None else cosigned.size)
+            unconfirmed = files.unconfirmed()
         except boot_keeper.BootFileDamaged as error:
             condition.state, condition.explanation = "refused", str(error)
             return False
-        number = disk.boot_number + 1
+        announcement, disk = announcement_of(disk, unconfirmed, os.urandom(boot_keeper.LIFE_BYTES))
+        number = announcement.boot_number
         voting_others = frozenset(self._genesis.voting_sites) - {self._config.site}
         by_itself = decide_boot(disk, number, {}, voting_others)
         if isinstance(by_itself, Refuse):
             condition.state, condition.explanation = "refused", by_itself.words
             return False
+        files.note_unconfirmed(announcement)
         files.raise_to(number)
         self._node.boot_number = number
         request = sync_pb2.AnnounceBootRequest(
@@ -225,12 +228,13 @@ class Node:
             ledger_id=self._genesis.ledger_id,
             epoch=EPOCH,
             boot_number=number,
-            life=os.urandom(boot_keeper.LIFE_BYTES),
+            life=announcement.life,
         )
         while True:
             answers, silence = await boot_keeper.announce(self._peers, request)
             match decide_boot(disk, number, answers, voting_others):
                 case Start():
+                    files.note_confirmed()
                     self._log.info("boot confirmed", boot_number=number, by=sorted(answers))
                     return True
                 case Refuse(words):
@@ -310,7 +314,10 @@ class Node:
             with contextlib.suppress(PeerSilent):  # silence shows as the age of the last contact
                 progress = await peer.progress(bounds.PEER_CALL_TIMEOUT_MS)
                 self._node.heard(peer.name, progress.flushed_size)
-                runner.site.checkpoints.heard(peer.name, progress.flushed_block, self._node.clock.now_ms())
+                now_ms = self._node.clock.now_ms()
+                runner.site.checkpoints.heard(
+                    peer.name, progress.flushed_block, now_ms, progress.quorum_block
+                )
 
         while True:
             await asyncio.gather(*(ask(peer) for peer in self._peers.values()))

@@ -299,9 +299,9 @@ class Site:
         line: NoteSignature | None,
         flushed_block: int,
         now_ms: int,
-        quorum_block: int | None = None,
+        quorum_block: int,
     ) -> list[Effect]:
-        """Another site answered our proposal of `size`; `quorum_block` is the block of its newest quorum checkpoint, if it said so."""
+        """Another site answered our proposal of `size`; `quorum_block` is the block of the newest quorum checkpoint on its disk."""
         self.checkpoints.heard(site, flushed_block, now_ms, quorum_block)
         return self._settle_quorum(list(self.checkpoints.cosign_reply(site, size, line)), now_ms)
 

@@ -113,7 +113,7 @@ class Watch:
         state, now_ms = self._site.state, self._clock.now_ms()
         if state.revision >= head.revision or state.block != self._progress[0]:
             self._progress = (state.block, now_ms)
-        elif now_ms - self._progress[1] > STALLED_MS and self._condition.state == "serving":
+        elif now_ms - self._progress[1] > STALLED_MS:
             self._progress = (state.block, now_ms)
             self._on_stalled()
 

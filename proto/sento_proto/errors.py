@@ -106,7 +106,7 @@ TABLE: dict[Code, Entry] = {
     Code.GROUP_REFUSED: Entry(
         _S.FINAL,
         "Another record of the same group was refused, so none of the group stands.",
-        "Mend the member that has a code of its own and write the whole group again with new ids.",
+        "Look at the member with a code of its own: if that is final, write the group anew with new ids; if it is not yet, send the same group again.",
         "ABORTED",
     ),
     Code.PREDECESSOR_MISSING: Entry(

@@ -85,6 +85,7 @@ class Lanes:
         self._lanes = {
             str(Lane(site, boot_number, k)): _LaneState(Lane(site, boot_number, k)) for k in range(count)
         }
+        self._next_lane = count
         self._lane_of_author: dict[str, str] = {}
         self._kept: dict[tuple[str, int], OwnBlock] = {}
         self.queues = FairQueues()
@@ -136,8 +137,8 @@ class Lanes:
     def appended(self, lane_name: str, seq: int, place: Appended) -> None:
         """The log holds the block durably; its lane is free."""
         own = self._kept.get((lane_name, seq))
-        lane = self._lanes[lane_name]
-        if lane.in_flight is not None and lane.in_flight.seq == seq:
+        lane = self._lanes.get(lane_name)
+        if lane is not None and lane.in_flight is not None and lane.in_flight.seq == seq:
             lane.in_flight = None
         if own is not None:
             own.revision = place.revision
@@ -162,8 +163,8 @@ class Lanes:
         if own is None or own.data != data:
             return None
         own.seen_as = number
-        lane = self._lanes[lane_name]
-        if lane.in_flight is own:
+        lane = self._lanes.get(lane_name)
+        if lane is not None and lane.in_flight is own:
             lane.in_flight = None
         return own
 
@@ -182,7 +183,25 @@ class Lanes:
         for own in lost:
             self.kept_bytes -= len(self._kept.pop((own.lane, own.seq)).data)
             self.queues.put_back(list(own.items))
+        for name in {own.lane for own in lost}:
+            self._replace(name)
         return lost
+
+    def is_retired(self, name: str) -> bool:
+        """Whether the lane was replaced: what its last append comes to does not matter any more."""
+        return name not in self._lanes
+
+    def _replace(self, name: str) -> None:
+        """A lane whose blocks vanished has lost its counter in the log too: its next number would be a gap for ever. A fresh lane takes its place."""
+        old = self._lanes.pop(name)
+        if old.in_flight is not None and (name, old.in_flight.seq) in self._kept:
+            self.kept_bytes -= len(self._kept.pop((name, old.in_flight.seq)).data)
+            self.queues.put_back(list(old.in_flight.items))
+        fresh = Lane(old.lane.site, old.lane.boot_number, self._next_lane)
+        self._next_lane += 1
+        self._lanes[str(fresh)] = _LaneState(fresh)
+        for author in [author for author, lane in self._lane_of_author.items() if lane == name]:
+            self._lane_of_author[author] = str(fresh)
 
     def settled_elsewhere(self, blocks: Iterable[tuple[str, int, int]]) -> list[OwnBlock]:
         """Blocks (lane, seq, number) learned by sync instead of the log: those of them that were ours."""
@@ -191,7 +210,8 @@ class Lanes:
             own = self._kept.get((lane, seq))
             if own is not None:
                 own.seen_as = number
-                if self._lanes[lane].in_flight is own:
-                    self._lanes[lane].in_flight = None
+                state = self._lanes.get(lane)
+                if state is not None and state.in_flight is own:
+                    state.in_flight = None
                 found.append(own)
         return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from typing import TypeAlias, TypeVar
@@ -185,6 +186,17 @@ class LmdbReads:
             with txn.cursor(self._tables.checkpoints) as cursor:
                 found = cursor.set_range(position_key(at_least_size)) if at_least_size else cursor.last()
                 return _checkpoint(*cursor.item()) if found else None
+
+        return self._read(question)
+
+    def newest_checkpoints(self, limit: int) -> list[KeptCheckpoint]:
+        """The last quorum checkpoints, newest first, at most `limit`."""
+
+        def question(txn: Txn) -> list[KeptCheckpoint]:
+            with txn.cursor(self._tables.checkpoints) as cursor:
+                if not cursor.last():
+                    return []
+                return [_checkpoint(*item) for item in itertools.islice(cursor.iterprev(), limit)]
 
         return self._read(question)
 

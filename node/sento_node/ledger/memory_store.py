@@ -259,6 +259,10 @@ class MemoryStore(LedgerStore):
             return kept[-1] if kept else None
         return next(iter(kept[bisect.bisect_left(kept, at_least_size, key=lambda one: one.size) :]), None)
 
+    def newest_checkpoints(self, limit: int) -> list[KeptCheckpoint]:
+        """The last quorum checkpoints, newest first, at most `limit`."""
+        return self._read().checkpoints[::-1][:limit]
+
     def checkpoint_by_block(self, block: int) -> KeptCheckpoint | None:
         """The first quorum checkpoint that ends at this block or later."""
         kept = self._read().checkpoints

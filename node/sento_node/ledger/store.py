@@ -115,6 +115,10 @@ class LedgerStore(Indexes, Protocol):
         """The newest quorum checkpoint if `at_least_size` is 0, else the smallest of at least that size."""
         ...
 
+    def newest_checkpoints(self, limit: int) -> list[KeptCheckpoint]:
+        """The last quorum checkpoints, newest first, at most `limit`."""
+        ...
+
     def checkpoint_by_block(self, block: int) -> KeptCheckpoint | None:
         """The first quorum checkpoint that ends at this block or later."""
         ...

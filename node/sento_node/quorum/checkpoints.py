@@ -283,20 +283,17 @@ class Checkpoints:
         proposal.lines[site] = line
         return self._count_lines()
 
-    def heard(self, site: str, flushed_block: int, now_ms: int, quorum_block: int | None = None) -> None:
-        """A site said how far its ledger is flushed, and maybe which block its newest quorum checkpoint ends."""
-        before = self.progress.get(site)
-        if quorum_block is None and before is not None:
-            quorum_block = before.quorum_block
+    def heard(self, site: str, flushed_block: int, now_ms: int, quorum_block: int) -> None:
+        """A site said how far its ledger is flushed, and which block the newest quorum checkpoint on its disk ends (0: it has none)."""
         self.progress[site] = SiteProgress(flushed_block, now_ms, quorum_block)
 
     @property
     def held_block(self) -> int:
-        """The block through which a receipt quorum holds checkpoints on disk; a site that does not say counts with what it flushed."""
+        """The block through which a receipt quorum holds checkpoints on disk; a site that never said holds none."""
         blocks = []
         for name in self._receipt_set.sites:
-            said = self.progress.get(name, SiteProgress(0, 0))
-            held = said.flushed_block if said.quorum_block is None else said.quorum_block
+            said = self.progress.get(name)
+            held = said.quorum_block if said is not None else 0
             blocks.append(self.quorum.block if name == self._site else min(held, self.quorum.block))
         return held_block(blocks, self._receipt_set.quorum)
 

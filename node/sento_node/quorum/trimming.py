@@ -30,11 +30,11 @@ class RetainedBlock(NamedTuple):
 
 class SiteProgress(NamedTuple):
     """How far a site's ledger is flushed, when it last said so by our clock, and the block of the newest quorum checkpoint on its disk
-    (None: it never said)."""
+    (0: none)."""
 
     flushed_block: int
     heard_at_ms: int
-    quorum_block: int | None = None
+    quorum_block: int
 
 
 class Trim(NamedTuple):

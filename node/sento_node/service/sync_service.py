@@ -28,6 +28,10 @@ from sento_proto.v1 import sync_pb2, sync_pb2_grpc
 Context = grpc.aio.ServicerContext[object, object]
 
 
+CHECKPOINTS_SEARCHED = 10_000
+"""How far back another site's cosignature is looked for at its boot: some hours of writing."""
+
+
 class SyncService(sync_pb2_grpc.SyncServicer):
     """Serves the other sites' nodes."""
 
@@ -70,12 +74,12 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         )
 
     def _cosigned_by(self, site: str) -> int:
-        """The size of the newest checkpoint that this site keeps with a cosignature by the other."""
-        kept = self._node.store.checkpoint()
-        if kept is None:
-            return 0
+        """The size of the newest checkpoint that this site keeps with a cosignature by the other; a quorum may have done without it for long."""
         keys = {site: self._node.governance.site_keys[site]}
-        return kept.size if cosigners(decode_checkpoint(kept.note), keys) else 0
+        for kept in self._node.store.newest_checkpoints(CHECKPOINTS_SEARCHED):
+            if cosigners(decode_checkpoint(kept.note), keys):
+                return kept.size
+        return 0
 
     async def Cosign(self, request: sync_pb2.CosignRequest, context: Context) -> sync_pb2.CosignReply:
         """Cosign another site's checkpoint, or say why not."""
@@ -88,8 +92,9 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             reply.signature_line = line_bytes(answer.line).decode().removesuffix("\n")
         elif answer.code is not None:
             reply.error.CopyFrom(error_message(answer.code))
-        tip = self._node.store.tip
+        tip, kept = self._node.store.tip, self._node.store.checkpoint()
         reply.flushed_block, reply.flushed_size = tip.block, tip.size
+        reply.quorum_block = kept.block if kept else 0
         return reply
 
     async def PublishCheckpoint(
@@ -111,6 +116,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             flushed_block=tip.block,
             flushed_size=tip.size,
             quorum_size=kept.size if kept else 0,
+            quorum_block=kept.block if kept else 0,
             boot_number=self._node.boot_number,
         )
 

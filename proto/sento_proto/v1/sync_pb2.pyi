@@ -110,11 +110,16 @@ class CosignReply(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     FLUSHED_BLOCK_FIELD_NUMBER: _builtins.int
     FLUSHED_SIZE_FIELD_NUMBER: _builtins.int
+    QUORUM_BLOCK_FIELD_NUMBER: _builtins.int
     signature_line: _builtins.str
     """One signature line of type 0x04, empty when `error` says why not."""
     flushed_block: _builtins.int
     """How far the answering site's ledger is flushed: trimming waits for live sites that are near."""
     flushed_size: _builtins.int
+    quorum_block: _builtins.int
+    """The block that the newest quorum checkpoint on this site's disk ends (0: none): nothing leaves the ordering log before a quorum of sites
+    can prove it to one that was away.
+    """
     @_builtins.property
     def error(self) -> _common_pb2.Error: ...
     def __init__(
@@ -124,10 +129,11 @@ class CosignReply(_message.Message):
         error: _common_pb2.Error | None = ...,
         flushed_block: _builtins.int = ...,
         flushed_size: _builtins.int = ...,
+        quorum_block: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "signature_line", b"signature_line"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "quorum_block", b"quorum_block", "signature_line", b"signature_line"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -349,11 +355,13 @@ class PeerStateReply(_message.Message):
     FLUSHED_SIZE_FIELD_NUMBER: _builtins.int
     QUORUM_SIZE_FIELD_NUMBER: _builtins.int
     BOOT_NUMBER_FIELD_NUMBER: _builtins.int
+    QUORUM_BLOCK_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     flushed_block: _builtins.int
     flushed_size: _builtins.int
     quorum_size: _builtins.int
     boot_number: _builtins.int
+    quorum_block: _builtins.int
     def __init__(
         self,
         *,
@@ -362,10 +370,11 @@ class PeerStateReply(_message.Message):
         flushed_size: _builtins.int = ...,
         quorum_size: _builtins.int = ...,
         boot_number: _builtins.int = ...,
+        quorum_block: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_number", b"boot_number", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "quorum_size", b"quorum_size", "site", b"site"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_number", b"boot_number", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "quorum_block", b"quorum_block", "quorum_size", b"quorum_size", "site", b"site"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
