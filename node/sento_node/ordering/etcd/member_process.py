@@ -157,7 +157,7 @@ class MemberProcess:
 async def start_process(
     settings: MemberSettings, etcd: EtcdBinary, directories: MemberDirectories, reports: Reports
 ) -> MemberProcess:
-    """Start etcd with these settings in claimed directories, through the helper that ties it to this process. Raises OSError."""
+    """Start etcd with these settings in claimed directories, through the launcher that ties it to this process. Raises OSError."""
     directories.remove_stale_socket()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
