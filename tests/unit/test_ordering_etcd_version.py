@@ -151,4 +151,4 @@ def test_the_members_environment_cannot_configure_it_behind_our_back() -> None:
         "https_proxy": "http://proxy:3128",
         "GOGC": "off",
     }
-    assert member_environment(ours) == {"PATH": "/usr/bin", "GOGC": "25"}
+    assert member_environment(ours) == {"PATH": "/usr/bin", "GOGC": "100"}

@@ -137,7 +137,7 @@ def member_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The member's environment: ours without what would configure etcd behind our back.
 
     `ETCD_*` are flags by another way; `NOTIFY_SOCKET` would let etcd tell the service manager that the node is ready; a proxy would sit between
-    members. GOGC=25 halves the growth of its heap.
+    members. GOGC is set whatever ours says: off would take all memory, and 25, tried for a smaller heap, cost an eighth of the throughput in bulk.
     """
     kept = {
         name: value
@@ -146,4 +146,4 @@ def member_environment(environment: Mapping[str, str]) -> dict[str, str]:
         and name not in _DROPPED_NAMES
         and name.upper() not in _DROPPED_PROXIES
     }
-    return kept | {"GOGC": "25"}
+    return kept | {"GOGC": "100"}
