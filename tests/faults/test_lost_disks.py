@@ -111,6 +111,8 @@ async def test_a_site_that_lost_a_part_of_its_disk_is_refused_and_joins_again_wi
         await writes_again(sites, HELPER)
         await stop(sites, VICTIM)
         assert sites.cluster.processes[VICTIM].exit_code() == 1
+        assert says in (await refused(sites, VICTIM)).explanation, "starting it again wears no refusal off"
+        await stop(sites, VICTIM)
     finally:
         if part.is_dir():
             shutil.rmtree(part)
