@@ -63,6 +63,7 @@ def node_toml(site: str, ports: Mapping[str, SitePorts], ordering: OrderingSetti
             "lanes": ordering.lanes,
             "block_kib": ordering.block_kib,
         },
+        "metrics": {"address": own.metrics_address},
     }
     peers: list[Table] = [
         {"name": name, "address": peer.address, "ordering_peer_url": peer.ordering_peer_url}

@@ -18,15 +18,17 @@ _HOST = "127.0.0.1"
 _LOWEST_PORT = 10_000
 _FEWEST_CANDIDATES = 2_000
 _SITE_STRIDE = 10
+_PORTS_A_SITE = 3
 _RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 @dataclass(frozen=True, slots=True)
 class SitePorts:
-    """Where one site listens on loopback: for gRPC, and for other sites' ordering members."""
+    """Where one site listens on loopback: for gRPC, for other sites' ordering members, for monitoring."""
 
     listen: int
     ordering_peer: int
+    metrics: int
 
     @property
     def address(self) -> str:
@@ -38,18 +40,23 @@ class SitePorts:
         """The URL that other members dial."""
         return f"https://{_HOST}:{self.ordering_peer}"
 
+    @property
+    def metrics_address(self) -> str:
+        """host:port of the metrics endpoint."""
+        return f"{_HOST}:{self.metrics}"
+
 
 def fixed_ports(base_port: int, sites: int) -> tuple[SitePorts, ...]:
-    """base + 1 and base + 2 for the first site, ten more for each further one."""
+    """base + 1, + 2 and + 3 for the first site, ten more for each further one."""
     starts = (base_port + index * _SITE_STRIDE for index in range(sites))
-    return tuple(SitePorts(start + 1, start + 2) for start in starts)
+    return tuple(SitePorts(start + 1, start + 2, start + 3) for start in starts)
 
 
 def free_ports(sites: int) -> tuple[SitePorts, ...]:
     """Ports that nobody held a moment ago. Raises OSError when there are none."""
     with ExitStack() as held:
-        ports = [_bind_somewhere(held) for _ in range(2 * sites)]
-    return tuple(SitePorts(*ports[at : at + 2]) for at in range(0, len(ports), 2))
+        ports = [_bind_somewhere(held) for _ in range(_PORTS_A_SITE * sites)]
+    return tuple(SitePorts(*of_site) for of_site in zip(*[iter(ports)] * _PORTS_A_SITE, strict=True))
 
 
 def _bind_somewhere(held: ExitStack) -> int:

@@ -45,11 +45,12 @@ OFFICERS = "officers"
 
 @dataclass(frozen=True, slots=True)
 class SiteFiles:
-    """One site's directory and the address at which its node is to listen."""
+    """One site's directory and the addresses at which its node is to listen; `metrics_address` is empty when it has no metrics."""
 
     name: str
     directory: Path
     address: str
+    metrics_address: str = ""
 
     @property
     def config(self) -> Path:
@@ -158,7 +159,8 @@ def open_world(directory: Path) -> World:
 
 def _open_site(directory: Path) -> SiteFiles:
     config = tomllib.loads((directory / names.NODE_TOML).read_text(encoding="utf-8"))
-    return SiteFiles(config["site"], directory, config["listen"]["address"])
+    metrics_address = config.get("metrics", {}).get("address", "")
+    return SiteFiles(config["site"], directory, config["listen"]["address"], metrics_address)
 
 
 class _Writer:

@@ -6,8 +6,22 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from sento_node.lag import Lag
 from sento_node.ordering.port import OrderingStatus
 from sento_proto.errors import Code
+
+STATES = (
+    "starting",
+    "waiting-for-boot-confirmation",
+    "catching-up",
+    "serving",
+    "no-majority",
+    "refused",
+    "stopping",
+    "stopped",
+    "diverged",
+)
+"""Every word that `Condition.state` may be."""
 
 
 @dataclass(slots=True)
@@ -20,6 +34,7 @@ class Condition:
     ordering: OrderingStatus | None = None
     alarms: dict[str, str] = field(default_factory=dict)
     head_number: int = 0
+    lag: Lag = field(default_factory=Lag)
 
     def raise_alarm(self, name: str, words: str) -> None:
         """Something that a person must look at; it stands in the status until the node's next life, and in the log once for the same words."""

@@ -74,6 +74,12 @@ class Ordering(_Table):
     quota_mib: Annotated[int, Field(ge=64, le=8_192)] = 2_048
 
 
+class Metrics(_Table):
+    """Where Prometheus finds this node's metrics, over plain HTTP; without this table there is no such endpoint."""
+
+    address: Address
+
+
 class Peer(_Table):
     """Another site: its node's address and its member's URL."""
 
@@ -92,6 +98,7 @@ class NodeConfig(_Table):
     listen: Listen
     tls: Tls
     ordering: Ordering
+    metrics: Metrics | None = None
     peers: list[Peer] = []
 
 
@@ -138,6 +145,10 @@ def _check_together(path: Path, config: NodeConfig) -> None:
         )
     if len(set(names)) != len(names):
         raise ConfigMistake(f"{path}: peers has one site twice.")
+    if config.metrics is not None and config.metrics.address == config.listen.address:
+        raise ConfigMistake(
+            f"{path}: metrics.address is listen.address too ({config.listen.address}); give it a port of its own."
+        )
     if config.ordering.election_ms < 5 * config.ordering.heartbeat_ms:
         raise ConfigMistake(
             f"{path}: ordering.election_ms must be at least five times ordering.heartbeat_ms."

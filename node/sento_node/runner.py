@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import functools
 import itertools
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from sento_node.condition import Condition
 from sento_node.follow import Follower, NobodyToCopyFrom
 from sento_node.intake.lanes import Append
 from sento_node.ledger.apply import UnknownRules
+from sento_node.ledger.state import Batch
 from sento_node.ledger.store import KeptCheckpoint, LedgerDamaged, LedgerFailed, LedgerStore
 from sento_node.ordering.port import (
     LaneConflict,
@@ -42,6 +44,7 @@ from sento_node.quorum.checkpoints import (
     WriteCosigned,
 )
 from sento_node.site import Alarm, Effect, Flush, Reply, ServeRead, Site, TrimLog
+from sento_node.tallies import Tallies
 from sento_node.watch import HEAD_TIMEOUT_MS, TwoOrders, Watch
 from sento_proto.checkpoint import Checkpoint, encode_checkpoint
 from sento_proto.errors import Code, SentoError
@@ -71,10 +74,12 @@ class Runner:
         clock: Clock,
         condition: Condition,
         writer: ThreadPoolExecutor,
+        tallies: Tallies | None = None,
     ) -> None:
         self.site = site
         self.store = store
         self.condition = condition
+        self._tallies = tallies or Tallies()
         self._log = log
         self._peers = peers
         self._clock = clock
@@ -288,6 +293,7 @@ class Runner:
     async def _append(self, append: Append) -> None:
         """Order one block: the same (lane, seq, bytes) until its outcome is known."""
         pause_ms, timeout_ms = RETRY_FIRST_MS, APPEND_TIMEOUT_MS
+        began_s = time.perf_counter()
         while True:
             try:
                 place = await self._log.append(append.lane, append.seq, append.data, timeout_ms=timeout_ms)
@@ -307,6 +313,7 @@ class Runner:
                     "append outcome unknown", lane=append.lane, seq=append.seq, why=str(error)[:200]
                 )
             else:
+                self._tallies.ordered(time.perf_counter() - began_s, len(append.data))
                 self.carry_out(self.site.appended(append.lane, append.seq, place))
                 return
             again, effects = self.site.append_failed(append.lane, append.seq)
@@ -317,7 +324,7 @@ class Runner:
             pause_ms, timeout_ms = min(2 * pause_ms, RETRY_MAX_MS), min(2 * timeout_ms, APPEND_TIMEOUT_MAX_MS)
 
     async def _flush(self, flush: Flush) -> None:
-        await self._in_writer(lambda: self.store.commit(flush.batch))
+        self._tallies.flushed(await self._in_writer(lambda: _seconds_of(self.store.commit, flush.batch)))
         self.carry_out(self.site.flushed(self._clock.now_ms(), self._clock.wall_ms() // 1000))
         self._watch.flushed()
         self._follower.flushed()
@@ -395,6 +402,13 @@ def _settle(waiting: dict[int, asyncio.Future[_T]], ticket: int, value: Any) -> 
     future = waiting.get(ticket)
     if future is not None and not future.done():
         future.set_result(value)
+
+
+def _seconds_of(commit: Callable[[Batch], None], batch: Batch) -> float:
+    """Commit, and how long it took by itself, without the wait for the writer."""
+    began_s = time.perf_counter()
+    commit(batch)
+    return time.perf_counter() - began_s
 
 
 def _nothing() -> None:

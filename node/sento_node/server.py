@@ -9,7 +9,6 @@ A stop goes the other way: health says no, the lead is handed on, what is applie
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,13 +27,16 @@ from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.member_reports import MemberReports
+from sento_node.metrics import metrics_page
+from sento_node.metrics_endpoint import PATH, MetricsEndpoint
 from sento_node.ordering.boot import Refuse, Start, Wait, announcement_of, decide_boot
 from sento_node.ordering.etcd.directories import DirectoryTaken, DirectoryUnsafe
 from sento_node.ordering.etcd.log import EtcdLog
 from sento_node.ordering.etcd.member import EtcdMember, MemberNotReady
 from sento_node.ordering.etcd.settings import MemberSettings, PeerTls
 from sento_node.ordering.etcd.version import find_etcd
-from sento_node.peers import PeerNode, PeerSilent
+from sento_node.peer_watch import watch_peers
+from sento_node.peers import PeerNode
 from sento_node.preflight import load_genesis, load_signer
 from sento_node.runner import Runner
 from sento_node.service.admin_service import AdminService
@@ -42,6 +44,7 @@ from sento_node.service.node_state import NodeState
 from sento_node.service.refusals import Refusals
 from sento_node.service.registry_service import RegistryService
 from sento_node.service.sync_service import SyncService
+from sento_node.tallies import Tallies
 from sento_proto.errors import SentoError
 from sento_proto.v1 import admin_pb2, client_pb2, sync_pb2, sync_pb2_grpc
 from sento_proto.v1.admin_pb2_grpc import add_AdminServicer_to_server
@@ -51,7 +54,6 @@ STOP_GRACE_S = 1.0
 ANNOUNCE_AGAIN_MS = 500
 READY_AGAIN_MS = 5_000
 BEGUN_AGAIN_MS = 20
-WATCH_PEERS_MS = 2_000
 EPOCH = 0
 _SERVICES = tuple(
     module.DESCRIPTOR.services_by_name[name].full_name
@@ -77,6 +79,7 @@ class Node:
         self._peers = {peer.name: PeerNode(peer, config.tls) for peer in config.peers}
         self._member: EtcdMember | None = None
         self._order: EtcdLog | None = None
+        self._metrics: MetricsEndpoint | None = None
         self._certificates = tls.ServerCertificates(
             config.tls, lambda words: self._log.error("certificates", why=words)
         )
@@ -93,6 +96,7 @@ class Node:
             writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-writer"),
             condition=Condition(),
             certificate_expires_at_s=lambda: self._certificates.expires_at_s,
+            tallies=Tallies(self._config.ordering.block_kib * 1024),
         )
 
     def stop(self) -> None:
@@ -102,10 +106,13 @@ class Node:
     async def run(self) -> int:
         """Serve until stopped. Returns the exit code: 0 after an orderly stop, 1 when the node stopped itself. Raises CannotListen."""
         try:
+            await self._serve_metrics()
             server = await self._serve()
         except BaseException:
+            await self._end_metrics()
             self._node.store.close()
             raise
+        watching = asyncio.create_task(watch_peers(self._node, self._peers), name="watch-peers")
         living = asyncio.create_task(self._live(), name="live")
         stop = asyncio.create_task(self._stop.wait(), name="stop")
         try:
@@ -114,7 +121,7 @@ class Node:
                 await self._report_end(living)
                 await self._stop_or_stay(stop)
         finally:
-            await self._shut_down(server, living)
+            await self._shut_down(server, living, watching)
         return 1 if self._node.condition.state in ("stopped", "diverged", "refused") else 0
 
     async def _report_end(self, living: asyncio.Task[None]) -> None:
@@ -135,8 +142,24 @@ class Node:
 
     # -- starting ---------------------------------------------------------------------------------------------------
 
+    async def _serve_metrics(self) -> None:
+        if self._config.metrics is None:
+            self._log.info("no metrics", why="node.toml has no [metrics] table")
+            return
+        address = self._config.metrics.address
+        try:
+            self._metrics = await MetricsEndpoint.open(address, metrics_page(self._node))
+        except OSError as error:
+            raise _cannot_listen("metrics.address", address) from error
+        self._log.info("metrics", at=f"http://{address}{PATH}")
+
+    async def _end_metrics(self) -> None:
+        if self._metrics is not None:
+            await self._metrics.close()
+            self._metrics = None
+
     async def _serve(self) -> grpc.aio.Server:
-        server = grpc.aio.server(interceptors=[Refusals()], options=bounds.SERVER_OPTIONS)
+        server = grpc.aio.server(interceptors=[Refusals(self._node.tallies)], options=bounds.SERVER_OPTIONS)
         add_RegistryServicer_to_server(RegistryService(self._node), server)
         add_AdminServicer_to_server(AdminService(self._node), server)
         sync_pb2_grpc.add_SyncServicer_to_server(SyncService(self._node), server)
@@ -148,10 +171,7 @@ class Node:
         try:
             server.add_secure_port(address, self._certificates.credentials())
         except RuntimeError as error:
-            raise CannotListen(
-                f"listen.address: {address} cannot be listened on, because another program does or the address is not this machine's. "
-                "Find and stop that program, or change the address."
-            ) from error
+            raise _cannot_listen("listen.address", address) from error
         await self._set_health(serving=False)
         await server.start()
         self._log.info("listening", address=address, ledger=self._genesis.name)
@@ -194,6 +214,7 @@ class Node:
             self._node.clock,
             self._node.condition,
             self._node.writer,
+            self._node.tallies,
         )
         self._node.runner.start()
         await self._accompany(self._node.runner, member)
@@ -291,15 +312,15 @@ class Node:
         return None
 
     async def _accompany(self, runner: Runner, member: EtcdMember) -> None:
-        """Until the runner or the member ends: keep health and contacts up to date."""
-        watchers = [asyncio.create_task(job) for job in (self._watch_health(), self._watch_peers(runner))]
+        """Until the runner or the member ends: keep health up to date."""
+        health_watch = asyncio.create_task(self._watch_health())
         halted, ended = asyncio.create_task(runner.halted()), asyncio.create_task(member.ended())
         try:
             await asyncio.wait({halted, ended}, return_when=asyncio.FIRST_COMPLETED)
             if ended.done() and not halted.done():
                 runner.halt("stopped", ended.result().sentence)
         finally:
-            for task in (*watchers, halted, ended):
+            for task in (health_watch, halted, ended):
                 task.cancel()
 
     async def _watch_health(self) -> None:
@@ -307,25 +328,11 @@ class Node:
             await self._set_health(serving=self._node.condition.state == "serving")
             await asyncio.sleep(0.2)
 
-    async def _watch_peers(self, runner: Runner) -> None:
-        """Ask every other site how far it is: for status, and for what may be trimmed."""
-
-        async def ask(peer: PeerNode) -> None:
-            with contextlib.suppress(PeerSilent):  # silence shows as the age of the last contact
-                progress = await peer.progress(bounds.PEER_CALL_TIMEOUT_MS)
-                self._node.heard(peer.name, progress.flushed_size)
-                now_ms = self._node.clock.now_ms()
-                runner.site.checkpoints.heard(
-                    peer.name, progress.flushed_block, now_ms, progress.quorum_block
-                )
-
-        while True:
-            await asyncio.gather(*(ask(peer) for peer in self._peers.values()))
-            await asyncio.sleep(WATCH_PEERS_MS / 1000)
-
     # -- stopping ---------------------------------------------------------------------------------------------------
 
-    async def _shut_down(self, server: grpc.aio.Server, living: asyncio.Task[None]) -> None:
+    async def _shut_down(
+        self, server: grpc.aio.Server, living: asyncio.Task[None], watching: asyncio.Task[None]
+    ) -> None:
         self._log.info("stopping")
         await self._set_health(serving=False)
         runner, condition = self._node.runner, self._node.condition
@@ -335,7 +342,8 @@ class Node:
             await runner.drained(bounds.DRAIN_TIMEOUT_MS)
         await server.stop(STOP_GRACE_S)
         living.cancel()
-        await asyncio.gather(living, return_exceptions=True)
+        watching.cancel()
+        await asyncio.gather(living, watching, return_exceptions=True)
         if runner is not None:
             try:
                 await runner.stop()
@@ -348,6 +356,7 @@ class Node:
             await self._member.stop()
         for peer in self._peers.values():
             await peer.close()
+        await self._end_metrics()
         self._node.writer.shutdown(wait=True)
         self._node.store.close()
         self._log.info("stopped", state=self._node.condition.state)
@@ -367,6 +376,13 @@ class Node:
                 self._log.warning("the lead was not taken", by=site, why=str(error)[:200])
             else:
                 return
+
+
+def _cannot_listen(setting: str, address: str) -> CannotListen:
+    return CannotListen(
+        f"{setting}: {address} cannot be listened on, because another program does or the address is not this machine's. "
+        "Find and stop that program, or change the address."
+    )
 
 
 _IN_WORDS = (DirectoryTaken, DirectoryUnsafe, LedgerFailed, LedgerDamaged)

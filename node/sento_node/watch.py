@@ -92,6 +92,7 @@ class Watch:
     def _majority(self, head: Head, asked_at_ms: int) -> None:
         state, condition = self._site.state, self._condition
         condition.head_number = max(head.number, state.block)
+        condition.lag.heard(head.number, state.block, self._clock.now_ms())
         if state.revision == head.revision and state.block != head.number:
             raise TwoOrders(
                 f"This site counts {state.block} blocks and the ordering log {head.number}; the two disagree. "

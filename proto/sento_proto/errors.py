@@ -58,6 +58,8 @@ class Code(IntEnum):
     IDENTITY_REFUSED = 60
     DEADLINE = 61
     UNREACHABLE = 62
+    OUTBOX_FULL = 63
+    OUTBOX_FAILED = 64
     DIVERGED = 70
     DAMAGED = 71
     BAD_REQUEST = 80
@@ -229,6 +231,18 @@ TABLE: dict[Code, Entry] = {
         "No site could be reached, or the connection broke before the answer.",
         "Check network and certificates; the same record with the same id is safe to send again.",
         "UNAVAILABLE",
+    ),
+    Code.OUTBOX_FULL: Entry(
+        _S.TRY_AGAIN,
+        "The outbox on this computer is full, so the record was neither kept nor sent.",
+        "See with sento outbox what it waits for; it empties by itself once sites can be reached and cosign; a larger disk or limit takes more.",
+        "RESOURCE_EXHAUSTED",
+    ),
+    Code.OUTBOX_FAILED: Entry(
+        _S.UNKNOWN,
+        "The disk under the outbox failed, so nothing is written through it any more.",
+        "Check the disk and start the program again: what is on it is sent then; the same record with the same id is safe to send again.",
+        "INTERNAL",
     ),
     Code.DIVERGED: Entry(
         _S.TRY_AGAIN,

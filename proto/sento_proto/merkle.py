@@ -161,6 +161,41 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     return last == 0 and accumulated == root
 
 
+def verify_run(
+    leaves: Sequence[bytes],
+    start: int,
+    size: int,
+    first_proof: Sequence[bytes],
+    last_proof: Sequence[bytes],
+    root: bytes,
+) -> bool:
+    """Whether `leaves` stand one after the other from `start` on in the tree (size, root), by the inclusion proofs of the first and the last of them.
+
+    What lies left of the run stands in the first one's proof, what lies right of it in the last one's, and all between follows from the leaves: so two
+    proofs show any number of neighbours."""
+    end = start + len(leaves)
+    if not leaves or not 0 <= start < end <= size:
+        return False
+    first, last = list(first_proof), list(last_proof)
+
+    def node(low: int, high: int) -> bytes:
+        if start <= low and high <= end:
+            return root_of(leaves[low - start : high - start])
+        middle = low + _split(high - low)
+        beside_first = first.pop() if low <= start < high else b""
+        beside_last = last.pop() if low < end <= high else b""
+        if start >= middle:
+            return node_hash(beside_first, node(middle, high))
+        if end <= middle:
+            return node_hash(node(low, middle), beside_last)
+        return node_hash(node(low, middle), node(middle, high))
+
+    try:
+        return node(0, size) == root
+    except IndexError:
+        return False
+
+
 def verify_consistency(
     old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]
 ) -> bool:

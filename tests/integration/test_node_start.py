@@ -59,6 +59,17 @@ def test_an_address_that_another_program_has_is_said(world: World) -> None:
         assert_in_words(run(config_of(world)), MISTAKE, "Find and stop that program, or change the address")
 
 
+def test_a_metrics_address_that_another_program_has_is_said_by_its_field_and_nothing_is_begun(
+    world: World,
+) -> None:
+    host, _, port = world.sites[0].metrics_address.partition(":")
+    with socket.socket() as taken:
+        taken.bind((host, int(port)))
+        taken.listen()
+        assert_in_words(run(config_of(world)), MISTAKE, "metrics.address: ")
+    assert not (world.sites[0].directory / "data" / "boot-number").exists()
+
+
 def test_a_certificate_file_that_is_not_there_is_said(world: World) -> None:
     (world.sites[0].directory / "node.pem").unlink()
     assert_in_words(run(config_of(world)), MISTAKE, "node.pem cannot be read")

@@ -56,6 +56,8 @@ def test_a_configuration_without_mistakes_is_said_to_be_usable(site: Path) -> No
     [
         (r"^site = .*", 'site = "Fukuoka!"', "site: must be 1 to 32 characters of a-z 0-9 -"),
         (r"^site = .*", "", "site: is missing"),
+        (r"(?<=^\[metrics\]\n)address = .*", 'address = "9101"', "metrics.address: must be host:port"),
+        (r"(?<=^\[metrics\]\n)address", "adress", "metrics.adress: is not a setting of this release"),
         (r"^site = .*", 'site = "jp-okinawa"', "site jp-okinawa is not in the genesis file"),
         (r"^data_dir", "data_dri", "data_dri: is not a setting of this release; check the spelling"),
         (r"^address = .*", 'address = "127.0.0.1"', "listen.address: must be host:port"),
@@ -86,6 +88,20 @@ def test_a_mistake_in_the_configuration_is_explained_by_its_field(
     result = check(site)
     assert result.exit_code == EXIT_MISTAKE
     assert says in result.output
+
+
+def test_metrics_are_not_served_where_the_node_listens_already(site: Path) -> None:
+    listen = load_config(site / "node.toml").listen.address
+    edit(site, r"(?<=^\[metrics\]\n)address = .*", f'address = "{listen}"')
+    result = check(site)
+    assert result.exit_code == EXIT_MISTAKE
+    assert f"metrics.address is listen.address too ({listen})" in result.output
+
+
+def test_without_a_metrics_table_there_are_none_and_that_is_no_mistake(site: Path) -> None:
+    edit(site, r"^\[metrics\]\naddress = .*\n", "")
+    assert check(site).exit_code == 0
+    assert load_config(site / "node.toml").metrics is None
 
 
 def test_all_mistakes_are_said_at_once(site: Path) -> None:

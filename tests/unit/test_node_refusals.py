@@ -12,11 +12,13 @@ import pytest
 import pytest_asyncio
 
 from raw_calls import refusal, refusal_of
+from sento_drill.waiting import until
 from sento_node import bounds
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.service.refusals import Refusals, deadline_s
 from sento_node.service.refusals import refusal_of as code_of
 from sento_node.sync.entries import PayloadMissing
+from sento_node.tallies import CANCELLED, Tallies
 from sento_proto.errors import Code, SentoError, describe
 from sento_proto.v1 import admin_pb2, admin_pb2_grpc, client_pb2, client_pb2_grpc, common_pb2
 from sento_proto.wire import Malformed
@@ -93,8 +95,10 @@ class Planted:
 class Served:
     """A server with the interceptor, and a channel to it."""
 
-    def __init__(self, planted: Planted, channel: grpc.aio.Channel) -> None:
+    def __init__(self, planted: Planted, channel: grpc.aio.Channel, tallies: Tallies) -> None:
         self.planted = planted
+        self.tallies = tallies
+        self.channel = channel
         self.admin = admin_pb2_grpc.AdminStub(channel)
         self.registry = client_pb2_grpc.RegistryStub(channel)
 
@@ -102,12 +106,13 @@ class Served:
 @pytest_asyncio.fixture
 async def served() -> AsyncIterator[Served]:
     planted = Planted()
-    server = grpc.aio.server(interceptors=[Refusals()])
+    tallies = Tallies()
+    server = grpc.aio.server(interceptors=[Refusals(tallies)])
     planted.serve(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Served(planted, channel)
+        yield Served(planted, channel, tallies)
     await server.stop(None)
 
 
@@ -161,3 +166,39 @@ async def test_a_call_that_does_not_come_to_an_end_is_ended_by_the_servers_own_d
 
 async def test_a_call_that_is_answered_is_left_as_it_is(served: Served) -> None:
     assert await served.admin.Status(admin_pb2.StatusRequest(), timeout=5) == admin_pb2.StatusReply()
+
+
+async def test_each_call_is_counted_once_by_method_and_by_how_it_ended(served: Served) -> None:
+    await served.admin.Status(admin_pb2.StatusRequest(), timeout=5)
+    for error in (SentoError(Code.NOT_READY), SentoError(Code.NOT_READY), KeyError(SECRET)):
+        served.planted.answer = raising(error)
+        await refusal_of(served.admin.Status(admin_pb2.StatusRequest(), timeout=5))
+    tally = served.tallies.calls["Admin/Status"]
+    assert tally.by_code == {"OK": 1, "NOT_READY": 2, "INTERNAL": 1}
+    assert (tally.seconds.count, tally.under_way) == (4, 0)
+
+
+async def test_a_stream_is_counted_while_it_is_open_and_by_how_it_ended(served: Served) -> None:
+    served.planted.answer = raising(LedgerDamaged("position 2"))
+    with pytest.raises(grpc.aio.AioRpcError):
+        [_ async for _ in served.registry.Changes(client_pb2.ChangesRequest(), timeout=5)]
+    served.planted.answer = asyncio.Event().wait
+    call = served.registry.Changes(client_pb2.ChangesRequest(), timeout=5)
+    await call.read()
+    tally = served.tallies.calls["Registry/Changes"]
+    assert (tally.by_code, tally.under_way) == ({"DAMAGED": 1}, 1)
+    call.cancel()
+
+    async def ended() -> bool:
+        return tally.under_way == 0
+
+    await until(ended, deadline_s=10, what="the cancelled stream is still counted as open")
+    assert tally.by_code == {"DAMAGED": 1, CANCELLED: 1}
+
+
+async def test_a_method_that_no_service_has_leaves_no_name_in_the_tallies(served: Served) -> None:
+    channel = served.channel
+    for method in ("/sento.v1.Registry/Invented4711", "/elsewhere.Service/Method"):
+        call: Any = channel.unary_unary(method)
+        assert (await refusal_of(call(b"", timeout=5))).status is grpc.StatusCode.UNIMPLEMENTED
+    assert served.tallies.calls == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib.metadata import version
 
 import grpc
@@ -16,7 +17,6 @@ from sento_proto.v1 import admin_pb2, admin_pb2_grpc
 
 Context = grpc.aio.ServicerContext[object, object]
 HAND_OVER_TIMEOUT_MS = 5_000
-CONTACT_LOST_MS = 10_000
 
 
 class AdminService(admin_pb2_grpc.AdminServicer):
@@ -58,9 +58,9 @@ def status_of(node: NodeState) -> admin_pb2.StatusReply:
         explanation=condition.explanation,
         flushed_size=tip.size,
         flushed_block=tip.block,
-        applied_size=tip.size,
-        applied_block=tip.block,
-        ordered_block=condition.head_number,
+        applied_size=node.applied_size,
+        applied_block=node.applied_block,
+        ordered_block=max(condition.head_number, node.applied_block),
         now_ms=now_ms,
         confirmed_at_ms=condition.confirmed_at_ms,
         disk_free_bytes=space.free_bytes,
@@ -68,6 +68,8 @@ def status_of(node: NodeState) -> admin_pb2.StatusReply:
         certificate_expires_at_s=node.certificate_expires_at_s(),
         alarms=[f"{name}: {words}" for name, words in sorted(condition.alarms.items())],
         rules=node.governance.rules,
+        lag_ms=node.lag_ms,
+        flush_ms=math.ceil(node.tallies.last_flush_s * 1000),
     )
     kept = node.store.checkpoint()
     if kept is not None:
@@ -80,7 +82,7 @@ def status_of(node: NodeState) -> admin_pb2.StatusReply:
         contact = node.contacts.get(peer.name)
         reply.peers.add(
             site=peer.name,
-            reachable=contact is not None and now_ms - contact.at_ms < CONTACT_LOST_MS,
+            reachable=node.reaches(peer.name),
             size=contact.flushed_size if contact else 0,
             last_contact_ms=contact.at_ms if contact else 0,
         )
@@ -91,8 +93,6 @@ def _add_runner(reply: admin_pb2.StatusReply, node: NodeState) -> None:
     if node.runner is None:
         return
     site = node.runner.site
-    reply.applied_size, reply.applied_block = site.state.size, site.state.block
-    reply.ordered_block = max(reply.ordered_block, site.state.block)
     reply.queued_records = site.lanes.queues.count
     reply.trimmed_block = site.trimmed_block
 

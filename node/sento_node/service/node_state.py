@@ -15,16 +15,21 @@ from sento_node.config import NodeConfig
 from sento_node.ledger.governance import Governance
 from sento_node.ledger.store import LedgerStore
 from sento_node.runner import Runner
+from sento_node.tallies import Tallies
 from sento_proto.errors import SentoError
 from sento_proto.genesis import Genesis
+
+CONTACT_LOST_MS = 8_000
+"""Without an answer for so long a site counts as not reachable. It is asked every two seconds and may take two to answer: one lost question is not enough."""
 
 
 @dataclass(slots=True)
 class PeerContact:
-    """When another site was last heard, and how far it said it was."""
+    """When another site was last heard, by the wall clock and by the clock that never goes back, and how far it said it was."""
 
-    at_ms: int = 0
-    flushed_size: int = 0
+    at_ms: int
+    heard_ms: int
+    flushed_size: int
 
 
 @dataclass(slots=True)
@@ -42,6 +47,7 @@ class NodeState:
     boot_number: int = 0
     runner: Runner | None = None
     contacts: dict[str, PeerContact] = field(default_factory=dict)
+    tallies: Tallies = field(default_factory=Tallies)
 
     def running(self) -> Runner:
         """The runner. Raises SentoError while there is none."""
@@ -49,6 +55,28 @@ class NodeState:
             raise SentoError(self.condition.code, self.condition.explanation)
         return self.runner
 
-    def heard(self, site: str, flushed_size: int) -> None:
-        """Another site was in contact."""
-        self.contacts[site] = PeerContact(self.clock.wall_ms(), flushed_size)
+    def heard(self, site: str, flushed_size: int, flushed_block: int) -> None:
+        """Another site said how far it is."""
+        now_ms = self.clock.now_ms()
+        self.contacts[site] = PeerContact(self.clock.wall_ms(), now_ms, flushed_size)
+        self.condition.lag.heard(flushed_block, self.applied_block, now_ms)
+
+    def reaches(self, site: str) -> bool:
+        """Whether the other site answered a short while ago; a wall clock that is set does not matter."""
+        contact = self.contacts.get(site)
+        return contact is not None and self.clock.now_ms() - contact.heard_ms < CONTACT_LOST_MS
+
+    @property
+    def applied_block(self) -> int:
+        """The last block applied; what is flushed, while nothing runs."""
+        return self.store.tip.block if self.runner is None else self.runner.site.state.block
+
+    @property
+    def applied_size(self) -> int:
+        """Records applied; what is flushed, while nothing runs."""
+        return self.store.tip.size if self.runner is None else self.runner.site.state.size
+
+    @property
+    def lag_ms(self) -> int:
+        """For how long another site has been known to hold more than this one has applied."""
+        return self.condition.lag.behind_ms(self.applied_block, self.clock.now_ms())

@@ -2,15 +2,18 @@
 
 Servicers raise `SentoError`, or whatever the ledger raises; this interceptor turns it into a status, words and the stable code in the trailing
 metadata. What nobody foresaw is INTERNAL: logged here by type, told without its text, which might quote what a caller sent. Calls that answer once
-end with DEADLINE at their own deadline or the longest allowed one, whichever is earlier; streams live as long as their caller.
+end with DEADLINE at their own deadline or the longest allowed one, whichever is earlier; streams live as long as their caller. How each call ended is counted
+here too, by method and code.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import grpc
 import grpc.aio
@@ -20,6 +23,7 @@ from sento_node import bounds
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.service.errors import abort
 from sento_node.sync.entries import PayloadMissing
+from sento_node.tallies import CANCELLED, OK, CallTally, Tallies
 from sento_proto.errors import Code, SentoError
 from sento_proto.wire import Malformed
 
@@ -50,8 +54,34 @@ def deadline_s(remaining_s: float | None) -> float:
     return longest_s if remaining_s is None else max(0.0, min(remaining_s, longest_s))
 
 
+class UnderWay:
+    """One call while it lasts. `code` is how it ended as far as is known: given up by its caller, until something else is said."""
+
+    __slots__ = ("_began_s", "_tally", "_timed", "code")
+
+    def __init__(self, tally: CallTally, *, timed: bool) -> None:
+        self._tally = tally
+        self._timed = timed
+        self._began_s = 0.0
+        self.code = CANCELLED
+
+    def __enter__(self) -> Self:
+        self._tally.under_way += 1
+        self._began_s = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tally.under_way -= 1
+        self._tally.by_code[self.code] += 1
+        if self._timed:
+            self._tally.seconds.observe(time.perf_counter() - self._began_s)
+
+
 class Refusals(grpc.aio.ServerInterceptor):
-    """Wraps every method of ours; health and reflection keep their own manners."""
+    """Wraps every method of ours; health and reflection keep their own manners. A method that is not ours is never counted: its name is its caller's."""
+
+    def __init__(self, tallies: Tallies | None = None) -> None:
+        self._tallies = tallies or Tallies()
 
     async def intercept_service(
         self,
@@ -62,45 +92,60 @@ class Refusals(grpc.aio.ServerInterceptor):
         handler: Any = await continuation(handler_call_details)
         if handler is None or not handler_call_details.method.startswith(OUR_METHODS):
             return handler  # type: ignore[no-any-return]  # grpc says Any of its own handlers
+        tally = self._tallies.call(handler_call_details.method.removeprefix(OUR_METHODS))
         if handler.response_streaming:
             make = grpc.unary_stream_rpc_method_handler
-            behaviour: Any = _stream_in_words(handler.unary_stream or handler.stream_stream)
+            # A stream of requests lasts as long as its caller likes: how long says nothing. What it carries is timed by its service.
+            underway = functools.partial(UnderWay, tally, timed=not handler.request_streaming)
+            behaviour: Any = _stream_in_words(handler.unary_stream or handler.stream_stream, underway)
             if handler.request_streaming:
                 make = grpc.stream_stream_rpc_method_handler
         else:
-            make, behaviour = grpc.unary_unary_rpc_method_handler, _answer_in_words(handler.unary_unary)
+            underway = functools.partial(UnderWay, tally, timed=True)
+            make, behaviour = (
+                grpc.unary_unary_rpc_method_handler,
+                _answer_in_words(handler.unary_unary, underway),
+            )
         return make(behaviour, handler.request_deserializer, handler.response_serializer)
 
 
 def _answer_in_words(
-    method: Callable[[object, Context], Awaitable[object]],
+    method: Callable[[object, Context], Awaitable[object]], underway: Callable[[], UnderWay]
 ) -> Callable[[object, Context], Awaitable[object]]:
     async def answer(request: object, context: Context) -> object:
-        try:
-            async with asyncio.timeout(deadline_s(context.time_remaining())):
-                return await method(request, context)
-        except TimeoutError:
-            refusal = SentoError(Code.DEADLINE)
-        except Exception as error:  # noqa: BLE001 - the boundary where every failure becomes words
-            refusal = refusal_of(error)
-        return await abort(context, refusal)
+        with underway() as call:
+            try:
+                async with asyncio.timeout(deadline_s(context.time_remaining())):
+                    reply = await method(request, context)
+            except TimeoutError:
+                refusal = SentoError(Code.DEADLINE)
+            except Exception as error:  # noqa: BLE001 - the boundary where every failure becomes words
+                refusal = refusal_of(error)
+            else:
+                call.code = OK
+                return reply
+            call.code = refusal.code.name
+            return await abort(context, refusal)
 
     return answer
 
 
 def _stream_in_words(
-    method: Callable[[object, Context], AsyncIterator[object]],
+    method: Callable[[object, Context], AsyncIterator[object]], underway: Callable[[], UnderWay]
 ) -> Callable[[object, Context], AsyncIterator[object]]:
     async def answer(request: object, context: Context) -> AsyncIterator[object]:
         replies: Any = method(request, context)
-        try:
-            async with contextlib.aclosing(replies):
-                async for reply in replies:
-                    yield reply
-        except Exception as error:  # noqa: BLE001 - the boundary where every failure becomes words
-            refusal = refusal_of(error)
-        else:
-            return
-        await abort(context, refusal)
+        with underway() as call:
+            try:
+                async with contextlib.aclosing(replies):
+                    async for reply in replies:
+                        yield reply
+            except Exception as error:  # noqa: BLE001 - the boundary where every failure becomes words
+                refusal = refusal_of(error)
+            else:
+                call.code = OK
+                return
+            call.code = refusal.code.name
+            await abort(context, refusal)
 
     return answer

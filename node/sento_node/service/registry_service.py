@@ -8,6 +8,7 @@ name it is asked by.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 
 import grpc
@@ -93,11 +94,19 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         answers: asyncio.Queue[client_pb2.WriteReply | None],
     ) -> None:
         """One submission's answer; a failure of one never ends the stream of the others."""
+        began_s = time.perf_counter()
+        tallies = self._node.tallies
         try:
             require_own(author, request.submission, self._node.governance)
-            reply = write_reply(request.tag, await self._node.running().submit(request.submission))
+            answer = await self._node.running().submit(request.submission)
+            reply = write_reply(request.tag, answer)
+            if answer.code is None:
+                tallies.answered(time.perf_counter() - began_s, answer.outcomes)
+            else:
+                tallies.refused(time.perf_counter() - began_s, answer.code)
         except Exception as error:  # noqa: BLE001 - the boundary where every failure becomes words
             refusal = refusal_of(error)
+            tallies.refused(time.perf_counter() - began_s, refusal.code)
             reply = client_pb2.WriteReply(tag=request.tag, error=error_message(refusal.code, refusal.detail))
         answers.put_nowait(reply)
 

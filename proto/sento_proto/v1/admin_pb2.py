@@ -22,26 +22,25 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from sento_proto.v1 import common_pb2 as sento__proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asento_proto/v1/admin.proto\x12\x08sento.v1\x1a\x1bsento_proto/v1/common.proto\"\x0f\n\rStatusRequest\"T\n\nPeerStatus\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\treachable\x18\x02 \x01(\x08\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x17\n\x0flast_contact_ms\x18\x04 \x01(\x04\"\xfc\x05\n\x0bStatusReply\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\tledger_id\x18\x02 \x01(\x0c\x12\x13\n\x0bledger_name\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\r\x12\x13\n\x0b\x62oot_number\x18\x05 \x01(\x04\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x08 \x01(\t\x12\x14\n\x0c\x61pplied_size\x18\t \x01(\x04\x12\x14\n\x0c\x66lushed_size\x18\n \x01(\x04\x12\x15\n\rapplied_block\x18\x0b \x01(\x04\x12\x15\n\rflushed_block\x18\x0c \x01(\x04\x12\x15\n\rordered_block\x18\r \x01(\x04\x12\x13\n\x0bquorum_size\x18\x0e \x01(\x04\x12\x15\n\rquorum_time_s\x18\x0f \x01(\x04\x12\x11\n\tlead_site\x18\x10 \x01(\t\x12\x0f\n\x07is_lead\x18\x11 \x01(\x08\x12\x0e\n\x06now_ms\x18\x12 \x01(\x04\x12\x17\n\x0f\x63onfirmed_at_ms\x18\x13 \x01(\x04\x12\x18\n\x10ordering_version\x18\x14 \x01(\t\x12\x1b\n\x13ordering_size_bytes\x18\x15 \x01(\x04\x12\x1d\n\x15ordering_in_use_bytes\x18\x16 \x01(\x04\x12\x1c\n\x14ordering_quota_bytes\x18\x17 \x01(\x04\x12\x1f\n\x17ordering_resident_bytes\x18\x18 \x01(\x04\x12\x17\n\x0fordering_alarms\x18\x19 \x03(\t\x12\x17\n\x0f\x64isk_free_bytes\x18\x1a \x01(\x04\x12\x18\n\x10\x64isk_total_bytes\x18\x1b \x01(\x04\x12 \n\x18\x63\x65rtificate_expires_at_s\x18\x1c \x01(\x04\x12#\n\x05peers\x18\x1d \x03(\x0b\x32\x14.sento.v1.PeerStatus\x12\x0e\n\x06\x61larms\x18\x1e \x03(\t\x12\x16\n\x0equeued_records\x18\x1f \x01(\x04\x12\r\n\x05rules\x18  \x01(\x04\x12\x15\n\rtrimmed_block\x18! \x01(\x04\"&\n\x13HandOverLeadRequest\x12\x0f\n\x07to_site\x18\x01 \x01(\t\"\x13\n\x11HandOverLeadReply2\x8d\x01\n\x05\x41\x64min\x12\x38\n\x06Status\x12\x17.sento.v1.StatusRequest\x1a\x15.sento.v1.StatusReply\x12J\n\x0cHandOverLead\x12\x1d.sento.v1.HandOverLeadRequest\x1a\x1b.sento.v1.HandOverLeadReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asento_proto/v1/admin.proto\x12\x08sento.v1\"\x0f\n\rStatusRequest\"T\n\nPeerStatus\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\treachable\x18\x02 \x01(\x08\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x17\n\x0flast_contact_ms\x18\x04 \x01(\x04\"\x9e\x06\n\x0bStatusReply\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\tledger_id\x18\x02 \x01(\x0c\x12\x13\n\x0bledger_name\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\r\x12\x13\n\x0b\x62oot_number\x18\x05 \x01(\x04\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x08 \x01(\t\x12\x14\n\x0c\x61pplied_size\x18\t \x01(\x04\x12\x14\n\x0c\x66lushed_size\x18\n \x01(\x04\x12\x15\n\rapplied_block\x18\x0b \x01(\x04\x12\x15\n\rflushed_block\x18\x0c \x01(\x04\x12\x15\n\rordered_block\x18\r \x01(\x04\x12\x13\n\x0bquorum_size\x18\x0e \x01(\x04\x12\x15\n\rquorum_time_s\x18\x0f \x01(\x04\x12\x11\n\tlead_site\x18\x10 \x01(\t\x12\x0f\n\x07is_lead\x18\x11 \x01(\x08\x12\x0e\n\x06now_ms\x18\x12 \x01(\x04\x12\x17\n\x0f\x63onfirmed_at_ms\x18\x13 \x01(\x04\x12\x18\n\x10ordering_version\x18\x14 \x01(\t\x12\x1b\n\x13ordering_size_bytes\x18\x15 \x01(\x04\x12\x1d\n\x15ordering_in_use_bytes\x18\x16 \x01(\x04\x12\x1c\n\x14ordering_quota_bytes\x18\x17 \x01(\x04\x12\x1f\n\x17ordering_resident_bytes\x18\x18 \x01(\x04\x12\x17\n\x0fordering_alarms\x18\x19 \x03(\t\x12\x17\n\x0f\x64isk_free_bytes\x18\x1a \x01(\x04\x12\x18\n\x10\x64isk_total_bytes\x18\x1b \x01(\x04\x12 \n\x18\x63\x65rtificate_expires_at_s\x18\x1c \x01(\x04\x12#\n\x05peers\x18\x1d \x03(\x0b\x32\x14.sento.v1.PeerStatus\x12\x0e\n\x06\x61larms\x18\x1e \x03(\t\x12\x16\n\x0equeued_records\x18\x1f \x01(\x04\x12\r\n\x05rules\x18  \x01(\x04\x12\x15\n\rtrimmed_block\x18! \x01(\x04\x12\x0e\n\x06lag_ms\x18\" \x01(\x04\x12\x10\n\x08\x66lush_ms\x18# \x01(\x04\"&\n\x13HandOverLeadRequest\x12\x0f\n\x07to_site\x18\x01 \x01(\t\"\x13\n\x11HandOverLeadReply2\x8d\x01\n\x05\x41\x64min\x12\x38\n\x06Status\x12\x17.sento.v1.StatusRequest\x1a\x15.sento.v1.StatusReply\x12J\n\x0cHandOverLead\x12\x1d.sento.v1.HandOverLeadRequest\x1a\x1b.sento.v1.HandOverLeadReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sento_proto.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATUSREQUEST']._serialized_start=69
-  _globals['_STATUSREQUEST']._serialized_end=84
-  _globals['_PEERSTATUS']._serialized_start=86
-  _globals['_PEERSTATUS']._serialized_end=170
-  _globals['_STATUSREPLY']._serialized_start=173
-  _globals['_STATUSREPLY']._serialized_end=937
-  _globals['_HANDOVERLEADREQUEST']._serialized_start=939
-  _globals['_HANDOVERLEADREQUEST']._serialized_end=977
-  _globals['_HANDOVERLEADREPLY']._serialized_start=979
-  _globals['_HANDOVERLEADREPLY']._serialized_end=998
-  _globals['_ADMIN']._serialized_start=1001
-  _globals['_ADMIN']._serialized_end=1142
+  _globals['_STATUSREQUEST']._serialized_start=40
+  _globals['_STATUSREQUEST']._serialized_end=55
+  _globals['_PEERSTATUS']._serialized_start=57
+  _globals['_PEERSTATUS']._serialized_end=141
+  _globals['_STATUSREPLY']._serialized_start=144
+  _globals['_STATUSREPLY']._serialized_end=942
+  _globals['_HANDOVERLEADREQUEST']._serialized_start=944
+  _globals['_HANDOVERLEADREQUEST']._serialized_end=982
+  _globals['_HANDOVERLEADREPLY']._serialized_start=984
+  _globals['_HANDOVERLEADREPLY']._serialized_end=1003
+  _globals['_ADMIN']._serialized_start=1006
+  _globals['_ADMIN']._serialized_end=1147
 # @@protoc_insertion_point(module_scope)

@@ -98,6 +98,8 @@ class StatusReply(_message.Message):
     QUEUED_RECORDS_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     TRIMMED_BLOCK_FIELD_NUMBER: _builtins.int
+    LAG_MS_FIELD_NUMBER: _builtins.int
+    FLUSH_MS_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     ledger_id: _builtins.bytes
     ledger_name: _builtins.str
@@ -130,6 +132,10 @@ class StatusReply(_message.Message):
     queued_records: _builtins.int
     rules: _builtins.int
     trimmed_block: _builtins.int
+    lag_ms: _builtins.int
+    """For how long another site has been known to hold more than this one has applied; 0 while none does."""
+    flush_ms: _builtins.int
+    """How long the last flush of the ledger took."""
     @_builtins.property
     def ordering_alarms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -172,10 +178,12 @@ class StatusReply(_message.Message):
         queued_records: _builtins.int = ...,
         rules: _builtins.int = ...,
         trimmed_block: _builtins.int = ...,
+        lag_ms: _builtins.int = ...,
+        flush_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "applied_block", b"applied_block", "applied_size", b"applied_size", "boot_number", b"boot_number", "certificate_expires_at_s", b"certificate_expires_at_s", "confirmed_at_ms", b"confirmed_at_ms", "disk_free_bytes", b"disk_free_bytes", "disk_total_bytes", b"disk_total_bytes", "epoch", b"epoch", "explanation", b"explanation", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "is_lead", b"is_lead", "lead_site", b"lead_site", "ledger_id", b"ledger_id", "ledger_name", b"ledger_name", "now_ms", b"now_ms", "ordered_block", b"ordered_block", "ordering_alarms", b"ordering_alarms", "ordering_in_use_bytes", b"ordering_in_use_bytes", "ordering_quota_bytes", b"ordering_quota_bytes", "ordering_resident_bytes", b"ordering_resident_bytes", "ordering_size_bytes", b"ordering_size_bytes", "ordering_version", b"ordering_version", "peers", b"peers", "queued_records", b"queued_records", "quorum_size", b"quorum_size", "quorum_time_s", b"quorum_time_s", "rules", b"rules", "site", b"site", "state", b"state", "trimmed_block", b"trimmed_block", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "applied_block", b"applied_block", "applied_size", b"applied_size", "boot_number", b"boot_number", "certificate_expires_at_s", b"certificate_expires_at_s", "confirmed_at_ms", b"confirmed_at_ms", "disk_free_bytes", b"disk_free_bytes", "disk_total_bytes", b"disk_total_bytes", "epoch", b"epoch", "explanation", b"explanation", "flush_ms", b"flush_ms", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "is_lead", b"is_lead", "lag_ms", b"lag_ms", "lead_site", b"lead_site", "ledger_id", b"ledger_id", "ledger_name", b"ledger_name", "now_ms", b"now_ms", "ordered_block", b"ordered_block", "ordering_alarms", b"ordering_alarms", "ordering_in_use_bytes", b"ordering_in_use_bytes", "ordering_quota_bytes", b"ordering_quota_bytes", "ordering_resident_bytes", b"ordering_resident_bytes", "ordering_size_bytes", b"ordering_size_bytes", "ordering_version", b"ordering_version", "peers", b"peers", "queued_records", b"queued_records", "quorum_size", b"quorum_size", "quorum_time_s", b"quorum_time_s", "rules", b"rules", "site", b"site", "state", b"state", "trimmed_block", b"trimmed_block", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
