@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sento_drill.bench.command import bench_command
 from sento_drill.config_files import OrderingSettings
 
 if TYPE_CHECKING:
@@ -24,13 +25,6 @@ BASE_PORT = click.option(
 )
 RESIDENTS = click.option("--residents", type=click.IntRange(1, 200_000), default=2_000, show_default=True)
 SEED = click.option("--seed", type=int, default=1, show_default=True, help="The same seed is the same town.")
-LANES = click.option(
-    "--lanes",
-    type=click.IntRange(1, 32),
-    default=4,
-    show_default=True,
-    help="Appends on their way at a time.",
-)
 BLOCK_KIB = click.option(
     "--block-kib",
     type=click.IntRange(64, 256),
@@ -54,7 +48,7 @@ def main() -> None:
     \b
     sento-drill demo                  kill the leading site under load, lose nothing
     sento-drill kill-rounds           the same again and again, with figures for each round
-    sento-drill bench                 records a second, by number of callers
+    sento-drill bench                 how fast, against etcd and PostgreSQL
     sento-drill soak                  the ordering log does not grow with what was written
     sento-drill world .world          certificates, keys and configuration of a training ledger
     sento-drill cluster up .world     run it
@@ -126,30 +120,7 @@ def kill_rounds_command(
     sys.exit(0 if good == rounds and not trouble else 1)
 
 
-@main.command("bench")
-@WORLD
-@click.option(
-    "--seconds", type=click.FloatRange(0.5, 3600), default=10.0, show_default=True, help="For each load."
-)
-@LANES
-@BLOCK_KIB
-def bench_command(directory: Path, seconds: float, lanes: int, block_kib: int) -> None:
-    """Measure writing at three sites with every check on: 1, 64 and 256 callers of single records, 8 callers of 100.
-
-    Nodes, ordering members and the client share this machine. Run it again with other --lanes and --block-kib to compare.
-    """
-    from sento_drill.bench import Measured, bench
-
-    done: list[Measured] = []
-
-    async def measure(rehearsal: Rehearsal) -> None:
-        done.extend(await bench(rehearsal, seconds))
-
-    trouble = _rehearse(directory, OrderingSettings(lanes=lanes, block_kib=block_kib), measure)
-    click.echo(f"bench: lanes={lanes} block_kib={block_kib}")
-    for each in done:
-        click.echo(each.line())
-    _finish(trouble)
+main.add_command(bench_command)
 
 
 @main.command("soak")
@@ -202,6 +173,7 @@ def world(directory: Path, base_port: int | None) -> None:
     click.echo(f"ledger {made.genesis.ledger_id.hex()} ({made.genesis.purpose}) in {made.directory}")
     for site in made.sites:
         click.echo(f"  {site.name} will listen on {site.address}: {site.directory}")
+        click.echo(f"    its metrics: http://{site.metrics_address}/metrics")
     click.echo(f"Next: sento-drill cluster up {directory}")
 
 
@@ -257,16 +229,23 @@ def kill(directory: Path, site: str) -> None:
 @cluster.command()
 @DIRECTORY
 def status(directory: Path) -> None:
-    """How the sites stand: state, who leads, how much is flushed and cosigned."""
+    """How the sites stand, in the words of `sento status`; ends with 1 when something is degraded."""
     from rich.console import Console
 
-    from sento_drill.display import site_table
+    from sento_client.cli.status_view import status_view
+    from sento_drill.standing import standing
+
+    degraded: list[bool] = []
 
     async def ask() -> None:
         async with _cluster(directory) as local:
-            Console().print(site_table(await local.statuses()))
+            judgement = await standing(local)
+            console = Console(highlight=False)
+            console.print(status_view(console, judgement))
+            degraded.append(judgement.degraded)
 
     _finish(_carry_out(ask))
+    sys.exit(1 if any(degraded) else 0)
 
 
 def _rehearse(

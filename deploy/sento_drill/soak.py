@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sento_drill import procfs
-from sento_drill.bench import drafts
+from sento_drill.bench.works import drafts
 from sento_drill.plan import IIZUKA_CITY
 from sento_drill.rehearsal import Rehearsal
 

@@ -1,0 +1,3 @@
+module sento.internal/etcdload
+
+go 1.21
