@@ -1,117 +1,168 @@
-"""`sento status`: a sentence first, then what is wrong, then the sites."""
+"""`sento status`: a sentence first, then what is noted, then the sites; once, or again and again in place.
+
+A look that may only have met a passing moment is taken again before anybody is alarmed; with --watch each look is compared with one from some seconds
+ago instead.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
+import time
+from collections import deque
+from contextlib import AbstractContextManager, nullcontext
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.live import Live
 
 from sento_client.cli.app import App, pass_app
 from sento_client.cli.exits import Exit
+from sento_client.cli.status_view import status_view
+from sento_client.cli.terminal import results_console
+from sento_client.cli.waiting import spinner_after
 from sento_client.client import SentoClient
-from sento_client.site_status import Judgement, SiteReport, judge
+from sento_client.site_status import Judgement, judge, status_value
+from sento_client.site_status.judging import SECOND_LOOK_MS
 
-_MIB = 1024 * 1024
-_NUMBERS = ("applied", "flushed", "cosigned", "behind", "log\nMiB", "free\nMiB")
+REDRAWS_PER_S = 2
+WATCH_EVERY_S = 2.0
 
 
 @click.command()
 @click.option(
     "--timeout",
+    "timeout_s",
     type=click.FloatRange(0.1, 60),
     default=3.0,
     show_default=True,
     metavar="SECONDS",
-    help="For each site.",
+    help="For each site; all are asked at the same time.",
+)
+@click.option(
+    "--watch",
+    "watch_s",
+    type=click.FloatRange(0.2, 3600),
+    is_flag=False,
+    flag_value=WATCH_EVERY_S,
+    metavar="[SECONDS]",
+    help=f"Look again so often ({WATCH_EVERY_S:g} without a number) until Ctrl-C; with --json one object a line.",
 )
 @pass_app
-def status(app: App, timeout: float) -> None:
-    """Say how the registry stands: what is fine, what may be lost now, and each site's part in it.
+def status(app: App, timeout_s: float, watch_s: float | None) -> None:
+    """Say how the registry stands: what is fine, what may be lost now, whose loss would stop writing, and each site's part in it.
 
-    Ends with 0 only when nothing is degraded, with 5 when something is, with 3 when no site answers.
+    Ends with 0 only when nothing is degraded, with 5 when something is, with 3 when no site answers; with --watch by what was seen last.
+    Where the first look may have met a passing moment, it takes four seconds more and looks again.
 
     \b
     Example:
         sento status
-        sento --json status | jq .degraded
+        sento status --watch
+        sento --json status | jq '.writing, .critical_sites'
     """
+    seen: deque[Judgement] = deque(maxlen=1)
 
-    async def work(sento: SentoClient) -> tuple[Judgement, list[SiteReport]]:
-        reports = await sento.status(timeout_ms=int(timeout * 1000))
-        return judge(sento.genesis, reports), reports
+    async def work(sento: SentoClient) -> None:
+        if watch_s is not None:
+            # Ctrl-C is how watching ends, not a failure of it.
+            with contextlib.suppress(asyncio.CancelledError):
+                await _watch(app, sento, timeout_s, watch_s, seen)
+        else:
+            seen.append(await _settled(app, sento, timeout_s))
 
-    judgement, reports = app.run(work)
-    value = {
-        "sentence": judgement.sentence,
-        "degraded": judgement.degraded,
-        "problems": list(judgement.problems),
-        "sites": [_site_value(report) for report in reports],
-    }
-
-    def people(console: Console) -> None:
-        console.print(judgement.sentence)
-        for problem in judgement.problems:
-            console.print(f"  - {problem}", markup=False)
-        console.print(_table(reports))
-
-    app.show(value, people)
-    if not judgement.reachable:
-        sys.exit(Exit.UNREACHABLE)
-    if judgement.degraded:
-        sys.exit(Exit.DEGRADED)
+    app.run(work, waits=False)
+    if seen and watch_s is None:
+        app.show(status_value(seen[-1]), lambda console: _print(console, seen[-1]))
+    sys.exit(_exit_of(seen[-1] if seen else None))
 
 
-def _site_value(report: SiteReport) -> dict[str, object]:
-    status = report.status
-    if status is None:
-        return {"site": report.site, "reachable": False, "trouble": report.trouble}
-    return {
-        "site": report.site,
-        "reachable": True,
-        "state": status.state,
-        "explanation": status.explanation,
-        "lead": status.is_lead,
-        "epoch": status.epoch,
-        "boot_number": status.boot_number,
-        "version": status.version,
-        "applied_size": status.applied_size,
-        "flushed_size": status.flushed_size,
-        "quorum_size": status.quorum_size,
-        "ordering_in_use_bytes": status.ordering_in_use_bytes,
-        "ordering_quota_bytes": status.ordering_quota_bytes,
-        "disk_free_bytes": status.disk_free_bytes,
-        "certificate_expires_at_s": status.certificate_expires_at_s,
-        "queued_records": status.queued_records,
-        "alarms": [*status.alarms, *status.ordering_alarms],
-    }
+def wall_ms() -> int:
+    """This computer's clock, with which the sites' are compared."""
+    return time.time_ns() // 1_000_000
 
 
-def _table(reports: list[SiteReport]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("site", no_wrap=True)
-    table.add_column("state", min_width=13, overflow="fold")
-    for name in _NUMBERS:
-        table.add_column(name, justify="right", no_wrap=True)
-    furthest = max((report.status.applied_size for report in reports if report.status is not None), default=0)
-    for report in reports:
-        status = report.status
-        if status is None:
-            table.add_row(report.site, "[red]no answer[/]", *[""] * len(_NUMBERS))
-            continue
-        state = status.state if report.serves else f"[yellow]{status.state}[/]"
-        if status.is_lead:
-            state += ", lead"
-        table.add_row(
-            report.site,
-            state,
-            str(status.applied_size),
-            str(status.flushed_size),
-            str(status.quorum_size),
-            str(furthest - status.applied_size),
-            str(status.ordering_in_use_bytes // _MIB),
-            str(status.disk_free_bytes // _MIB),
-        )
-    return table
+def _exit_of(judgement: Judgement | None) -> Exit:
+    if judgement is None or not judgement.reachable:
+        return Exit.UNREACHABLE
+    return Exit.DEGRADED if judgement.degraded else Exit.OK
+
+
+async def _look(sento: SentoClient, timeout_s: float, before: Judgement | None = None) -> Judgement:
+    asked_at_ms = wall_ms()
+    reports = await sento.status(timeout_ms=int(timeout_s * 1000))
+    return judge(sento.genesis, reports, asked_at_ms, before)
+
+
+async def _settled(app: App, sento: SentoClient, timeout_s: float) -> Judgement:
+    """One look, or a second one where the first may have met a passing moment."""
+    words = f"asking {len(sento.sites)} sites, each at most {timeout_s:g} s"
+    with (
+        nullcontext() if app.as_json else spinner_after(app.patience_s, app.progress_console(), lambda: words)
+    ):
+        first = await _look(sento, timeout_s)
+        if not first.look_again:
+            return first
+        words = "something may be passing: looking again"
+        await asyncio.sleep(SECOND_LOOK_MS / 1000)
+        return await _look(sento, timeout_s, first)
+
+
+async def _watch(
+    app: App, sento: SentoClient, timeout_s: float, every_s: float, seen: deque[Judgement]
+) -> None:
+    """Look and show until cancelled; `seen` holds the last judgement."""
+    past: deque[Judgement] = deque()
+    screen = _Screen(app)
+    with screen.running():
+        while True:
+            began_s = time.monotonic()
+            now_ms = wall_ms()
+            while len(past) > 1 and now_ms - past[1].look.asked_at_ms >= SECOND_LOOK_MS:
+                past.popleft()
+            old_enough = bool(past) and now_ms - past[0].look.asked_at_ms >= SECOND_LOOK_MS
+            judgement = await _look(sento, timeout_s, past[0] if old_enough else None)
+            past.append(judgement)
+            seen.append(judgement)
+            screen.show(judgement)
+            await asyncio.sleep(max(0.0, every_s - (time.monotonic() - began_s)))
+
+
+class _Screen:
+    """Where --watch shows what it sees: in place on a terminal, page after page elsewhere, an object a line for programs."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._console = results_console()
+        self._console.soft_wrap = False  # a live page is cut where it is not wrapped
+        self._shown: tuple[Judgement, float] | None = None
+        self._live: Live | None = None
+        if self._console.is_terminal and not app.as_json:
+            self._live = Live(
+                console=self._console, refresh_per_second=REDRAWS_PER_S, get_renderable=self._page
+            )
+
+    def running(self) -> AbstractContextManager[object]:
+        """While inside, the page may be drawn."""
+        return self._live or nullcontext()
+
+    def show(self, judgement: Judgement) -> None:
+        """What was just seen."""
+        self._shown = (judgement, time.monotonic())
+        if self._app.as_json:
+            self._app.show_line(status_value(judgement))
+        elif self._live is not None:
+            self._live.refresh()
+        else:
+            _print(self._console, judgement)
+
+    def _page(self) -> RenderableType:
+        if self._shown is None:
+            return "Asking the sites ..."
+        judgement, at_s = self._shown
+        return status_view(self._console, judgement, int((time.monotonic() - at_s) * 1000))
+
+
+def _print(console: Console, judgement: Judgement) -> None:
+    console.print(status_view(console, judgement), soft_wrap=False)
