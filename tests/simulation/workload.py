@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from tests.simulation.heap import EventHeap
 
-from genesis_builder import Numbers, TestWorld, build_genesis, make_record
+from genesis_builder import TestWorld, build_genesis, make_record
+from sento_client.testing.world import Numbers
 from sento_proto.errors import Code
 from sento_proto.header import ZERO16, ZERO32
 from sento_proto.record import Record
@@ -72,6 +73,10 @@ class Write:
     def is_group(self) -> bool:
         """Whether it stands or falls whole."""
         return self.records[0].header.group != ZERO16
+
+    def together(self, index: int) -> list[Record]:
+        """The records that stand or fall with this one."""
+        return self.records if self.is_group else [self.records[index]]
 
     @property
     def bad(self) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from fake_ledger import FakeLedger
-from fake_sites import FakeSite, FakeTransport
-from genesis_builder import SITES, TestWorld, build_genesis, derived
+from genesis_builder import SITES, TestWorld, build_genesis
 from sento_client.client import SentoClient
 from sento_client.keyfiles import (
     SealedKek,
@@ -18,11 +17,18 @@ from sento_client.keyfiles import (
     write_seal_key,
     write_signing_key,
 )
-from sento_client.opening import open_installation
+from sento_client.opening import Installation, open_installation
+from sento_client.testing.institutions import sento_toml
+from sento_client.testing.served import ServedLedger
+from sento_client.testing.sites import Site, sites_over
+from sento_client.testing.transport import MemoryTransport
+from sento_client.testing.world import derived
 from sento_proto.kek_seal import KekName, seal_kek, xwing_public
 
 AUTHOR = "iizuka-city"
 NUMBER = "123456789018"
+PAGE_MAX = 3
+"""Pages are short, so that tests turn them."""
 
 
 class Why(TypedDict):
@@ -57,24 +63,30 @@ class ClientWorld:
     """A genesis, a ledger, sites, and the configuration file of one institution."""
 
     world: TestWorld
-    ledger: FakeLedger
-    sites: list[FakeSite]
+    ledger: ServedLedger
+    sites: tuple[Site, ...]
     config: Path
-    transport: FakeTransport
+    transport: MemoryTransport
 
     def client(self, config: Path | None = None) -> SentoClient:
-        """A client over the sites in memory."""
+        """A client over the sites in memory; while it is in use `transport` is its own."""
         installation = open_installation(self.config if config is None else config)
-        return SentoClient(installation, transport=lambda _: self.transport)
+        return SentoClient(installation, transport=self._new_transport)
+
+    def _new_transport(self, _: Installation) -> MemoryTransport:
+        self.transport = MemoryTransport(self.sites)
+        return self.transport
 
 
-def build_client_world(directory: Path, institution: str = AUTHOR) -> ClientWorld:
+def build_client_world(
+    directory: Path, institution: str = AUTHOR, budgets: Mapping[str, tuple[int, int]] | None = None
+) -> ClientWorld:
     """Everything under `directory`. A reader's client has no signing key."""
-    world = build_genesis()
-    ledger = FakeLedger(world)
-    sites = [FakeSite(name, ledger) for name in SITES]
+    world = build_genesis(budgets=budgets)
+    ledger = ServedLedger(world, page_max=PAGE_MAX)
+    sites = sites_over(ledger)
     config = write_client_files(directory, world, institution, dict.fromkeys(SITES, "127.0.0.1:1"))
-    return ClientWorld(world, ledger, sites, config, FakeTransport(sites))
+    return ClientWorld(world, ledger, sites, config, MemoryTransport(sites))
 
 
 def write_client_files(
@@ -97,20 +109,11 @@ def write_client_files(
         directory / "pseudonyms.json",
         {registry: derived("pseudonym", registry) for registry in ("residency", "tax", "health")},
     )
-    signing = ""
-    if institution in world.author_signers:
+    signs = institution in world.author_signers
+    if signs:
         write_signing_key(directory / "signing.key", derived(world.genesis.name, "author", institution))
-        signing = 'signing = "signing.key"\n'
-    sites = "".join(
-        f'[[sites]]\nname = "{name}"\naddress = "{address}"\n' for name, address in addresses.items()
-    )
     config = directory / "sento.toml"
-    config.write_text(
-        f'genesis = "genesis.json"\ninstitution = "{institution}"\n'
-        '[tls]\nca = "node-ca.pem"\ncertificate = "client.pem"\nkey = "client.key"\n'
-        f'[keys]\n{signing}seal = "seal.key"\nkek_seals = "kek-seals.json"\npseudonyms = "pseudonyms.json"\n'
-        f"{limits}{sites}"
-    )
+    config.write_text(sento_toml(institution, addresses, signs=signs, more=limits))
     return config
 
 

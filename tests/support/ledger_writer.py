@@ -10,8 +10,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from genesis_builder import Numbers, build_genesis
+from genesis_builder import build_genesis
 from ledger_driver import LedgerDriver
+from sento_client.testing.world import Numbers
 from sento_node.ledger.lmdb_store import LmdbStore
 
 SEGMENT_MAX_BYTES = 30_000

@@ -15,8 +15,8 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from fake_sites import FakeSite
 from sento_client.keyfiles import write_secret
+from sento_client.testing.sites import Site
 from sento_client.transport import CHECKPOINT, FACT, OUTCOMES, PROOF, READ, STATUS, SUBJECT
 from sento_drill.pki import Authority, Validity, issue_client, issue_site
 from sento_proto.errors import TABLE, Code, SentoError, describe
@@ -45,7 +45,7 @@ def write_client_tls(
 class ServedSite:
     """One fake site with its server; `start` again on the same port after `stop`."""
 
-    site: FakeSite
+    site: Site
     authority: Authority
     port: int = 0
     certificate_site: str = ""

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from client_world import AUTHOR, NUMBER, build_client_world
-from genesis_builder import Numbers, derived
 from sento_client import keyfiles
 from sento_client.composing import Composer, Draft, Ports
 from sento_client.keyring import Keyring
 from sento_client.opening import open_installation
 from sento_client.setup_errors import Setup, SetupError
+from sento_client.testing.world import Numbers, derived
 from sento_proto import header as header_layout
 from sento_proto.errors import Code, SentoError
 from sento_proto.keys import Ed25519Signer

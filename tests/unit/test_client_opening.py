@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from client_world import AUTHOR, ClientWorld, build_client_world
-from genesis_builder import derived
 from sento_client import keyfiles
 from sento_client.opening import open_installation
 from sento_client.setup_errors import Setup, SetupError
+from sento_client.testing.world import derived
 
 
 @pytest.fixture

@@ -205,10 +205,11 @@ async def test_leaving_with_an_error_ends_waiting_callers_at_once(place: ClientW
     assert place.transport.closed
 
 
-async def test_held_author_is_told_the_reason_at_the_deadline(place: ClientWorld, sento: SentoClient) -> None:
-    place.ledger.budget = 0
-    with pytest.raises(WriteError) as refused:
-        await sento.write(**address(), content=b"x", deadline_ms=150)
+async def test_held_author_is_told_the_reason_at_the_deadline(tmp_path: Path) -> None:
+    place = build_client_world(tmp_path, budgets={AUTHOR: (0, 0)})
+    async with place.client() as sento:
+        with pytest.raises(WriteError) as refused:
+            await sento.write(**address(), content=b"x", deadline_ms=150)
     assert (refused.value.code, refused.value.may_stand) == (Code.HELD, False)
 
 
@@ -440,7 +441,7 @@ async def test_record_that_no_quorum_has_covered_yet_is_waited_for(
     place.ledger.cosigned_size = 2
     with pytest.raises(SentoError) as refused:
         await sento.verify_record(2, **WHY, deadline_ms=100)
-    assert refused.value.code is Code.OUT_OF_RANGE
+    assert refused.value.code is Code.NOT_FOUND
     verifying = asyncio.create_task(sento.verify_record(2, **WHY))
     await asyncio.sleep(0)
     place.ledger.cosigned_size = 3

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from fake_ledger import FakeLedger
-from genesis_builder import TestWorld, build_genesis, derived, make_record, make_submission
+from genesis_builder import TestWorld, build_genesis, make_record, make_submission
 from sento_client.messages import inclusion_of, stored_of
+from sento_client.testing.served import ServedLedger
+from sento_client.testing.world import derived
 from sento_client.verifying import (
     Asked,
     Check,
@@ -43,9 +44,9 @@ def world() -> TestWorld:
 
 
 @pytest.fixture(scope="module")
-def ledger(world: TestWorld) -> FakeLedger:
+def ledger(world: TestWorld) -> ServedLedger:
     """Seven records: five versions of one fact by two submissions, and two bystanders."""
-    ledger = FakeLedger(world)
+    ledger = ServedLedger(world)
     previous = ZERO32
     for count in (3, 2):
         records = []
@@ -63,7 +64,7 @@ def trust(world: TestWorld) -> Trust:
     return Trust.of(world.genesis)
 
 
-def stored(ledger: FakeLedger, position: int = 1) -> Stored:
+def stored(ledger: ServedLedger, position: int = 1) -> Stored:
     return stored_of(ledger.stored(position))
 
 
@@ -71,7 +72,7 @@ def failing(findings: Findings) -> list[Check]:
     return [finding.check for finding in findings if finding.verdict is Verdict.FAILS]
 
 
-def test_genuine_records_verify_in_every_check(ledger: FakeLedger, trust: Trust) -> None:
+def test_genuine_records_verify_in_every_check(ledger: ServedLedger, trust: Trust) -> None:
     for position in range(len(ledger.records)):
         header, findings = check_record(stored(ledger, position), trust, Asked(position=position))
         assert header is not None
@@ -129,7 +130,7 @@ ALTERATIONS: dict[str, tuple[Callable[[Stored], Stored], Check]] = {
 
 
 @pytest.mark.parametrize("name", ALTERATIONS)
-def test_alteration_is_caught(ledger: FakeLedger, trust: Trust, name: str) -> None:
+def test_alteration_is_caught(ledger: ServedLedger, trust: Trust, name: str) -> None:
     alter, check = ALTERATIONS[name]
     _, findings = check_record(alter(stored(ledger)), trust)
     assert failing(findings)[0] is check
@@ -137,7 +138,7 @@ def test_alteration_is_caught(ledger: FakeLedger, trust: Trust, name: str) -> No
 
 
 def test_record_under_the_key_of_another_author_is_caught(
-    ledger: FakeLedger, trust: Trust, world: TestWorld
+    ledger: ServedLedger, trust: Trust, world: TestWorld
 ) -> None:
     record = stored(ledger)
     other = record.submission._replace(author_key_id=world.key_id("kaga-city"))
@@ -145,7 +146,7 @@ def test_record_under_the_key_of_another_author_is_caught(
     assert failing(findings) == [Check.AUTHOR]
 
 
-def test_submission_of_another_ledger_is_caught(ledger: FakeLedger) -> None:
+def test_submission_of_another_ledger_is_caught(ledger: ServedLedger) -> None:
     foreign = build_genesis(name="sento-test", registries=("residency", "tax", "health"))
     assert foreign.ledger_id != ledger.world.ledger_id
     _, findings = check_record(stored(ledger), Trust.of(foreign.genesis))
@@ -165,14 +166,16 @@ def test_submission_of_another_ledger_is_caught(ledger: FakeLedger) -> None:
     ],
 )
 def test_genuine_record_that_was_not_asked_for_is_caught(
-    ledger: FakeLedger, trust: Trust, asked: Asked, words: str
+    ledger: ServedLedger, trust: Trust, asked: Asked, words: str
 ) -> None:
     _, findings = check_record(stored(ledger, 1), trust, asked)
     assert failing(findings) == [Check.ASKED_FOR]
     assert words in findings.why
 
 
-def test_payload_that_is_not_given_out_is_no_failure_and_no_success(ledger: FakeLedger, trust: Trust) -> None:
+def test_payload_that_is_not_given_out_is_no_failure_and_no_success(
+    ledger: ServedLedger, trust: Trust
+) -> None:
     _, findings = check_record(stored(ledger)._replace(payload=b""), trust)
     assert findings.ok
     assert [f.verdict for f in findings if f.check is Check.PAYLOAD] == [Verdict.NOT_SHOWN]
@@ -192,7 +195,7 @@ def test_root_from_path_agrees_with_the_tree_for_every_place_and_size() -> None:
     assert root_from_path(leaves[0], 0, 17, [*first, bytes(32)]) is None
 
 
-def test_checkpoint_needs_a_quorum_of_the_receipt_set(ledger: FakeLedger, trust: Trust) -> None:
+def test_checkpoint_needs_a_quorum_of_the_receipt_set(ledger: ServedLedger, trust: Trust) -> None:
     sites = ledger.world.genesis.voting_sites
     quorum = decode_checkpoint(ledger.checkpoint(sites[1:]))
     assert check_checkpoint(quorum, trust).verdict is Verdict.HOLDS
@@ -203,7 +206,7 @@ def test_checkpoint_needs_a_quorum_of_the_receipt_set(ledger: FakeLedger, trust:
 
 
 def test_cosignatures_do_not_carry_over_to_another_size_root_or_ledger(
-    ledger: FakeLedger, trust: Trust
+    ledger: ServedLedger, trust: Trust
 ) -> None:
     good = decode_checkpoint(ledger.checkpoint())
     for other in (
@@ -215,7 +218,7 @@ def test_cosignatures_do_not_carry_over_to_another_size_root_or_ledger(
         assert check_checkpoint(other, trust).verdict is Verdict.FAILS
 
 
-def test_inclusion_holds_for_the_record_and_for_no_other(ledger: FakeLedger) -> None:
+def test_inclusion_holds_for_the_record_and_for_no_other(ledger: ServedLedger) -> None:
     checkpoint = decode_checkpoint(ledger.checkpoint())
     (message,) = ledger.proof(client_pb2.ProofRequest(size=checkpoint.size, positions=[1])).inclusions
     inclusion = inclusion_of(message)
@@ -230,7 +233,7 @@ def test_inclusion_holds_for_the_record_and_for_no_other(ledger: FakeLedger) -> 
         assert check_inclusion(record, proof, checkpoint).verdict is Verdict.FAILS
 
 
-def test_consistency_holds_only_for_an_extension(ledger: FakeLedger) -> None:
+def test_consistency_holds_only_for_an_extension(ledger: ServedLedger) -> None:
     newer = decode_checkpoint(ledger.checkpoint())
     ledger.cosigned_size = 3
     older = decode_checkpoint(ledger.checkpoint())
@@ -249,7 +252,7 @@ def test_consistency_holds_only_for_an_extension(ledger: FakeLedger) -> None:
         assert bad.verdict is Verdict.FAILS
 
 
-def test_fact_chain_breaks_when_a_version_is_left_out_or_out_of_order(ledger: FakeLedger) -> None:
+def test_fact_chain_breaks_when_a_version_is_left_out_or_out_of_order(ledger: ServedLedger) -> None:
     versions = []
     for position in (5, 4, 2, 1, 0):
         record = stored(ledger, position)
@@ -261,7 +264,7 @@ def test_fact_chain_breaks_when_a_version_is_left_out_or_out_of_order(ledger: Fa
         assert check_fact_chain(broken, complete=True).verdict is Verdict.FAILS
 
 
-def test_subject_chain_breaks_when_a_record_is_left_out(ledger: FakeLedger) -> None:
+def test_subject_chain_breaks_when_a_record_is_left_out(ledger: ServedLedger) -> None:
     records = [stored(ledger, position) for position in (5, 4, 2, 1, 0)]
     assert check_subject_chain(records, complete=True).verdict is Verdict.HOLDS
     assert check_subject_chain(records[1:3], complete=False).verdict is Verdict.HOLDS

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genesis_builder import Numbers, build_genesis, make_act, make_record, make_submission
+from genesis_builder import build_genesis, make_act, make_record, make_submission
 from golden_vectors.accepted_frames import full_submission_records
 from golden_vectors.ground import AUTHOR, LEDGER_ID
 from properties import PROPERTY, assert_every_flip_and_cut, assert_one_encoding, damaged
+from sento_client.testing.world import Numbers
 from sento_proto import limits, merkle
 from sento_proto.header import ZERO16
 from sento_proto.keys import PublicKey, Signature, Signer, verifies
