@@ -1,4 +1,5 @@
-"""The ministry's side of Sento: seal, sign, send and keep trying; read and believe nothing unproven. `SentoClient` is the way in."""
+"""The ministry's side of Sento: seal, sign, send and keep trying; read and believe nothing unproven. `SentoClient` is the way in,
+`SyncSentoClient` without `async`."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from sento_client.results import (
     WriteResult,
 )
 from sento_client.setup_errors import Setup, SetupError
+from sento_client.sync_client import SyncSentoClient
 from sento_proto.errors import Code, SentoError
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "SentoError",
     "Setup",
     "SetupError",
+    "SyncSentoClient",
     "Verification",
     "Version",
     "WriteError",

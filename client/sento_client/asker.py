@@ -17,6 +17,8 @@ from sento_client.verifying import Finding, Verdict
 from sento_proto.errors import Code, SentoError
 
 AnswerT = TypeVar("AnswerT")
+FOLLOW_SILENCE_MS = 30_000
+"""A stream that follows is opened anew, elsewhere if there is elsewhere, after so long without a word: a connection that broke unheard looks like quiet."""
 
 
 class Terms(NamedTuple):
@@ -39,13 +41,17 @@ class Asker:
         self._settings = settings or AskSettings()
         self._first = 0
 
+    @property
+    def now_ms(self) -> int:
+        """Steady time, as deadlines are measured in."""
+        return self._ports.steady_ms()
+
     def stream(
         self, site: str, method: Method[RequestT, ReplyT], request: RequestT, *, endless: bool
     ) -> AsyncIterator[ReplyT]:
-        """Answers of one site; unless `endless`, a long silence is a failure."""
-        return self._transport.stream(
-            site, method, request, None if endless else self._settings.try_timeout_ms
-        )
+        """Answers of one site; a long silence is a failure, or with `endless` a very long one: nothing may have happened, or the site may be gone."""
+        silence_ms = FOLLOW_SILENCE_MS if endless else self._settings.try_timeout_ms
+        return self._transport.stream(site, method, request, silence_ms)
 
     def plan(
         self, terms: Terms, ask_again: frozenset[Code] = frozenset(), avoid: str | None = None

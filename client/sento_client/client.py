@@ -20,8 +20,12 @@ from sento_client.asker import Asker, Terms
 from sento_client.composing import Composer, Content, Draft, Ports
 from sento_client.grpc_transport import GrpcTransport
 from sento_client.opening import Installation, open_installation
+from sento_client.outbox.keeper import Keeper
+from sento_client.outbox.keeping import Counts
+from sento_client.outbox.outbox import Outbox
+from sento_client.outbox.shelf import Belongs
 from sento_client.proving import Prover
-from sento_client.reading import Name, Reader
+from sento_client.reading import Name, Part, Reader
 from sento_client.results import (
     Acknowledgement,
     Freshness,
@@ -34,6 +38,7 @@ from sento_client.results import (
 from sento_client.setup_errors import Setup, SetupError
 from sento_client.site_status import SiteReport
 from sento_client.transport import STATUS, Transport
+from sento_client.updating import Change, update
 from sento_client.verifying import Finding, Findings
 from sento_client.writing import Writer
 from sento_proto.checkpoint import Checkpoint
@@ -78,6 +83,7 @@ class SentoClient:
             institution, key = installation.config.institution, installation.signer.public_key
             self._composer = Composer(institution, key.key_id, installation.keyring, self._ports)
         self._writer: Writer | None = None
+        self._keeper: Keeper | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> SentoClient:
@@ -108,7 +114,7 @@ class SentoClient:
             if self._writer is not None:
                 await self._writer.close(DRAIN_MS if error is None else 0)
         finally:
-            self._writer = None
+            self._writer = self._keeper = None
             await self._transport.close()
 
     # Writing.
@@ -135,10 +141,47 @@ class SentoClient:
     ) -> Acknowledgement:
         """Write one version of one fact. `subject` (a person's identifier) and `fact` (the natural key) never leave this process.
 
-        Raises WriteError (a SentoError), whose `record` may be sent again; SetupError when a key is missing."""
+        Raises WriteError (a SentoError): with `kept` the outbox goes on sending the record, so it is not to be written anew; else its `record` may be
+        sent again with `send`. Raises SetupError when a key is missing."""
         draft = Draft(registry, kind, subject, fact, content, previous, compartment)
         (result,) = await self.send([self.compose(draft)], deadline_ms=deadline_ms)
         return _or_raise(result)
+
+    async def update(
+        self,
+        *,
+        registry: str,
+        kind: str,
+        subject: str,
+        fact: str,
+        change: Change,
+        purpose: str,
+        case_number: str,
+        compartment: str = "",
+        deadline_ms: int | None = None,
+    ) -> Acknowledgement | None:
+        """Read the standing version, give it to `change` (None where none stands), write what it returns; again when another program was faster.
+
+        `change` may be called several times and returns the new content, or None to leave the fact as it is. Purpose and case number are those of the
+        reading. Raises as `fact` and `write`; STALE only when others were faster until the deadline."""
+
+        async def read(left_ms: int) -> Version:
+            return await self.fact(
+                registry=registry,
+                kind=kind,
+                subject=subject,
+                fact=fact,
+                purpose=purpose,
+                case_number=case_number,
+                deadline_ms=left_ms,
+            )
+
+        async def write(content: Content, previous: bytes | None, left_ms: int) -> Acknowledgement:
+            draft = Draft(registry, kind, subject, fact, content, previous, compartment)
+            (result,) = await self.send([self.compose(draft)], deadline_ms=left_ms)
+            return _or_raise(result)
+
+        return await update(read, write, change, self._ports, self._deadline(deadline_ms))
 
     async def write_many(
         self, drafts: Sequence[Draft], *, deadline_ms: int | None = None
@@ -177,6 +220,16 @@ class SentoClient:
         if not pieces:
             return []
         return await self._running_writer().write(pieces, self._deadline(deadline_ms))
+
+    def empty_outbox(self) -> Counts:
+        """Begin to send what earlier programs left in the outbox, as the first write does; returns what is kept now. Raises SetupError."""
+        self._running_writer()
+        return self.outbox
+
+    @property
+    def outbox(self) -> Counts:
+        """Submissions that this client keeps: those still to be sent, and those that stand and wait for a quorum's checkpoint."""
+        return Counts() if self._keeper is None else self._keeper.counts
 
     async def outcomes(self, names: Sequence[RecordName], *, deadline_ms: int | None = None) -> list[Outcome]:
         """What became of records whose answers were lost, by (author, record id)."""
@@ -229,13 +282,19 @@ class SentoClient:
         case_number: str,
         freshness: Freshness = Freshness.LINEARIZABLE,
         as_of_size: int | None = None,
+        before: int | None = None,
+        limit: int | None = None,
         header_only: bool = False,
         site: str | None = None,
         deadline_ms: int | None = None,
     ) -> AsyncIterator[Version]:
-        """All versions of a fact, newest first, each naming the next; fetched page by page as they are asked for."""
+        """Versions of a fact, newest first, each naming the next; fetched page by page as they are asked for.
+
+        `before`: only those below this position, to go on where another list ended; `limit`: at most so many, and no more is asked of a site."""
         terms = self._terms(purpose, case_number, freshness, header_only, site, deadline_ms)
-        return self._reader.history(registry, self._fact(registry, kind, subject, fact), terms, as_of_size)
+        return self._reader.history(
+            registry, self._fact(registry, kind, subject, fact), terms, as_of_size, Part(before, limit)
+        )
 
     def subject_history(
         self,
@@ -246,14 +305,16 @@ class SentoClient:
         case_number: str,
         freshness: Freshness = Freshness.LINEARIZABLE,
         as_of_size: int | None = None,
+        before: int | None = None,
+        limit: int | None = None,
         header_only: bool = False,
         site: str | None = None,
         deadline_ms: int | None = None,
     ) -> AsyncIterator[Version]:
-        """All records about a person in one registry, newest first; their links show that none is left out between them."""
+        """Records about a person in one registry, newest first; their links show that none is left out between them. `before` and `limit` as in `history`."""
         terms = self._terms(purpose, case_number, freshness, header_only, site, deadline_ms)
         pseudonym = self._installation.keyring.subject(registry, subject)
-        return self._reader.subject(registry, pseudonym, terms, as_of_size)
+        return self._reader.subject(registry, pseudonym, terms, as_of_size, Part(before, limit))
 
     def changes(
         self,
@@ -263,13 +324,14 @@ class SentoClient:
         purpose: str,
         case_number: str,
         follow: bool = False,
+        limit: int | None = None,
         header_only: bool = False,
         site: str | None = None,
         deadline_ms: int | None = None,
     ) -> AsyncIterator[Version]:
         """Records of a registry in the ledger's order; with `follow` it goes on with what comes. The deadline is for each silence."""
         terms = self._terms(purpose, case_number, Freshness.LINEARIZABLE, header_only, site, deadline_ms)
-        return self._reader.changes(registry, from_position, terms, follow=follow)
+        return self._reader.changes(registry, from_position, terms, follow=follow, limit=limit)
 
     # Proofs and state.
 
@@ -315,12 +377,14 @@ class SentoClient:
         """What every configured site says of itself, or why it does not; never raises for a site."""
 
         async def ask(site: str) -> SiteReport:
+            asked_ms = self._ports.steady_ms()
             try:
                 status = await self._transport.call(site, STATUS, admin_pb2.StatusRequest(), timeout_ms)
             except SentoError as error:
                 words = error.detail.removeprefix(site).removeprefix(": ")
-                return SiteReport(site, None, f"{error.code.name} ({words})" if words else error.code.name)
-            return SiteReport(site, status, "")
+                trouble = f"{error.code.name} ({words})" if words else error.code.name
+                return SiteReport(site, None, trouble, error.code, self._ports.steady_ms() - asked_ms)
+            return SiteReport(site, status, "", took_ms=self._ports.steady_ms() - asked_ms)
 
         return list(await asyncio.gather(*map(ask, self.sites)))
 
@@ -333,9 +397,20 @@ class SentoClient:
             if signer is None:
                 raise SetupError(Setup.CANNOT_SIGN)
             limits = self._installation.config.limits
-            self._writer = Writer(self._transport, self.genesis.ledger_id, signer, limits, self._ports)
+            self._keeper = self._open_outbox()
+            self._writer = Writer(
+                self._transport, self.genesis.ledger_id, signer, limits, self._ports, keeper=self._keeper
+            )
             self._writer.start()
         return self._writer
+
+    def _open_outbox(self) -> Keeper | None:
+        place = self._installation.config.outbox
+        if place is None:
+            return None
+        belongs = Belongs(self.genesis.ledger_id, self._installation.config.institution)
+        outbox = Outbox.open(place.directory, belongs, place.max_bytes, self._ports.wall_ms)
+        return Keeper(outbox, self._prover, self._ports)
 
     def _compose(self) -> Composer:
         if self._composer is None:

@@ -6,6 +6,7 @@
     [keys]      signing (absent: cannot write), seal, kek_seals, pseudonyms
     [[sites]]   name, address = "host:port"                        the first is asked first
     [limits]    deadline_ms, linger_ms, in_flight                  may be absent, each with a default
+    [outbox]    directory = "outbox", max_mib = 256, enabled       may be absent, each with that default
 
 Paths are relative to the file. All mistakes are found in one pass, because mending a file one mistake a start is how nights are lost.
 """
@@ -64,6 +65,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxPlace:
+    """Where records wait until a quorum has them, and how much may wait."""
+
+    directory: Path
+    max_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
 class ClientConfig:
     """The decoded file; all paths are absolute."""
 
@@ -74,6 +83,8 @@ class ClientConfig:
     keys: KeyFiles
     sites: tuple[SiteAddress, ...]
     limits: Limits
+    outbox: OutboxPlace | None = None
+    """None: records that have no answer yet die with the process."""
 
 
 def load_config(path: Path) -> ClientConfig:
@@ -101,6 +112,7 @@ def decode_config(data: bytes, path: Path) -> ClientConfig:
         keys=_keys(root.table("keys")),
         sites=_sites(root),
         limits=_limits(root.table("limits", optional=True)),
+        outbox=_outbox(root.table("outbox", optional=True)),
     )
     root.end()
     if mistakes:
@@ -130,6 +142,14 @@ def _limits(table: _Table) -> Limits:
     )
     table.end()
     return limits
+
+
+def _outbox(table: _Table) -> OutboxPlace | None:
+    directory = table.file("directory", "outbox")
+    max_mib = table.number("max_mib", 1, 1_048_576, 256)
+    enabled = table.flag("enabled", True)
+    table.end()
+    return OutboxPlace(directory, max_mib * 1024 * 1024) if enabled else None
 
 
 def _sites(root: _Table) -> tuple[SiteAddress, ...]:
@@ -171,8 +191,17 @@ class _Table:
         self.check(not text or good, f"{self._at(field)}: expected {expected}")
         return text
 
-    def file(self, field: str) -> Path:
-        return self._base / self._text(field, "the path of a file")
+    def file(self, field: str, default: str = "") -> Path:
+        if default and field not in self._left:
+            return self._base / default
+        return self._base / self._text(field, "a path")
+
+    def flag(self, field: str, default: bool) -> bool:
+        value = self._left.pop(field, default)
+        if isinstance(value, bool):
+            return value
+        self._mistakes.append(f"{self._at(field)}: expected true or false")
+        return default
 
     def number(self, field: str, low: int, high: int, default: int) -> int:
         value = self._left.pop(field, default)

@@ -104,7 +104,9 @@ class Delivery:
     def offer(self, offer: Offer, now_ms: int) -> list[Effect]:
         """Take over a submission; each of its records will have exactly one `Settle`."""
         deadline_ms = min([entry.deadline_ms for entry in offer.records])
-        self._parcels[offer.submission_id] = _Parcel(offer, dict(enumerate(offer.records)), deadline_ms)
+        self._parcels[offer.submission_id] = _Parcel(
+            offer, dict(enumerate(offer.records)), deadline_ms, avoid=offer.avoid
+        )
         for index, entry in enumerate(offer.records):
             if entry.previous != ZERO32:
                 self._followers.setdefault(entry.previous, set()).add((offer.submission_id, index))

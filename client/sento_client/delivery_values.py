@@ -22,11 +22,13 @@ class Entry(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """A signed submission to deliver. `submission_id` is never used twice and rises; it travels as the tag of the stream."""
+    """A signed submission to deliver. `submission_id` is never used twice and rises; it travels as the tag of the stream. `avoid`: the site to send it to
+    only if no other is open."""
 
     submission_id: int
     data: bytes
     records: tuple[Entry, ...]
+    avoid: str | None = None
 
 
 class Answer(NamedTuple):

@@ -5,11 +5,15 @@ A proof is good wherever it comes from, so any site is asked, and one that canno
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sento_client.asker import Asker, Terms, damaged, must_hold
 from sento_client.messages import inclusion_of
+from sento_client.outbox.keeping import Run
 from sento_client.transport import CHECKPOINT, PROOF
 from sento_client.verifying import (
     Finding,
+    Inclusion,
     Stored,
     Trust,
     Verdict,
@@ -19,6 +23,7 @@ from sento_client.verifying import (
 )
 from sento_proto.checkpoint import Checkpoint, decode_checkpoint
 from sento_proto.errors import Code, SentoError
+from sento_proto.merkle import verify_inclusion, verify_run
 from sento_proto.v1 import client_pb2
 from sento_proto.wire import Malformed
 
@@ -67,6 +72,31 @@ class Prover:
         terms = Terms("", "", timeout_ms=timeout_ms)
         return await self._asker.ask(PROOF, request, accept, terms, ask_again=_NOT_COVERED_YET)
 
+    async def prove_runs(self, runs: Sequence[Run], checkpoint: Checkpoint, timeout_ms: int) -> list[bool]:
+        """For each run of records, whether they stand where it says; False is as proven as True: something else is shown to stand there.
+
+        At most LIST_PAGE_MAX / 2 of them. Raises SentoError DAMAGED when no site can show what stands."""
+        ends = [(run.position, run.position + len(run.record_hashes) - 1) for run in runs]
+
+        def accept(site: str, reply: client_pb2.ProofReply) -> list[bool]:
+            proofs = [inclusion_of(proof) for proof in reply.inclusions]
+            if [proof.position for proof in proofs] != [position for both in ends for position in both]:
+                raise damaged(site, "it gave proofs of other positions")
+            held = []
+            for run, first, last in zip(runs, proofs[::2], proofs[1::2], strict=True):
+                holds = verify_run(
+                    run.record_hashes, run.position, checkpoint.size, first.path, last.path, checkpoint.root
+                )
+                if not holds:
+                    _must_prove(site, first, checkpoint)
+                    _must_prove(site, last, checkpoint)
+                held.append(holds)
+            return held
+
+        request = client_pb2.ProofRequest(size=checkpoint.size, positions=[p for both in ends for p in both])
+        terms = Terms("", "", timeout_ms=timeout_ms)
+        return await self._asker.ask(PROOF, request, accept, terms, ask_again=_NOT_COVERED_YET)
+
     async def prove_consistency(self, older: Checkpoint, newer: Checkpoint, timeout_ms: int) -> Finding:
         """The finding that the newer checkpoint extends the older. Raises SentoError DAMAGED when no site can show it."""
         without_proof = check_consistency(older, newer, ())
@@ -83,3 +113,9 @@ class Prover:
     def checked(self, checkpoint: Checkpoint) -> Finding:
         """The finding on a checkpoint's cosignatures."""
         return check_checkpoint(checkpoint, self._trust)
+
+
+def _must_prove(site: str, proof: Inclusion, checkpoint: Checkpoint) -> None:
+    """What the site itself says to stand there must verify; else it is the site that is wrong. Raises SentoError DAMAGED."""
+    if not verify_inclusion(proof.record_hash, proof.position, checkpoint.size, proof.path, checkpoint.root):
+        raise damaged(site, f"its proof of position {proof.position} does not verify")

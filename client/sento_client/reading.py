@@ -7,6 +7,7 @@ Lists come page by page, newest first, each below the last one given, so that th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple
 
 from sento_client.asker import Asker, Terms, damaged, must_hold
 from sento_client.keyring import Keyring
@@ -33,6 +34,18 @@ from sento_proto.wire import Malformed
 Name = int | bytes | RecordName
 """A record by position, by record hash (32 bytes), or by (author, record id)."""
 PAGE = 100
+HELD_MS = 5_000
+"""A followed stream that held so long was a good one: when it breaks, the search for the next site has the whole deadline again."""
+
+
+class Part(NamedTuple):
+    """Which part of a list is wanted: from the first entry below position `before` on (None: from the newest), at most `limit` (None: all)."""
+
+    before: int | None = None
+    limit: int | None = None
+
+
+WHOLE = Part()
 
 
 class Reader:
@@ -76,22 +89,32 @@ class Reader:
         return await self._asker.ask(FACT, request, accept, terms)
 
     async def history(
-        self, registry: str, fact: bytes, terms: Terms, as_of_size: int | None = None
+        self,
+        registry: str,
+        fact: bytes,
+        terms: Terms,
+        as_of_size: int | None = None,
+        part: Part = WHOLE,
     ) -> AsyncIterator[Version]:
-        """All versions of a fact, newest first; each follows the one that comes after it, down to the first."""
+        """Versions of a fact, newest first; each follows the one that comes after it, down to the first unless `part` ends before."""
         request = self._fact_request(registry, fact, terms, as_of_size, limit=PAGE)
         asked = Asked(registry=registry, fact=fact)
 
         def check(versions: list[Version], complete: bool) -> Finding:
             return check_fact_chain(((v.stored, v.header) for v in versions), complete=complete)
 
-        async for version in self._pages(FACT, request, asked, terms, check):
+        async for version in self._pages(FACT, request, asked, terms, check, part):
             yield version
 
     async def subject(
-        self, registry: str, subject: bytes, terms: Terms, as_of_size: int | None = None
+        self,
+        registry: str,
+        subject: bytes,
+        terms: Terms,
+        as_of_size: int | None = None,
+        part: Part = WHOLE,
     ) -> AsyncIterator[Version]:
-        """All records about a subject in a registry, newest first; their links leave none out."""
+        """Records about a subject in a registry, newest first; their links leave none out."""
         request = client_pb2.SubjectRequest(
             purpose=purpose_of(terms.purpose, terms.case_number),
             freshness=freshness_of(terms.freshness),
@@ -106,13 +129,13 @@ class Reader:
         def check(versions: list[Version], complete: bool) -> Finding:
             return check_subject_chain((v.stored for v in versions), complete=complete)
 
-        async for version in self._pages(SUBJECT, request, asked, terms, check):
+        async for version in self._pages(SUBJECT, request, asked, terms, check, part):
             yield version
 
     async def changes(
-        self, registry: str, from_position: int, terms: Terms, *, follow: bool
+        self, registry: str, from_position: int, terms: Terms, *, follow: bool, limit: int | None = None
     ) -> AsyncIterator[Version]:
-        """Records of a registry in the order of the ledger; without `follow` it ends at the ledger's end as it stood at the start.
+        """Records of a registry in the order of the ledger, at most `limit`; without `follow` it ends at the ledger's end as it stood at the start.
 
         A site that fails is replaced by the next one, from where the list had come to."""
         request = client_pb2.ChangesRequest(
@@ -124,8 +147,10 @@ class Reader:
         )
         asked = Asked(registry=registry or None)
         plan = self._asker.plan(terms)
-        while True:
+        given = 0
+        while limit is None or given < limit:
             site = await self._asker.next_site(plan)
+            opened_ms = self._asker.now_ms
             try:
                 async for message in self._asker.stream(site, CHANGES, request, endless=follow):
                     as_of = AsOf(0, 0, 0, site)
@@ -134,8 +159,13 @@ class Reader:
                         raise damaged(site, f"position {version.position} comes out of order")
                     request.from_position = version.position + 1
                     yield version
+                    given += 1
+                    if given == limit:
+                        return
                     plan = self._asker.plan(terms)
             except SentoError as error:
+                if follow and self._asker.now_ms - opened_ms >= HELD_MS:
+                    plan = self._asker.plan(terms)
                 plan.failed(error)
                 continue
             if not follow:
@@ -180,24 +210,33 @@ class Reader:
         asked: Asked,
         terms: Terms,
         check: Callable[[list[Version], bool], Finding],
+        part: Part,
     ) -> AsyncIterator[Version]:
         last: list[Version] = []
+        left = part.limit
         fields: client_pb2.FactRequest | client_pb2.SubjectRequest = request  # type: ignore[assignment]
+        if part.before is not None:
+            fields.before = part.before
 
         def accept(site: str, reply: client_pb2.ListReply) -> tuple[list[Version], client_pb2.ListReply]:
             if len(reply.records) > LIST_PAGE_MAX:
                 raise damaged(site, "the page is over the limit")
             as_of = as_of_of(reply.as_of)
             page = [self._version(site, message, as_of, asked) for message in reply.records]
+            if part.before is not None and page and page[0].position >= part.before:
+                raise damaged(site, f"position {page[0].position} is not below {part.before}")
             must_hold(site, check([*last, *page], not reply.HasField("next_before")))
             return page, reply
 
-        while True:
+        while left is None or left > 0:
+            # No more is asked for than is wanted: each payload given out is a release.
+            fields.limit = PAGE if left is None else min(PAGE, left)
             page, reply = await self._asker.ask(method, request, accept, terms)
-            for version in page:
+            for version in page[:left]:
                 yield version
             if not reply.HasField("next_before"):
                 return
+            left = None if left is None else left - len(page)
             if not page or (fields.HasField("before") and reply.next_before >= fields.before):
                 raise damaged(reply.as_of.site, "its pages do not come to an end")
             last = page[-1:]

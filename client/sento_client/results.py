@@ -92,12 +92,20 @@ class WriteError(SentoError):
     """A record was not acknowledged. `record` may be given to `send` again: it keeps its id, so it can stand only once.
 
     `may_stand`: an attempt was left without an answer, so it may be in the ledger; `final`: it never will be. `because`: record hash
-    of the refused predecessor that took it along."""
+    of the refused predecessor that took it along. `kept`: it stays in the outbox and goes on being sent, so it is not to be written anew."""
 
     def __init__(
-        self, code: Code, detail: str, record: Record, *, may_stand: bool, because: bytes | None
+        self,
+        code: Code,
+        detail: str,
+        record: Record,
+        *,
+        may_stand: bool,
+        because: bytes | None,
+        kept: bool = False,
     ) -> None:
         super().__init__(code, detail)
+        self.kept = kept
         self.record = record
         self.may_stand = may_stand
         self.because = because
@@ -112,8 +120,9 @@ WriteResult = Acknowledgement | WriteError
 _STANDS = tuple(STANDING_CODES)
 
 
-def result_of(record: Record, settle: Settle, trouble: str = "") -> WriteResult:
-    """A record's end, as its caller sees it. `trouble`: what last went wrong with connections, for a record that reached no site."""
+def result_of(record: Record, settle: Settle, trouble: str = "", *, kept: bool = False) -> WriteResult:
+    """A record's end, as its caller sees it. `trouble`: what last went wrong with connections, for a record that reached
+    no site; `kept`: an outbox holds it."""
     if settle.code in _STANDS:
         return Acknowledgement(
             settle.position,
@@ -126,7 +135,11 @@ def result_of(record: Record, settle: Settle, trouble: str = "") -> WriteResult:
     detail = _detail(record, settle)
     if trouble and settle.code in (Code.UNREACHABLE, Code.DEADLINE):
         detail += f", {trouble}"
-    return WriteError(settle.code, detail, record, may_stand=settle.may_stand, because=settle.because)
+    if kept:
+        detail += "; it stays in the outbox and is sent from there: do not write it anew"
+    return WriteError(
+        settle.code, detail, record, may_stand=settle.may_stand, because=settle.because, kept=kept
+    )
 
 
 def _detail(record: Record, settle: Settle) -> str:

@@ -24,6 +24,8 @@ class Setup(StrEnum):
     NO_PSEUDONYM_KEY = "NO_PSEUDONYM_KEY"
     NO_KEK = "NO_KEK"
     TLS_INVALID = "TLS_INVALID"
+    OUTBOX_UNUSABLE = "OUTBOX_UNUSABLE"
+    OUTBOX_FOREIGN = "OUTBOX_FOREIGN"
 
 
 class Words(NamedTuple):
@@ -74,6 +76,14 @@ TABLE: dict[Setup, Words] = {
     Setup.TLS_INVALID: Words(
         "The certificate, its key or the authority's certificate cannot be used.",
         "Check the three files of the section tls; an expired certificate is replaced by its authority.",
+    ),
+    Setup.OUTBOX_UNUSABLE: Words(
+        "The directory of the outbox, or a file in it, cannot be used.",
+        "Name a directory on a local disk that this program may write as outbox.directory; a damaged file is moved away and looked at, not deleted.",
+    ),
+    Setup.OUTBOX_FOREIGN: Words(
+        "The outbox belongs to another institution or another ledger.",
+        "Give each institution and each ledger an outbox.directory of its own.",
     ),
 }
 

@@ -1,10 +1,11 @@
 """The shell around batching and delivery: futures for callers, timers, streams. It carries out what the cores decide and decides nothing.
 
-    caller -> Writer.write -> Batcher -> sign -> Delivery -> effects -> WriteStream
-                  ^                                 ^                       |
-                  +------------- Settle ------------+------ reply, down ----+
+    caller -> Writer.write -> Batcher -> sign -> Keeper (flush) -> Delivery -> effects -> WriteStream
+                  ^                                 ^ |              ^                       |
+                  +------------- Settle ------------+-+--------------+------ reply, down ----+
 
-Everything runs on one event loop and no step awaits between a core's decision and its effects, so their order is the order of decision.
+Without an outbox the keeper's step is left out. Everything but the flush runs on one event loop and no step awaits between a core's decision and its
+effects, so their order is the order of decision.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from sento_client.batching import Batcher, Waiting
 from sento_client.composing import Ports
@@ -19,17 +21,23 @@ from sento_client.config import Limits
 from sento_client.delivery import Delivery
 from sento_client.delivery_values import Close, Effect, Entry, Offer, Open, Send, SetTimer, Settings, Settle
 from sento_client.messages import answers_of
+from sento_client.outbox.keeper import Keeper
+from sento_client.outbox.keeping import stays
 from sento_client.results import WriteError, WriteResult, result_of
 from sento_client.room import Room
 from sento_client.transport import Transport, WriteStream
 from sento_proto.errors import Code, SentoError
 from sento_proto.keys import Signer
 from sento_proto.record import Record
-from sento_proto.submission import encoded_record_bytes, sign_submission
+from sento_proto.submission import decode_submission, encoded_record_bytes, sign_submission
 from sento_proto.v1 import client_pb2
 from sento_proto.wire import Malformed
 
 UNDER_WAY_MAX_BYTES = 64 * 1024 * 1024
+BACKGROUND_ROUND_MS = 60_000
+"""How long delivery tries with a kept submission before the keeper decides anew."""
+COVER_DRAIN_MS = 2_000
+"""How long closing waits for the proof of what stands; what is not proven by then the next process looks for."""
 
 
 @dataclass(slots=True)
@@ -47,15 +55,18 @@ class _Ticket:
             self.done.set_result(None)
 
 
-_Owner = tuple[_Ticket, int]
+_Owner = tuple[_Ticket, int] | None
+"""Who waits for a record and at which place; None when nobody does."""
+_Batch = list[Waiting[_Owner]]
 
 
 @dataclass(slots=True)
 class _UnderWay:
-    """A submission in delivery: whose records it holds, and how many have no end yet."""
+    """A submission in delivery: whose records it holds, how many have no end yet, and its number in the outbox."""
 
-    batch: list[Waiting[_Owner]]
+    batch: _Batch
     left: int
+    kept: int | None
 
 
 class Writer:
@@ -69,8 +80,10 @@ class Writer:
         limits: Limits,
         ports: Ports,
         settings: Settings | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._transport = transport
+        self._keeper = keeper
         self._ledger_id = ledger_id
         self._signer = signer
         self._ports = ports
@@ -80,6 +93,10 @@ class Writer:
         self._room = Room(UNDER_WAY_MAX_BYTES)
         self._streams: dict[str, tuple[WriteStream, _Listener]] = {}
         self._under_way: dict[int, _UnderWay] = {}
+        self._at_disk: dict[int, tuple[_Batch, bytes]] = {}
+        self._disk_timer: asyncio.TimerHandle | None = None
+        self._disk_late_ms = 0
+        self._tickets = 0
         self._next_id = 1
         self._timer: asyncio.TimerHandle | None = None
         self._flush_handle: asyncio.TimerHandle | None = None
@@ -92,6 +109,8 @@ class Writer:
         """Open the streams."""
         self._loop = asyncio.get_running_loop()
         self._apply(self._delivery.start(self._ports.steady_ms()))
+        if self._keeper is not None:
+            self._keeper.start(self._deliver_again)
 
     async def write(self, pieces: Sequence[Sequence[Record]], timeout_ms: int) -> list[WriteResult]:
         """Deliver `pieces` (each a record or a whole group); returns a result for each record, in order.
@@ -99,9 +118,11 @@ class Writer:
         A caller that is cancelled leaves its records on their way."""
         deadline_ms = self._ports.steady_ms() + timeout_ms
         ticket = _Ticket(self._loop.create_future(), sum(map(len, pieces)))
+        self._tickets += 1
+        ticket.done.add_done_callback(self._ticket_done)
         place = 0
         for piece in pieces:
-            waiting = [
+            waiting: _Batch = [
                 Waiting(record, encoded_record_bytes(record), deadline_ms, (ticket, place + offset))
                 for offset, record in enumerate(piece)
             ]
@@ -121,14 +142,24 @@ class Writer:
     async def close(self, drain_ms: int) -> None:
         """Send what waits, give it `drain_ms` to be answered, then end everything that is left and close the streams."""
         self._offer_all(self._batcher.take_all())
-        if self._under_way and drain_ms:
+        if self._tickets and drain_ms:
             self._idle = self._loop.create_future()
             await asyncio.wait([self._idle], timeout=drain_ms / 1000)
+        if self._keeper is not None and drain_ms:
+            await self._keeper.wait_covered(min(drain_ms, COVER_DRAIN_MS))
         self._closed = True
+        self._give_up_at_disk(None)
         self._apply(self._delivery.abandon(self._ports.steady_ms()))
-        for handle in (self._timer, self._flush_handle):
+        for handle in (self._timer, self._flush_handle, self._disk_timer):
             if handle is not None:
                 handle.cancel()
+        if self._keeper is not None:
+            await self._keeper.close()
+
+    def _ticket_done(self, _: asyncio.Future[None]) -> None:
+        self._tickets -= 1
+        if not self._tickets and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     async def _get_room(self, size_bytes: int, deadline_ms: int) -> bool:
         """Wait for room within the deadline; False when there was none, or the writer was closed meanwhile."""
@@ -178,8 +209,6 @@ class Writer:
 
     def _offer_all(self, batches: list[list[Waiting[_Owner]]]) -> None:
         for batch in batches:
-            submission_id = self._next_id
-            self._next_id += 1
             try:
                 data = sign_submission(self._ledger_id, [waiting.record for waiting in batch], self._signer)
             except Malformed as error:
@@ -189,17 +218,90 @@ class Writer:
                 # A signer may be a token or a service; its callers must not wait for what it could not do.
                 self._end(batch, Code.INTERNAL, "the signing key did not sign")
                 raise
-            self._under_way[submission_id] = _UnderWay(batch, len(batch))
-            entries = tuple(_entry(waiting) for waiting in batch)
-            offer = Offer(submission_id, data, entries)
-            self._apply(self._delivery.offer(offer, self._ports.steady_ms()))
+            if self._keeper is None:
+                self._offer(batch, data)
+            else:
+                self._put_on_disk(self._keeper, batch, data)
 
-    def _end(self, batch: Sequence[Waiting[_Owner]], code: Code, detail: str) -> None:
+    def _offer(self, batch: _Batch, data: bytes, kept: int | None = None, avoid: str | None = None) -> None:
+        submission_id = self._next_id
+        self._next_id += 1
+        self._under_way[submission_id] = _UnderWay(batch, len(batch), kept)
+        entries = tuple(_entry(waiting) for waiting in batch)
+        offer = Offer(submission_id, data, entries, avoid)
+        self._apply(self._delivery.offer(offer, self._ports.steady_ms()))
+
+    def _end(
+        self, batch: Sequence[Waiting[_Owner]], code: Code, detail: str, *, may_stand: bool = False
+    ) -> None:
         """End records that delivery has never seen."""
         for waiting in batch:
             self._room.give_back(waiting.size_bytes)
-            ticket, place = waiting.owner
-            ticket.put(place, WriteError(code, detail, waiting.record, may_stand=False, because=None))
+            if waiting.owner is not None:
+                ticket, place = waiting.owner
+                ticket.put(place, WriteError(code, detail, waiting.record, may_stand=may_stand, because=None))
+
+    # The outbox.
+
+    def _put_on_disk(self, keeper: Keeper, batch: _Batch, data: bytes) -> None:
+        try:
+            kept = keeper.keep(data, len(batch), partial(self._on_disk, keeper))
+        except SentoError as error:
+            self._end(batch, error.code, error.detail, may_stand=error.code is Code.OUTBOX_FAILED)
+            return
+        self._at_disk[kept] = (batch, data)
+        self._watch_disk([batch])
+
+    def _on_disk(self, keeper: Keeper, kept: int, error: SentoError | None) -> None:
+        batch, data = self._at_disk.pop(kept)
+        if not self._at_disk and self._disk_timer is not None:
+            self._disk_timer.cancel()
+            self._disk_timer = None
+        if error is not None:
+            self._end(batch, error.code, error.detail, may_stand=error.code is Code.OUTBOX_FAILED)
+        elif not self._closed:
+            keeper.sent(kept, len(batch))
+            self._offer(batch, data, kept)
+
+    def _watch_disk(self, batches: Sequence[_Batch]) -> None:
+        """A disk that does not answer must not hold a caller beyond its deadline."""
+        deadlines_ms = [waiting.deadline_ms for batch in batches for waiting in batch if waiting.owner]
+        if not deadlines_ms:
+            return
+        late_ms = min(deadlines_ms)
+        if self._disk_timer is not None:
+            if self._disk_late_ms <= late_ms:
+                return
+            self._disk_timer.cancel()
+        self._disk_late_ms = late_ms
+        delay_ms = max(0, late_ms - self._ports.steady_ms())
+        self._disk_timer = self._loop.call_later(delay_ms / 1000, self._disk_is_late)
+
+    def _disk_is_late(self) -> None:
+        self._disk_timer = None
+        self._give_up_at_disk(self._ports.steady_ms())
+        self._watch_disk([batch for batch, _ in self._at_disk.values()])
+
+    def _give_up_at_disk(self, now_ms: int | None) -> None:
+        """Tell the callers whose deadline has passed (None: all) that their records may yet be kept and sent."""
+        for kept, (batch, data) in list(self._at_disk.items()):
+            late = [w for w in batch if w.owner and (now_ms is None or w.deadline_ms <= now_ms)]
+            given_up = set(map(id, late))
+            detail = "the disk under the outbox did not answer; what it has kept is sent later"
+            self._end(late, Code.DEADLINE, detail, may_stand=True)
+            left = [w._replace(owner=None, size_bytes=0) if id(w) in given_up else w for w in batch]
+            self._at_disk[kept] = (left, data)
+
+    def _deliver_again(self, kept: int, data: bytes, avoid: str | None) -> bool:
+        """Offer a kept submission that nobody waits for."""
+        try:
+            submission = decode_submission(data)
+        except Malformed:
+            return False
+        deadline_ms = self._ports.steady_ms() + BACKGROUND_ROUND_MS
+        batch: _Batch = [Waiting(record, 0, deadline_ms, None) for record in submission.records]
+        self._offer(batch, data, kept, avoid)
+        return True
 
     # Effects.
 
@@ -216,8 +318,6 @@ class Writer:
                 self._streams[effect.site] = (self._transport.open_write(effect.site, listener), listener)
             elif isinstance(effect, Close):
                 self._drop_stream(effect.site)
-        if not self._under_way and self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
 
     def _settle(self, settle: Settle) -> None:
         under_way = self._under_way[settle.submission_id]
@@ -226,9 +326,14 @@ class Writer:
         if not under_way.left:
             del self._under_way[settle.submission_id]
         self._room.give_back(waiting.size_bytes)
-        ticket, place = waiting.owner
-        trouble = "; ".join(self._trouble.values()) if self._trouble else ""
-        ticket.put(place, result_of(waiting.record, settle, trouble))
+        kept = under_way.kept is not None and stays(settle)
+        told = waiting.owner is not None and not waiting.owner[0].done.cancelled()
+        if waiting.owner is not None:
+            ticket, place = waiting.owner
+            trouble = "; ".join(self._trouble.values()) if self._trouble else ""
+            ticket.put(place, result_of(waiting.record, settle, trouble, kept=kept))
+        if self._keeper is not None and under_way.kept is not None:
+            self._keeper.settled(under_way.kept, settle, waiting.record, told=told)
 
     def _set_timer(self, at_ms: int) -> None:
         if self._timer is not None:

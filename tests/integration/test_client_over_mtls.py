@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 
 from client_world import AUTHOR, NUMBER, WHY, address, write_client_files
-from fake_ledger import FakeLedger
-from fake_sites import FakeSite
 from genesis_builder import SITES, build_genesis
 from mtls_sites import LONG, OVER, ServedSite, write_client_tls
 from sento_client import (
@@ -24,6 +22,8 @@ from sento_client import (
     SetupError,
     WriteError,
 )
+from sento_client.testing.served import ServedLedger
+from sento_client.testing.sites import Site
 from sento_drill.pki import Authority
 
 
@@ -33,9 +33,9 @@ class Place:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.world = build_genesis()
-        self.ledger = FakeLedger(self.world)
+        self.ledger = ServedLedger(self.world)
         self.authority = Authority("test authority", LONG)
-        self.sites = [ServedSite(FakeSite(name, self.ledger), self.authority) for name in SITES]
+        self.sites = [ServedSite(Site(name, self.ledger), self.authority) for name in SITES]
 
     async def start(self) -> None:
         for served in self.sites:
@@ -152,7 +152,7 @@ async def test_site_that_accepts_and_never_answers_costs_a_read_only_its_share(p
 
 
 async def test_site_with_the_certificate_of_another_site_is_not_talked_to(place: Place) -> None:
-    impostor = ServedSite(FakeSite(SITES[0], place.ledger), place.authority, certificate_site="jp-atlantis")
+    impostor = ServedSite(Site(SITES[0], place.ledger), place.authority, certificate_site="jp-atlantis")
     await impostor.start()
     try:
         async with place.client([impostor]) as sento:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sento_client.config import Limits, decode_config, load_config
+from sento_client.config import Limits, OutboxPlace, decode_config, load_config
 from sento_client.setup_errors import Setup, SetupError
 
 GOOD = """
@@ -57,11 +57,11 @@ def test_reader_has_no_signing_key() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "mistake"),
     [
-        ('genesis = "genesis.json"\n', "", "genesis: expected the path of a file; it is missing"),
-        ('"genesis.json"', "7", "genesis: expected the path of a file; it is empty or not text"),
+        ('genesis = "genesis.json"\n', "", "genesis: expected a path; it is missing"),
+        ('"genesis.json"', "7", "genesis: expected a path; it is empty or not text"),
         ('"iizuka-city"', '"Iizuka City"', "institution: expected 1 to 32 characters of a-z 0-9 -"),
-        ('ca = "node-ca.pem"\n', "", "tls.ca: expected the path of a file; it is missing"),
-        ('seal = "seal.key"', 'seal = ""', "keys.seal: expected the path of a file; it is empty or not text"),
+        ('ca = "node-ca.pem"\n', "", "tls.ca: expected a path; it is missing"),
+        ('seal = "seal.key"', 'seal = ""', "keys.seal: expected a path; it is empty or not text"),
         ("signing =", "singing =", "keys.singing: not known to this release; check its spelling"),
         ("127.0.0.1:7101", "127.0.0.1", 'sites[0].address: expected "host:port" with a port from 1 to 65535'),
         ("[::1]:7111", "[::1]:70000", 'sites[1].address: expected "host:port" with a port from 1 to 65535'),
@@ -120,3 +120,26 @@ def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load_config(tmp_path / "sento.toml")
     assert refused.value.code is Setup.CONFIG_MISSING
     assert "sento.toml" in str(refused.value)
+
+
+def test_outbox_has_defaults_beside_the_file_and_may_be_moved_or_switched_off() -> None:
+    def outbox_of(section: str) -> OutboxPlace | None:
+        return decode_config((GOOD + section).encode(), PLACE).outbox
+
+    assert outbox_of("") == OutboxPlace(Path("/etc/sento/outbox"), 256 * 1024 * 1024)
+    moved = outbox_of('[outbox]\ndirectory = "/var/lib/outbox"\nmax_mib = 2\n')
+    assert moved == OutboxPlace(Path("/var/lib/outbox"), 2 * 1024 * 1024)
+    assert outbox_of("[outbox]\nenabled = false\n") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "mistake"),
+    [
+        ("max_mib = 0", "outbox.max_mib: expected a whole number from 1 to 1048576"),
+        ('enabled = "no"', "outbox.enabled: expected true or false"),
+        ('directory = ""', "outbox.directory: expected a path; it is empty or not text"),
+        ('path = "x"', "outbox.path: not known to this release; check its spelling"),
+    ],
+)
+def test_mistake_in_the_outbox_is_named(line: str, mistake: str) -> None:
+    assert mistakes(f"{GOOD}[outbox]\n{line}\n") == (mistake,)

@@ -5,22 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from sento_client.cli.app import App, pass_app
-from sento_client.cli.parameters import purpose_options, read_subject, reading_options, subject_option
-from sento_client.cli.show import history_table, version_value
-from sento_client.client import SentoClient
-from sento_client.results import Freshness, Version
-
-
-@click.command()
-@click.argument("registry")
-@click.argument("kind")
-@click.option("--fact", required=True, metavar="KEY", help="Natural key of the fact, as it was written.")
-@click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many versions."
+from sento_client.cli.listing import show_part
+from sento_client.cli.parameters import (
+    fact_option,
+    page_options,
+    purpose_options,
+    read_subject,
+    reading_options,
+    registry_argument,
+    subject_option,
 )
+from sento_client.results import Freshness
+
+
+@click.command(short_help="List the versions of a fact, newest first.")
+@registry_argument
+@click.argument("kind")
+@fact_option
+@page_options
 @subject_option
 @purpose_options
 @reading_options
@@ -31,6 +35,7 @@ def history(
     kind: str,
     fact: str,
     limit: int,
+    before: int | None,
     subject_file: Path | None,
     purpose: str,
     case_number: str,
@@ -49,10 +54,9 @@ def history(
         SENTO_SUBJECT=... sento history residency residence/entry --fact address --purpose "moving in" --case 2026-118
     """
     subject = read_subject(subject_file)
-
-    async def work(sento: SentoClient) -> tuple[list[Version], bool]:
-        versions: list[Version] = []
-        async for version in sento.history(
+    show_part(
+        app,
+        lambda sento: sento.history(
             registry=registry,
             kind=kind,
             subject=subject,
@@ -60,20 +64,13 @@ def history(
             purpose=purpose,
             case_number=case_number,
             freshness=Freshness(freshness),
+            before=before,
+            limit=limit,
             header_only=header_only,
             site=site,
             deadline_ms=deadline_ms,
-        ):
-            if len(versions) == limit:
-                return versions, True
-            versions.append(version)
-        return versions, False
-
-    versions, more = app.run(work)
-
-    def people(console: Console) -> None:
-        console.print(history_table(versions))
-        if more:
-            console.print(f"There are older versions; --limit {limit} ends the list here.")
-
-    app.show({"versions": [version_value(version) for version in versions], "more": more}, people)
+        ),
+        lambda version: version.previous is not None,
+        site=site,
+        deadline_ms=deadline_ms,
+    )

@@ -7,27 +7,35 @@ from pathlib import Path
 import click
 
 from sento_client.cli.app import App
+from sento_client.cli.changes import changes
+from sento_client.cli.completion import completion
+from sento_client.cli.errors import errors
 from sento_client.cli.exits import WORDS
+from sento_client.cli.group import Commands
 from sento_client.cli.history import history
+from sento_client.cli.keys import keys
+from sento_client.cli.outbox import outbox
 from sento_client.cli.read import read
 from sento_client.cli.status import status
+from sento_client.cli.subject import subject
 from sento_client.cli.verify import verify
 from sento_client.cli.write import write
 
-_EXIT_CODES = "\n".join(f"    {code.value}  {words}" for code, words in WORDS.items())
+_EXIT_CODES = "\n".join(f"    {code.value:<3}  {words}" for code, words in WORDS.items())
 _EPILOG = f"""\b
 Exit codes:
 {_EXIT_CODES}
 
 \b
 First steps:
+    sento keys
     sento status
     sento write residency residence/entry --fact address --content entry.json
     sento read 0 --purpose test --case 1
 """
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("sento", cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -37,7 +45,10 @@ First steps:
     help="The client's configuration; or set SENTO_CONFIG.",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="One JSON value on standard output instead of text for people."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="JSON on standard output instead of text for people: one value, or one a line from changes and write --lines.",
 )
 @click.pass_context
 def main(ctx: click.Context, config: Path, as_json: bool) -> None:
@@ -46,5 +57,5 @@ def main(ctx: click.Context, config: Path, as_json: bool) -> None:
     ctx.obj = app.with_options(config, as_json)
 
 
-for command in (write, read, history, verify, status):
+for command in (write, read, history, subject, changes, verify, status, outbox, keys, errors, completion):
     main.add_command(command)

@@ -12,7 +12,7 @@ from sento_client.client import SentoClient
 from sento_client.results import Freshness, Version
 
 
-@click.command()
+@click.command(short_help="Read one record, verified and opened.")
 @click.argument("name", callback=record_name, metavar="POSITION|HASH")
 @purpose_options
 @reading_options
@@ -48,9 +48,9 @@ def read(
             deadline_ms=deadline_ms,
         )
 
-    version = app.run(work)
+    version = app.run(work, site=site, deadline_ms=deadline_ms)
 
     def people(console: Console) -> None:
-        console.print(version_table(version))
+        console.print(version_table(version), soft_wrap=False)
 
     app.show(version_value(version), people)

@@ -7,11 +7,15 @@ import datetime as dt
 import json
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from sento_client.cli.terminal import printable
 from sento_client.results import Version
 from sento_client.verifying import Findings, Verdict
 
+TABLE_MIN_COLUMNS = 100
 _VERDICT_STYLE = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.NOT_SHOWN: "yellow"}
 
 
@@ -78,7 +82,7 @@ def version_table(version: Version) -> Table:
         ("content", _content_text(version)),
     ]
     for name, value in rows:
-        table.add_row(name, value)
+        table.add_row(name, Text(printable(value)))
     return table
 
 
@@ -89,22 +93,47 @@ def _content_text(version: Version) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
-def history_table(versions: list[Version]) -> Table:
-    """Versions in the order given, a line each."""
+def print_history(console: Console, versions: list[Version]) -> None:
+    """Versions in the order given: a table with a line each, or two lines each where the terminal is too narrow for it."""
+    if console.width < TABLE_MIN_COLUMNS:
+        for version in versions:
+            console.print(
+                f"{version.position:>8}  {time_text(version.header.time_ms)}  {_content_words(version)}",
+                markup=False,
+            )
+            console.print(
+                f"          {_hash_begin(version)}  {version.author}  {version.header.kind}", markup=False
+            )
+        return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("position", "written", "author", "kind", "record", "content"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("position", "record", "content"))
+        table.add_column(name, overflow="fold", no_wrap=name not in ("author", "kind"))
     for version in versions:
-        content = "closed" if version.content is None else f"{len(version.content)} bytes"
         table.add_row(
             str(version.position),
             time_text(version.header.time_ms),
             version.author,
             version.header.kind,
-            version.record_hash.hex()[:16],
-            content,
+            _hash_begin(version),
+            _content_words(version),
         )
-    return table
+    console.print(table, soft_wrap=False)
+
+
+def change_line(version: Version) -> str:
+    """One record of a stream in one line, in columns that a pipe can cut."""
+    return (
+        f"{version.position:>10}  {time_text(version.header.time_ms)}  {_hash_begin(version)}  "
+        f"{version.author}  {version.header.kind}  {_content_words(version)}"
+    )
+
+
+def _hash_begin(version: Version) -> str:
+    return version.record_hash.hex()[:16]
+
+
+def _content_words(version: Version) -> str:
+    return "closed" if version.content is None else f"{len(version.content)} bytes"
 
 
 def findings_value(findings: Findings) -> list[dict[str, str]]:
@@ -117,5 +146,5 @@ def findings_table(findings: Findings) -> Table:
     table = Table("check", "verdict", "why", box=SIMPLE_HEAD, pad_edge=False)
     for finding in findings:
         style = _VERDICT_STYLE[finding.verdict]
-        table.add_row(str(finding.check), f"[{style}]{finding.verdict}[/]", finding.why)
+        table.add_row(str(finding.check), Text(finding.verdict, style), Text(printable(finding.why)))
     return table

@@ -1,0 +1,189 @@
+"""Loading many lines: read a part, seal and send it, tell what became of each line, read on. Memory holds one part, however long the input.
+
+A line that is refused stops nothing. When a whole part comes to nothing because no site takes records now, the load ends there, and says at which
+line to go on: after that part if the outbox keeps it, else at its first line. A line that stands already cannot stand twice: it is refused as STALE.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sento_client.cli.error_words import error_value
+from sento_client.cli.exits import Exit, exit_of
+from sento_client.cli.lines import Defaults, LineSplitter, draft_of
+from sento_client.cli.source import Source
+from sento_client.client import COMPOSED_AT_ONCE, SentoClient
+from sento_client.results import Acknowledgement, WriteError, WriteResult
+from sento_client.setup_errors import Setup, SetupError
+from sento_proto.errors import TABLE, Code, SentoError, Standing
+from sento_proto.record import Record
+
+_Refusal = SentoError | SetupError
+_NOT_NOW = (Standing.TRY_AGAIN, Standing.UNKNOWN)
+
+
+class LineResult(NamedTuple):
+    """What became of one line."""
+
+    line: int
+    result: WriteResult | _Refusal
+
+
+@dataclass(slots=True)
+class Tally:
+    """Where the load stands. `next_line`: the first whose outcome is not known, where another run goes on; `sent_to`: the last that was read."""
+
+    next_line: int = 1
+    sent_to: int = 0
+    stand: int = 0
+    repeated: int = 0
+    refused: int = 0
+    unknown: int = 0
+    kept: int = 0
+    stopped_by: WriteError | None = None
+
+    @property
+    def exit(self) -> Exit:
+        """The command's exit code."""
+        if self.stopped_by is not None:
+            return exit_of(self.stopped_by)
+        if self.unknown or self.kept:
+            return Exit.OUTCOME_UNKNOWN
+        return Exit.REFUSED if self.refused else Exit.OK
+
+    @property
+    def without_success(self) -> int:
+        """Lines that are not known to stand."""
+        return self.refused + self.unknown + self.kept
+
+    def count(self, result: WriteResult | _Refusal) -> None:
+        """One line more has an outcome."""
+        if isinstance(result, Acknowledgement):
+            self.stand += 1
+            self.repeated += result.repeated
+        elif isinstance(result, WriteError) and result.kept:
+            self.kept += 1
+        elif isinstance(result, WriteError) and result.may_stand:
+            self.unknown += 1
+        else:
+            self.refused += 1
+
+    def words(self) -> str:
+        """One sentence on all lines so far."""
+        parts = [f"{self.stand:,} stand", f"{self.refused:,} refused"]
+        if self.kept:
+            parts.append(f"{self.kept:,} kept in the outbox, which goes on sending them")
+        if self.unknown:
+            parts.append(f"{self.unknown:,} with unknown outcome: they may stand")
+        return ", ".join(parts) + "."
+
+    def interrupted_words(self) -> str:
+        """What a person must know after Ctrl-C."""
+        lines = [f"Interrupted. {self.words()}"]
+        if self.sent_to >= self.next_line:
+            lines.append(
+                f"Lines {self.next_line} to {self.sent_to} were on their way: each may or may not stand."
+            )
+        lines.append(self.resume_words())
+        return "\n".join(lines)
+
+    def resume_words(self) -> str:
+        """How to go on."""
+        return (
+            f"Go on with --from-line {self.next_line}; a line that stands already cannot stand twice, "
+            "it is then refused as STALE."
+        )
+
+    def value(self) -> dict[str, object]:
+        """The last line for programs."""
+        return {
+            "stand": self.stand,
+            "repeated": self.repeated,
+            "refused": self.refused,
+            "kept": self.kept,
+            "unknown": self.unknown,
+            "complete": self.stopped_by is None,
+            "next_line": self.next_line,
+        }
+
+
+@dataclass(slots=True)
+class Load:
+    """One bulk load."""
+
+    sento: SentoClient
+    defaults: Defaults
+    deadline_ms: int | None
+    tally: Tally
+    tell: Callable[[list[LineResult]], None]
+
+    async def run(self, source: Source, from_line: int) -> None:
+        """Write every line from `from_line` on; the tally says how far it came. Raises SetupError when this client cannot write at all, OSError."""
+        splitter = LineSplitter()
+        self.tally.next_line = from_line
+        while self.tally.stopped_by is None:
+            data = await source.read()
+            lines = [
+                (number, line)
+                for number, line in (splitter.feed(data) if data else splitter.end())
+                if number >= from_line
+            ]
+            self.tally.sent_to = max(self.tally.sent_to, splitter.number)
+            await self._write(lines, max(from_line, splitter.number + 1))
+            if not data:
+                return
+
+    async def _write(self, lines: list[tuple[int, bytes | None]], next_line: int) -> None:
+        results: list[LineResult] = []
+        records: list[Record] = []
+        numbers: list[int] = []
+        for count, (number, line) in enumerate(lines):
+            try:
+                records.append(self.sento.compose(draft_of(line, self.defaults)))
+                numbers.append(number)
+            except SetupError as error:
+                if error.code is Setup.CANNOT_SIGN:
+                    raise
+                results.append(LineResult(number, error))
+            except SentoError as error:
+                results.append(LineResult(number, error))
+            if count % COMPOSED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        written = await self.sento.send(records, deadline_ms=self.deadline_ms)
+        results += [LineResult(number, result) for number, result in zip(numbers, written, strict=True)]
+        results.sort(key=lambda result: result.line)
+        for each in results:
+            self.tally.count(each.result)
+        self.tally.stopped_by = _not_now(written)
+        if self.tally.stopped_by is None or all(isinstance(r, WriteError) and r.kept for r in written):
+            self.tally.next_line = next_line
+        self.tell(results)
+
+
+def _not_now(results: list[WriteResult]) -> WriteError | None:
+    """Why nothing of all this was taken, if that is for a reason which has nothing to do with the records."""
+    errors = [result for result in results if isinstance(result, WriteError)]
+    if not errors or len(errors) < len(results):
+        return None
+    if all(TABLE[error.code].standing in _NOT_NOW or error.code is Code.HELD for error in errors):
+        return next((error for error in errors if error.may_stand), errors[0])
+    return None
+
+
+def result_value(each: LineResult) -> dict[str, object]:
+    """One line's outcome for programs."""
+    result = each.result
+    if not isinstance(result, Acknowledgement):
+        return {"line": each.line, "error": error_value(result)}
+    return {
+        "line": each.line,
+        "position": result.position,
+        "record": result.record_hash.hex(),
+        "record_id": result.record_id.hex(),
+        "epoch": result.epoch,
+        "site": result.site,
+        "repeated": result.repeated,
+    }

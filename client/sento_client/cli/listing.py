@@ -1,0 +1,47 @@
+"""Lists that go back in time, a part of them at a time: what both history commands show, and how to go on.
+
+Each entry names the one before it, so that the last one shown says whether there are more: nothing is read for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+from rich.console import Console
+
+from sento_client.cli.app import App
+from sento_client.cli.show import print_history, version_value
+from sento_client.client import SentoClient
+from sento_client.results import Version
+
+
+def show_part(
+    app: App,
+    ask: Callable[[SentoClient], AsyncIterator[Version]],
+    has_older: Callable[[Version], bool],
+    *,
+    site: str | None,
+    deadline_ms: int | None,
+) -> None:
+    """Ask for the part, show it, and say how to go on below it. `has_older`: whether the list goes on below this entry."""
+
+    async def work(sento: SentoClient) -> list[Version]:
+        return [version async for version in ask(sento)]
+
+    versions = app.run(work, site=site, deadline_ms=deadline_ms)
+    next_before = versions[-1].position if versions and has_older(versions[-1]) else None
+
+    def people(console: Console) -> None:
+        if not versions:
+            console.print("Nothing stands under this name in this part of the ledger.")
+            return
+        print_history(console, versions)
+        if next_before is not None:
+            console.print(f"There are older ones: repeat the command with --before {next_before}.")
+
+    value = {
+        "versions": [version_value(version) for version in versions],
+        "more": next_before is not None,
+        "next_before": next_before,
+    }
+    app.show(value, people)

@@ -1,0 +1,141 @@
+"""Looking into an outbox from outside, also while programs use it: what waits, since when, why, and what was refused when nobody was there to be told.
+
+Reads and discards with connections of its own; SQLite keeps them apart from the program that holds the shelf. Nothing here shows content or persons: payloads
+are sealed, and of headers only id, registry, kind and time are given.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from sento_client.delivery_values import code_of
+from sento_client.outbox.shelf import BUSY_TIMEOUT_S, Belongs, in_use, shelves_in
+from sento_proto import header as header_layout
+from sento_proto.errors import Code
+from sento_proto.header import Header
+from sento_proto.submission import decode_submission
+from sento_proto.wire import Malformed
+
+
+class KeptRecord(NamedTuple):
+    """A record that waits. `code`: why its submission still waits, None before anything was said; `rounds`: how often that was tried."""
+
+    record_id: bytes
+    registry: str
+    kind: str
+    kept_at_ms: int
+    rounds: int
+    code: Code | None
+
+
+class RefusedRecord(NamedTuple):
+    """A record that was refused for good when nobody was there to be told."""
+
+    record_id: bytes
+    registry: str
+    kind: str
+    refused_at_ms: int
+    code: Code
+
+
+class ShelfLook(NamedTuple):
+    """One file. `trouble`: why it cannot be read, empty when it can."""
+
+    path: Path
+    in_use: bool
+    submissions: int
+    records: int
+    size_bytes: int
+    oldest_ms: int | None
+    refused: int
+    belongs: Belongs | None
+    trouble: str
+
+
+def look(directory: Path) -> list[ShelfLook]:
+    """Every file of the outbox, oldest first."""
+    return [_look(path) for path in shelves_in(directory)]
+
+
+def kept_records(directory: Path) -> Iterator[KeptRecord]:
+    """Records that wait, file by file, oldest first. Files that cannot be read are left out; `look` names them."""
+    for path in shelves_in(directory):
+        try:
+            with closing(_connect(path)) as database:
+                rows = database.execute("SELECT made_ms, rounds, code, submission FROM kept ORDER BY id")
+                for made_ms, rounds, code, submission in rows:
+                    for record in decode_submission(bytes(submission)).records:
+                        told = code_of(code) if code else None
+                        yield KeptRecord(*_named(record.header), made_ms, rounds, told)
+        except (sqlite3.Error, Malformed):
+            continue
+
+
+def refused_records(directory: Path) -> Iterator[RefusedRecord]:
+    """Records set aside, file by file, oldest first."""
+    for path in shelves_in(directory):
+        try:
+            with closing(_connect(path)) as database:
+                for at_ms, code, header in database.execute(
+                    "SELECT at_ms, code, header FROM refused ORDER BY at_ms"
+                ):
+                    yield RefusedRecord(*_named(header_layout.decode(bytes(header))), at_ms, code_of(code))
+        except (sqlite3.Error, Malformed):
+            continue
+
+
+def discard_refused(directory: Path, record_ids: Iterable[bytes]) -> list[bytes]:
+    """Remove records that were set aside; returns the ids that were found. Raises sqlite3.Error."""
+    wanted = list(record_ids)
+    found: list[bytes] = []
+    for path in shelves_in(directory):
+        with closing(_connect(path, write=True)) as database:
+            delete = "DELETE FROM refused WHERE record_id = ?"
+            found += [record_id for record_id in wanted if database.execute(delete, (record_id,)).rowcount]
+    return found
+
+
+def discard_kept(directory: Path, record_id: bytes) -> list[bytes]:
+    """Remove the submission that holds the record, if none of it is to be sent any more; returns the ids of all that went. Raises sqlite3.Error.
+
+    A program that holds it notices before it sends it the next time; what is on its way at this moment may still stand."""
+    for path in shelves_in(directory):
+        with closing(_connect(path, write=True)) as database:
+            for row, submission in database.execute("SELECT id, submission FROM kept").fetchall():
+                record_ids = [
+                    record.header.record_id for record in decode_submission(bytes(submission)).records
+                ]
+                if record_id in record_ids:
+                    database.execute("DELETE FROM kept WHERE id = ?", (row,))
+                    return record_ids
+    return []
+
+
+def _look(path: Path) -> ShelfLook:
+    held = in_use(path)
+    try:
+        with closing(_connect(path)) as database:
+            kept = database.execute(
+                "SELECT count(*), coalesce(sum(records), 0), coalesce(sum(length(submission)), 0), min(made_ms) FROM kept"
+            ).fetchone()
+            (refused,) = database.execute("SELECT count(*) FROM refused").fetchone()
+            belongs = Belongs(*database.execute("SELECT ledger_id, institution FROM belongs").fetchone())
+    except (sqlite3.Error, TypeError) as error:
+        return ShelfLook(path, held, 0, 0, 0, None, 0, None, f"{type(error).__name__}: {error}")
+    submissions, records, size_bytes, oldest_ms = kept
+    return ShelfLook(path, held, submissions, records, size_bytes, oldest_ms, refused, belongs, "")
+
+
+def _named(header: Header) -> tuple[bytes, str, str]:
+    return header.record_id, header.registry, header.kind
+
+
+def _connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
+    mode = "rw" if write else "ro"
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None
+    )

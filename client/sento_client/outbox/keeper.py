@@ -1,0 +1,203 @@
+"""The shell around keeping: carries out what the core decides, with the outbox on disk, questions to the sites, and the writer that delivers.
+
+Writer ── keep ──► Outbox (flush) ── told ──► Writer delivers ── settled ──► Keeping ──► forget, deliver again, look for it under a checkpoint
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+
+from sento_client.composing import Ports
+from sento_client.delivery_values import Settle
+from sento_client.outbox.keeping import (
+    AskCheckpoint,
+    AskProofs,
+    Counts,
+    Deliver,
+    Effect,
+    Forget,
+    Keeping,
+    Note,
+    Run,
+    SetAside,
+    Settings,
+)
+from sento_client.outbox.outbox import Outbox, Told
+from sento_client.outbox.shelf import NewRefused
+from sento_client.proving import Prover
+from sento_client.setup_errors import SetupError
+from sento_proto.checkpoint import Checkpoint
+from sento_proto.errors import SentoError
+from sento_proto.limits import LIST_PAGE_MAX
+from sento_proto.record import Record
+
+ADOPT_EVERY_S = 30.0
+ASK_TIMEOUT_MS = 5_000
+RUNS_AT_ONCE = LIST_PAGE_MAX // 2
+_LOG = logging.getLogger(__name__)
+DeliverAgain = Callable[[int, bytes, str | None], bool]
+"""Offer the kept submission again, avoiding a site; False when the bytes are not a submission."""
+
+
+class Keeper:
+    """One writer's outbox at work. Call `start` on the running loop, `close` at the end."""
+
+    def __init__(
+        self, outbox: Outbox, prover: Prover, ports: Ports, settings: Settings | None = None
+    ) -> None:
+        self._outbox = outbox
+        self._prover = prover
+        self._ports = ports
+        self._keeping = Keeping(settings or Settings(), ports.jitter)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ms = 0
+        self._checkpoint: Checkpoint | None = None
+        self._covered: asyncio.Future[None] | None = None
+        self._closed = False
+
+    @property
+    def counts(self) -> Counts:
+        """What is kept, by state."""
+        return self._keeping.counts
+
+    def start(self, deliver: DeliverAgain) -> None:
+        """Begin to send what earlier processes left, and look every half minute for more."""
+        self._deliver = deliver
+        self._loop = asyncio.get_running_loop()
+        self._apply(self._keeping.adopted(self._outbox.left_behind, self._ports.steady_ms()))
+        self._spawn(self._adopt_now_and_then())
+
+    def keep(self, submission: bytes, records: int, told: Told) -> int:
+        """Put a submission on disk. Raises SentoError OUTBOX_FULL or OUTBOX_FAILED."""
+        return self._outbox.keep(submission, records, told)
+
+    def sent(self, kept: int, count: int) -> None:
+        """It is on disk and its delivery begins."""
+        self._keeping.sent(kept, count)
+
+    def settled(self, kept: int, settle: Settle, record: Record, *, told: bool) -> None:
+        """One of its records has come to an end of this round."""
+        now_ms = self._ports.steady_ms()
+        effects = self._keeping.settled(kept, settle, record.record_hash, now_ms, told=told)
+        for effect in effects:
+            if isinstance(effect, SetAside):
+                self._set_aside(record, effect)
+        self._apply(effects)
+
+    async def wait_covered(self, timeout_ms: int) -> None:
+        """Wait until everything that stands is proven, at most so long."""
+        if self._keeping.counts.uncovered:
+            self._covered = self._loop.create_future()
+            await asyncio.wait([self._covered], timeout=timeout_ms / 1000)
+
+    async def close(self) -> None:
+        """Stop; what is kept stays on disk."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._outbox.close()
+
+    # Effects.
+
+    def _apply(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Forget):
+                self._outbox.forget(effect.kept)
+            elif isinstance(effect, Deliver):
+                self._spawn(self._deliver_again(effect))
+            elif isinstance(effect, AskCheckpoint):
+                self._spawn(self._ask_checkpoint(effect))
+            elif isinstance(effect, AskProofs):
+                self._spawn(self._ask_proofs(effect.runs))
+            elif isinstance(effect, Note):
+                self._outbox.note(effect.kept, effect.rounds, effect.code)
+        if self._covered is not None and not self._covered.done() and not self._keeping.counts.uncovered:
+            self._covered.set_result(None)
+        self._plan()
+
+    def _plan(self) -> None:
+        wake_ms = self._keeping.wake_ms
+        if wake_ms is None or self._closed:
+            return
+        if self._timer is not None:
+            if self._timer_ms <= wake_ms:
+                return
+            self._timer.cancel()
+        self._timer_ms = wake_ms
+        delay_ms = max(0, wake_ms - self._ports.steady_ms())
+        self._timer = self._loop.call_later(delay_ms / 1000, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._apply(self._keeping.tick(self._ports.steady_ms()))
+
+    def _set_aside(self, record: Record, effect: SetAside) -> None:
+        at_ms = self._ports.wall_ms()
+        self._outbox.set_aside(
+            NewRefused(record.header.record_id, at_ms, int(effect.code), record.header_bytes, record.payload)
+        )
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        if self._closed:
+            work.close()
+            return
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Work that waits.
+
+    async def _deliver_again(self, effect: Deliver) -> None:
+        try:
+            data = await self._outbox.load(effect.kept)
+        except SentoError as error:
+            # The outbox has ended; what it holds waits on disk for the next process.
+            _LOG.error("%s", error)
+            return
+        if data is None:
+            self._apply(self._keeping.gone(effect.kept, self._ports.steady_ms()))
+        elif not self._deliver(effect.kept, data, effect.avoid):
+            self._apply(self._keeping.unreadable(effect.kept, self._ports.steady_ms()))
+
+    async def _ask_checkpoint(self, effect: AskCheckpoint) -> None:
+        try:
+            checkpoint = await self._prover.checkpoint(0, ASK_TIMEOUT_MS, effect.avoid)
+        except SentoError:
+            # No site has one, or none answers: what stands stays kept, and it is asked again.
+            self._apply(self._keeping.check_failed(self._ports.steady_ms()))
+            return
+        self._checkpoint = checkpoint
+        self._apply(self._keeping.checkpoint(checkpoint.epoch, checkpoint.size, self._ports.steady_ms()))
+
+    async def _ask_proofs(self, runs: Sequence[Run]) -> None:
+        assert self._checkpoint is not None
+        try:
+            held: list[bool] = []
+            # One submission may be scattered over more runs than one question takes.
+            for start in range(0, len(runs), RUNS_AT_ONCE):
+                part = runs[start : start + RUNS_AT_ONCE]
+                held += await self._prover.prove_runs(part, self._checkpoint, ASK_TIMEOUT_MS)
+        except SentoError:
+            self._apply(self._keeping.check_failed(self._ports.steady_ms()))
+            return
+        if not all(held):
+            _LOG.error(
+                "a site acknowledged records that do not stand where it said; they are sent to another site"
+            )
+        self._apply(self._keeping.proven(runs, held, self._ports.steady_ms()))
+
+    async def _adopt_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(ADOPT_EVERY_S)
+            try:
+                found = await self._outbox.adopt()
+            except SetupError as error:
+                _LOG.error("%s", error)
+                continue
+            self._apply(self._keeping.adopted(found, self._ports.steady_ms()))

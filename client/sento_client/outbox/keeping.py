@@ -1,0 +1,336 @@
+"""Keeping: when a kept submission is sent again, when it is looked for under a checkpoint, and when it may be forgotten.
+
+The rules, all of them:
+
+1. A submission is kept until each of its records has its end: it stands under a quorum's checkpoint, or it was refused for good.
+2. What stands by the word of one site only is looked for every second: a quorum checkpoint over all its positions, and the proof that each of its records
+   stands where the site said. One proven record is not enough: a site may speak the truth of one and not of its neighbour.
+3. Without that proof for 30 s it is sent again, to another site than the one that took it; at once if the proof shows something else at its position, and
+   after a second if two of its records are said to stand at one.
+4. What has no end goes on being sent: soon when no site could be reached, with pauses that double up to five minutes when the ledger says "not yet".
+5. A record that is refused for good after its caller has gone is kept aside for people to see; one whose caller was told is not.
+6. Of what nobody waits for, so many submissions are on their way at a time, oldest first: a backlog does not stand in the way of callers.
+
+Pure: events in, effects out; no clock, no chance, no disk of its own.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sento_client.delivery_values import Settle, standing_of
+from sento_proto.errors import Code, Standing
+
+
+class Forget(NamedTuple):
+    """The submission needs no keeping any more."""
+
+    kept: int
+
+
+class Deliver(NamedTuple):
+    """Offer the kept submission for delivery again, at `avoid` only if there is no other site."""
+
+    kept: int
+    avoid: str | None
+
+
+class AskCheckpoint(NamedTuple):
+    """Fetch a quorum's checkpoint, at `avoid` last; report `checkpoint` or `check_failed`."""
+
+    avoid: str
+
+
+class Run(NamedTuple):
+    """Records of a kept submission that are said to stand one after the other from `position` on."""
+
+    kept: int
+    position: int
+    record_hashes: tuple[bytes, ...]
+
+
+class AskProofs(NamedTuple):
+    """Have these proven under the checkpoint at hand; report `proven` or `check_failed`."""
+
+    runs: tuple[Run, ...]
+
+
+class SetAside(NamedTuple):
+    """Keep the record for people to see: it was refused for good and nobody was there to be told."""
+
+    kept: int
+    place: int
+    code: Code
+
+
+class Note(NamedTuple):
+    """Write beside the submission why it still waits."""
+
+    kept: int
+    code: Code
+    rounds: int
+
+
+Effect = Forget | Deliver | AskCheckpoint | AskProofs | SetAside | Note
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`cover_ms`: how long to wait for a proof before sending elsewhere. `check_ms`: between two looks for one. `window`: submissions under way for nobody.
+    Pauses: `again_ms` when sites could not be reached; from `not_yet_first_ms`, doubling, to `not_yet_most_ms` when the ledger said not yet."""
+
+    cover_ms: int = 30_000
+    check_ms: int = 1_000
+    window: int = 16
+    again_ms: int = 1_000
+    not_yet_first_ms: int = 5_000
+    not_yet_most_ms: int = 300_000
+    runs_most: int = 200
+
+
+@dataclass(slots=True)
+class _Kept:
+    """One submission. `waiting`: records without a word in this round; `open`: records without an end after it; `refused`: places of those refused for
+    good, of which somebody was told or which were set aside; `awaited`: callers wait for this round."""
+
+    count: int
+    waiting: int = 0
+    open: int = 0
+    told: Code | None = None
+    soon: bool = False
+    standing: int = 0
+    stands: dict[int, bytes] = field(default_factory=dict)
+    epoch: int = 0
+    site: str = ""
+    stood_ms: int = 0
+    rounds: int = 0
+    awaited: bool = False
+    under_way: bool = False
+    refused: set[int] = field(default_factory=set)
+
+
+def stays(settle: Settle) -> bool:
+    """Whether a record with this end goes on being kept and sent, although its caller hears no more of it."""
+    standing = standing_of(settle.code)
+    if standing is Standing.STANDS or standing is Standing.FINAL or settle.because is not None:
+        return False
+    if standing is Standing.FIX_CALL:
+        # The certificate is the program's, not the record's: mended, the same record stands.
+        return settle.may_stand or settle.code is Code.IDENTITY_REFUSED
+    return True
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many submissions are in which state: on their way or waiting to be sent, and standing by one site's word."""
+
+    sending: int = 0
+    uncovered: int = 0
+
+
+class Keeping:
+    """The core. `chance`: numbers in [0, 1) from outside."""
+
+    def __init__(self, settings: Settings, chance: Callable[[], float]) -> None:
+        self._settings = settings
+        self._chance = chance
+        self._kept: dict[int, _Kept] = {}
+        self._uncovered: dict[int, None] = {}
+        self._due: list[tuple[int, int]] = []
+        self._background = 0
+        self._checking = False
+        self._check_ms = 0
+        self._more = False
+        self._effects: list[Effect] = []
+
+    @property
+    def counts(self) -> Counts:
+        """What is kept, by state."""
+        return Counts(len(self._kept) - len(self._uncovered), len(self._uncovered))
+
+    @property
+    def wake_ms(self) -> int | None:
+        """When `tick` has something to do next; None while nothing is kept that time could move."""
+        times: list[int] = []
+        if self._uncovered and not self._checking:
+            times.append(self._check_ms)
+        if self._due and self._background < self._settings.window:
+            times.append(self._due[0][0])
+        return min(times, default=None)
+
+    def sent(self, kept: int, count: int) -> None:
+        """A new submission is on disk and on its way; callers wait for it."""
+        self._kept[kept] = _Kept(count, waiting=count, open=count, awaited=True, under_way=True)
+
+    def adopted(self, found: Iterable[tuple[int, int]], now_ms: int) -> list[Effect]:
+        """Submissions, as (kept, number of records), that nobody waits for: left by a program that ended, or whose caller gave up before they were sent."""
+        for kept, count in found:
+            self._kept[kept] = _Kept(count, waiting=count, open=count)
+            heapq.heappush(self._due, (now_ms, kept))
+        return self.tick(now_ms)
+
+    def gone(self, kept: int, now_ms: int) -> list[Effect]:
+        """What was to be delivered is not on disk any more: somebody discarded it."""
+        self._end_round(kept)
+        self._drop(kept)
+        return self.tick(now_ms)
+
+    def unreadable(self, kept: int, now_ms: int) -> list[Effect]:
+        """What was to be delivered is not a submission: it stays on disk, for people to see, and is not sent."""
+        self._end_round(kept)
+        self._effects.append(Note(kept, Code.MALFORMED, self._kept.pop(kept).rounds))
+        return self.tick(now_ms)
+
+    def settled(
+        self, kept: int, settle: Settle, record_hash: bytes, now_ms: int, *, told: bool
+    ) -> list[Effect]:
+        """One record of the submission has come to its end in this round of delivery. `told`: its caller hears of it."""
+        state = self._kept[kept]
+        state.waiting -= 1
+        standing = standing_of(settle.code)
+        if standing is Standing.STANDS:
+            state.open -= 1
+            state.standing += 1
+            state.stands[settle.position] = record_hash
+            state.epoch, state.site = settle.epoch, settle.site
+        elif not stays(settle):
+            state.open -= 1
+            if not told and settle.place not in state.refused:
+                self._effects.append(SetAside(kept, settle.place, settle.code))
+            state.refused.add(settle.place)
+        else:
+            state.told = settle.told or settle.code
+            state.soon = state.soon or standing_of(state.told) in (Standing.TRY_AGAIN, Standing.UNKNOWN)
+        if not state.waiting:
+            self._round_over(kept, state, now_ms)
+        return self.tick(now_ms)
+
+    def tick(self, now_ms: int) -> list[Effect]:
+        """Time has passed."""
+        if self._uncovered and not self._checking and now_ms >= self._check_ms:
+            self._look(now_ms)
+        while self._due and self._due[0][0] <= now_ms and self._background < self._settings.window:
+            kept = heapq.heappop(self._due)[1]
+            state = self._kept.get(kept)
+            if state is not None and not state.under_way:
+                self._send_again(kept, state)
+        effects, self._effects = self._effects, []
+        return effects
+
+    def checkpoint(self, epoch: int, size: int, now_ms: int) -> list[Effect]:
+        """A quorum's checkpoint is at hand."""
+        runs: list[Run] = []
+        self._more = False
+        for kept in self._uncovered:
+            state = self._kept[kept]
+            if state.epoch != epoch or max(state.stands) >= size:
+                continue
+            found = _runs(kept, state.stands)
+            if runs and len(runs) + len(found) > self._settings.runs_most:
+                self._more = True
+                break
+            runs += found
+        if not runs:
+            return self.check_failed(now_ms)
+        return [AskProofs(tuple(runs))]
+
+    def proven(self, runs: Sequence[Run], held: Sequence[bool], now_ms: int) -> list[Effect]:
+        """Whether each of the runs that were asked for stands under the checkpoint."""
+        self._checking = False
+        # What did not fit into one question is asked for at once.
+        self._check_ms = now_ms if self._more else now_ms + self._settings.check_ms
+        holds = dict.fromkeys([run.kept for run in runs], True)
+        for run, holds_there in zip(runs, held, strict=True):
+            holds[run.kept] = holds[run.kept] and holds_there
+        for kept, all_hold in holds.items():
+            if all_hold:
+                self._drop(kept)
+            else:
+                self._doubt(kept)
+        return self.tick(now_ms)
+
+    def check_failed(self, now_ms: int) -> list[Effect]:
+        """No site could show what was asked for; it is asked for again later."""
+        self._checking = False
+        self._check_ms = now_ms + self._settings.check_ms
+        return self.tick(now_ms)
+
+    # How it is done.
+
+    def _round_over(self, kept: int, state: _Kept, now_ms: int) -> None:
+        self._end_round(kept)
+        state.awaited = False
+        if state.open:
+            pause_ms = self._pause_ms(state)
+            self._effects.append(Note(kept, state.told or Code.DEADLINE, state.rounds))
+            heapq.heappush(self._due, (now_ms + pause_ms, kept))
+        elif len(state.stands) < state.standing:
+            # Two records cannot stand at one position, so the site's word on one of them is false. Alone in reach, it may say so as fast as it is asked.
+            heapq.heappush(self._due, (now_ms + self._settings.again_ms, kept))
+        elif state.stands:
+            if not self._uncovered and not self._checking:
+                self._check_ms = now_ms + self._settings.check_ms // 2
+            self._uncovered[kept] = None
+            state.stood_ms = now_ms
+        else:
+            self._drop(kept)
+
+    def _end_round(self, kept: int) -> None:
+        state = self._kept[kept]
+        if state.under_way and not state.awaited:
+            self._background -= 1
+        state.under_way = False
+
+    def _pause_ms(self, state: _Kept) -> int:
+        settings = self._settings
+        state.rounds += 1
+        if state.soon:
+            return settings.again_ms
+        full_ms = min(settings.not_yet_most_ms, settings.not_yet_first_ms << min(state.rounds - 1, 20))
+        return int(full_ms * (0.5 + 0.5 * self._chance()))
+
+    def _look(self, now_ms: int) -> None:
+        """Send elsewhere what was not proven for too long; look for the rest."""
+        for kept in [
+            k for k in self._uncovered if now_ms >= self._kept[k].stood_ms + self._settings.cover_ms
+        ]:
+            self._doubt(kept)
+        if self._uncovered:
+            self._checking = True
+            self._effects.append(AskCheckpoint(self._kept[next(iter(self._uncovered))].site))
+
+    def _doubt(self, kept: int) -> None:
+        """What one site said is not believed any more."""
+        del self._uncovered[kept]
+        heapq.heappush(self._due, (0, kept))
+
+    def _send_again(self, kept: int, state: _Kept) -> None:
+        state.waiting = state.open = state.count
+        state.standing, state.stands = 0, {}
+        state.told = None
+        state.soon = False
+        state.under_way = True
+        self._background += 1
+        self._effects.append(Deliver(kept, state.site or None))
+
+    def _drop(self, kept: int) -> None:
+        self._kept.pop(kept, None)
+        self._uncovered.pop(kept, None)
+        self._effects.append(Forget(kept))
+
+
+def _runs(kept: int, stands: dict[int, bytes]) -> list[Run]:
+    """Records by position, cut where positions do not follow each other."""
+    runs: list[Run] = []
+    first, hashes = 0, list[bytes]()
+    for position in sorted(stands):
+        if hashes and position != first + len(hashes):
+            runs.append(Run(kept, first, tuple(hashes)))
+            hashes = []
+        if not hashes:
+            first = position
+        hashes.append(stands[position])
+    return [*runs, Run(kept, first, tuple(hashes))]

@@ -1,0 +1,425 @@
+"""The outbox of one process: commits in groups on a thread of its own, within a bound, over its own shelf and those it has taken over.
+
+While a commit is being flushed the next submissions gather, so that many share one flush. Nothing is reported as kept before its commit has returned.
+A full disk refuses what could not be written and goes on; any other failure of the disk ends writing through this outbox, because what a failed flush has
+left on disk is not known until the file is opened anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from sento_client.outbox.shelf import (
+    SUFFIX,
+    Belongs,
+    Changes,
+    InUse,
+    NewKept,
+    NewRefused,
+    Row,
+    Shelf,
+    shelves_in,
+    take_lock,
+)
+from sento_client.setup_errors import Setup, SetupError
+from sento_proto.errors import Code, SentoError
+
+T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+KEPT_MOST = 100_000
+"""Submissions of one process; each costs some hundred bytes of memory beside its place on disk."""
+FULL_AGAIN_S = 1.0
+RESERVE_BYTES = 8 * 1024 * 1024
+"""What keeping leaves free on the disk: removing needs room, too, twice what SQLite's log holds. Without it an outbox that fills its disk never empties."""
+CLOSE_TIMEOUT_S = 5.0
+"""How long closing waits for a disk that does not answer."""
+Told = Callable[[int, SentoError | None], None]
+"""Called once with the submission's number: with None when it is on disk, else with the reason why it is not kept."""
+
+
+class Found(NamedTuple):
+    """A submission that was taken over."""
+
+    kept: int
+    records: int
+
+
+class _Place(NamedTuple):
+    shelf: Shelf
+    row: int
+    size_bytes: int
+
+
+class Outbox:
+    """Open with `open`, take over with `adopt` what others left behind, now and then, and end with `close`. Used on one event loop."""
+
+    def __init__(self, directory: Path, belongs: Belongs, max_bytes: int, wall_ms: Callable[[], int]) -> None:
+        self._directory = directory
+        self._belongs = belongs
+        self._max_bytes = max_bytes
+        self._wall_ms = wall_ms
+        self._shelves: list[Shelf] = []
+        self._places: dict[int, _Place] = {}
+        self._held_bytes = 0
+        self._others_bytes = 0
+        self._next = 1
+        self._next_row = 1
+        self._new: list[tuple[int, NewKept, Told]] = []
+        self._forget: dict[Shelf, list[int]] = {}
+        self._notes: dict[Shelf, list[tuple[int, int, int]]] = {}
+        self._refuse: list[NewRefused] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sento-outbox")
+        self._committing: asyncio.Task[None] | None = None
+        self._in_commit: frozenset[Shelf] = frozenset()
+        self._damaged: set[Path] = set()
+        self._closing = False
+        self._came = asyncio.Event()
+        self._failed: SentoError | None = None
+        self.left_behind: list[Found] = []
+        """What `open` found of processes that had ended."""
+
+    @classmethod
+    def open(cls, directory: Path, belongs: Belongs, max_bytes: int, wall_ms: Callable[[], int]) -> Outbox:
+        """Make the directory and this process's shelf. Raises SetupError OUTBOX_UNUSABLE or OUTBOX_FOREIGN."""
+        outbox = cls(directory, belongs, max_bytes, wall_ms)
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SetupError(Setup.OUTBOX_UNUSABLE, f"{directory}: {error.strerror}") from None
+        own = _new_shelf(directory, belongs, wall_ms())
+        outbox._shelves.append(own)
+        try:
+            _flush_directory(directory)
+            outbox.left_behind = outbox._take(*_take_over(directory, belongs, {own.path}))
+        except BaseException as error:
+            own.close()
+            if isinstance(error, OSError):
+                raise SetupError(Setup.OUTBOX_UNUSABLE, f"{directory}: {error.strerror}") from None
+            raise
+        return outbox
+
+    @property
+    def held_bytes(self) -> int:
+        """Submissions that this process keeps."""
+        return self._held_bytes
+
+    def keep(self, submission: bytes, records: int, told: Told) -> int:
+        """Put a submission on disk; returns its number here. Raises SentoError OUTBOX_FULL or OUTBOX_FAILED at once when it cannot be taken."""
+        if self._failed is not None:
+            raise self._failed
+        size_bytes = len(submission)
+        if self._held_bytes + self._others_bytes + size_bytes > self._max_bytes:
+            raise SentoError(Code.OUTBOX_FULL, f"its bound is {self._max_bytes} bytes")
+        if len(self._places) >= KEPT_MOST:
+            raise SentoError(Code.OUTBOX_FULL, f"its bound is {KEPT_MOST} submissions")
+        kept, self._next = self._next, self._next + 1
+        row, self._next_row = self._next_row, self._next_row + 1
+        self._places[kept] = _Place(self._shelves[0], row, size_bytes)
+        self._held_bytes += size_bytes
+        self._new.append((kept, NewKept(row, self._wall_ms(), records, submission), told))
+        self._came.set()
+        self._plan_commit()
+        return kept
+
+    def forget(self, kept: int) -> None:
+        """Remove a submission; on disk with the next commit, for nothing is lost if that never comes."""
+        place = self._places.pop(kept)
+        self._held_bytes -= place.size_bytes
+        self._forget.setdefault(place.shelf, []).append(place.row)
+        self._plan_commit()
+
+    def note(self, kept: int, rounds: int, code: Code) -> None:
+        """Write beside a submission why it still waits."""
+        place = self._places[kept]
+        self._notes.setdefault(place.shelf, []).append((place.row, rounds, int(code)))
+        self._plan_commit()
+
+    def set_aside(self, refused: NewRefused) -> None:
+        """Keep a record that was refused for good, for people to see."""
+        self._refuse.append(refused)
+        self._plan_commit()
+
+    async def load(self, kept: int) -> bytes | None:
+        """The bytes of a submission; None when somebody discarded it, b"" when a file that was taken over is damaged there.
+        Raises SentoError OUTBOX_FAILED."""
+        place = self._places[kept]
+        try:
+            return await self._run(place.shelf.load, place.row)
+        except sqlite3.Error as error:
+            if place.shelf is self._shelves[0]:
+                raise self._fail(error) from error
+            self._note_damage(place.shelf, error)
+            return b""
+
+    async def adopt(self) -> list[Found]:
+        """Take over what processes that ended have left, and give back shelves that are empty by now. Raises SetupError OUTBOX_FOREIGN, OUTBOX_UNUSABLE."""
+        in_use = {place.shelf for place in self._places.values()} | {*self._forget, *self._notes}
+        for shelf in [shelf for shelf in self._shelves[1:] if shelf not in in_use | self._in_commit]:
+            self._shelves.remove(shelf)
+            await self._run(shelf.close)
+        known = {shelf.path for shelf in self._shelves} | self._damaged
+        taking = asyncio.ensure_future(self._run(_take_over, self._directory, self._belongs, known))
+        try:
+            return self._take(*await asyncio.shield(taking))
+        except asyncio.CancelledError:
+            # The thread goes on all the same; what it takes over is let go of again, for the next process.
+            taking.add_done_callback(_let_go)
+            raise
+
+    def _take(self, taken: Sequence[tuple[Shelf, Sequence[Row]]], others_bytes: int) -> list[Found]:
+        self._others_bytes = others_bytes
+        found: list[Found] = []
+        for shelf, rows in taken:
+            self._shelves.append(shelf)
+            for row, records, size_bytes in rows:
+                kept, self._next = self._next, self._next + 1
+                self._places[kept] = _Place(shelf, row, size_bytes)
+                self._held_bytes += size_bytes
+                found.append(Found(kept, records))
+        return found
+
+    async def close(self) -> None:
+        """Finish what is being written and let go of the files; what is kept stays for the next process.
+
+        A disk that is full or does not answer is not waited for. A second call does nothing."""
+        if self._closing:
+            return
+        self._closing = True
+        finishing = asyncio.get_running_loop().create_task(self._finish())
+        done, _ = await asyncio.wait([finishing], timeout=CLOSE_TIMEOUT_S)
+        if done:
+            finishing.result()
+        else:
+            _LOG.error(
+                "the disk under the outbox does not answer; what it has kept is sent by the next program"
+            )
+
+    async def _finish(self) -> None:
+        while self._committing is not None:
+            await self._committing
+        if self._failed is None:
+            with contextlib.suppress(SentoError):
+                await self._commit_once()
+        shelves, self._shelves = self._shelves, []
+        for shelf in shelves:
+            await self._run(shelf.close)
+        self._thread.shutdown(wait=False)
+
+    # How it is done.
+
+    async def _run(self, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+    def _plan_commit(self) -> None:
+        if self._committing is None and self._failed is None:
+            self._committing = asyncio.get_running_loop().create_task(self._commit_all())
+
+    async def _commit_all(self) -> None:
+        """Commit until nothing is left; what comes meanwhile goes with the next round."""
+        try:
+            while self._failed is None and (self._new or self._forget or self._notes or self._refuse):
+                full = await self._commit_once()
+                if full and not self._new:
+                    if self._closing:
+                        return
+                    # Who comes meanwhile is told at once.
+                    self._came.clear()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._came.wait(), FULL_AGAIN_S)
+        except SentoError:
+            # It has been told to every caller, and `keep` tells it to those who come.
+            pass
+        finally:
+            self._committing = None
+
+    async def _commit_once(self) -> bool:
+        """One commit on each shelf that has something to do; True when the disk was full. Raises SentoError OUTBOX_FAILED."""
+        new, self._new = self._new, []
+        forget, self._forget = self._forget, {}
+        notes, self._notes = self._notes, {}
+        refuse, self._refuse = self._refuse, []
+        own = self._shelves[0]
+        # This process's shelf goes first: a record stands there set aside before its submission is forgotten elsewhere.
+        work = {own: Changes([each[1] for each in new], forget.get(own, ()), notes.get(own, ()), refuse)}
+        for shelf in (*forget, *notes):
+            work.setdefault(shelf, Changes((), forget.get(shelf, ()), notes.get(shelf, ())))
+        self._in_commit = frozenset(work)
+        room, errors = await self._run(_commit, self._directory, list(work.items()))
+        full = [shelf for shelf, error in errors.items() if _is_full(error)]
+        for shelf in full:
+            self._forget.setdefault(shelf, []).extend(forget.get(shelf, ()))
+            self._notes.setdefault(shelf, []).extend(notes.get(shelf, ()))
+        self._in_commit = frozenset()
+        if own in full:
+            self._refuse += refuse
+            self._refuse_new(new, SentoError(Code.OUTBOX_FULL, "its disk is full"))
+        elif not room and own not in errors:
+            self._refuse_new(
+                new, SentoError(Code.OUTBOX_FULL, f"its disk has under {_mib(RESERVE_BYTES)} free")
+            )
+        elif own in errors:
+            error = self._fail(errors[own])
+            self._refuse_new(new, error)
+            raise error
+        for shelf, reason in errors.items():
+            if shelf not in full:
+                self._note_damage(shelf, reason)
+        if room and own not in errors:
+            for kept, _, told in new:
+                told(kept, None)
+        return bool(full)
+
+    def _refuse_new(self, new: Sequence[tuple[int, NewKept, Told]], error: SentoError) -> None:
+        for kept, _, told in new:
+            self._held_bytes -= self._places.pop(kept).size_bytes
+            told(kept, error)
+
+    def _note_damage(self, shelf: Shelf, error: sqlite3.Error) -> None:
+        """A file that was taken over cannot be used after all: it stays for people to see, and is not taken over again."""
+        if shelf.path not in self._damaged:
+            self._damaged.add(shelf.path)
+            _LOG.error("%s", SetupError(Setup.OUTBOX_UNUSABLE, f"{shelf.path}: {error}"))
+
+    def _fail(self, error: Exception) -> SentoError:
+        """From now on nothing is kept."""
+        if self._failed is None:
+            self._failed = SentoError(Code.OUTBOX_FAILED, f"{type(error).__name__}: {error}")
+            new, self._new = self._new, []
+            self._refuse_new(new, self._failed)
+        return self._failed
+
+
+def _commit(
+    directory: Path, work: Sequence[tuple[Shelf, Changes]]
+) -> tuple[bool, dict[Shelf, sqlite3.Error]]:
+    """Whether there was room for what is new, and what failed, by shelf; nothing is done to the others when the first fails."""
+    errors: dict[Shelf, sqlite3.Error] = {}
+    room = _has_room(directory, work[0][1].keep)
+    for place, (shelf, wanted) in enumerate(work):
+        changes = wanted if room else wanted._replace(keep=())
+        if not any(changes):
+            continue
+        try:
+            shelf.commit(changes)
+        except sqlite3.Error as error:
+            if place == 0:
+                return room, {each: error for each, _ in work}
+            errors[shelf] = error
+        else:
+            # The commit stands already; a disk that is in trouble will say so at the next one.
+            with contextlib.suppress(sqlite3.Error):
+                shelf.give_back_space()
+    return room, errors
+
+
+def _has_room(directory: Path, keep: Sequence[NewKept]) -> bool:
+    """Whether the disk takes them twice, in SQLite's log and in the file, and has the reserve left."""
+    if not keep:
+        return True
+    try:
+        disk = os.statvfs(directory)
+    except OSError:
+        # The commit will say what is wrong.
+        return True
+    return disk.f_bavail * disk.f_frsize >= RESERVE_BYTES + 2 * sum([len(new.submission) for new in keep])
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes // (1024 * 1024)} MiB"
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+
+
+def _new_shelf(directory: Path, belongs: Belongs, now_ms: int) -> Shelf:
+    """A file of this process's own. Raises SetupError OUTBOX_UNUSABLE."""
+    while True:
+        # The time first, so that names sort by age; chance after it, so that no two programs meet.
+        path = directory / f"{now_ms:013d}-{os.urandom(4).hex()}{SUFFIX}"
+        try:
+            return Shelf.open(path, belongs)
+        except InUse:
+            # Another program, which looks for locks without a shelf, had this one in its hand.
+            continue
+
+
+_Taken = tuple[list[tuple[Shelf, list[Row]]], int]
+
+
+def _take_over(directory: Path, belongs: Belongs, known: set[Path]) -> _Taken:
+    """Shelves whose process has died, open now, with what they hold; and the bytes of those that others have in use."""
+    taken: list[tuple[Shelf, list[Row]]] = []
+    others_bytes = 0
+    for path in shelves_in(directory):
+        if path in known:
+            continue
+        try:
+            shelf, rows = _open_left_behind(path, belongs)
+        except InUse:
+            with contextlib.suppress(FileNotFoundError):
+                others_bytes += path.stat().st_size
+            continue
+        except SetupError as error:
+            if error.code is Setup.OUTBOX_FOREIGN:
+                _let_go_of(taken)
+                raise
+            # One damaged file must not keep a ministry from writing; `sento outbox` shows it until somebody has looked.
+            _LOG.error("%s", error)
+            continue
+        if rows:
+            taken.append((shelf, rows))
+        else:
+            # What was set aside stays for people to see; an empty file goes.
+            shelf.close()
+    _remove_lone_locks(directory)
+    return taken, others_bytes
+
+
+def _open_left_behind(path: Path, belongs: Belongs) -> tuple[Shelf, list[Row]]:
+    shelf = Shelf.open(path, belongs)
+    try:
+        return shelf, shelf.rows()
+    except sqlite3.Error as error:
+        shelf.close()
+        raise SetupError(Setup.OUTBOX_UNUSABLE, f"{path}: {error}") from None
+
+
+def _let_go(taking: asyncio.Future[_Taken]) -> None:
+    if not taking.cancelled() and taking.exception() is None:
+        _let_go_of(taking.result()[0])
+
+
+def _let_go_of(taken: Sequence[tuple[Shelf, list[Row]]]) -> None:
+    for shelf, _ in taken:
+        shelf.close()
+
+
+def _remove_lone_locks(directory: Path) -> None:
+    """A process that died while it removed its shelf, or before it made it, leaves a lock without a shelf."""
+    for lock in directory.glob("*.lock"):
+        if lock.with_suffix(SUFFIX).exists():
+            continue
+        try:
+            handle = take_lock(lock)
+        except (InUse, OSError):
+            continue
+        if not lock.with_suffix(SUFFIX).exists():
+            lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _flush_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
