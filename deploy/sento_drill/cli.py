@@ -5,7 +5,9 @@ Each command says what it shows and what to try next. Exit codes: 0 it holds; 1 
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,9 @@ import click
 
 from sento_drill.bench.command import bench_command
 from sento_drill.config_files import OrderingSettings
+
+# Children are programs of their own from the first moment; what gRPC does at a fork would only write lines about it.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 if TYPE_CHECKING:
     from sento_drill.cluster import LocalCluster
@@ -49,6 +54,8 @@ def main() -> None:
     sento-drill demo                  kill the leading site under load, lose nothing
     sento-drill kill-rounds           the same again and again, with figures for each round
     sento-drill bench                 how fast, against etcd and PostgreSQL
+    sento-drill client-kills          kill writing programs, lose and double nothing
+    sento-drill outage                all sites gone for minutes, and back
     sento-drill soak                  the ordering log does not grow with what was written
     sento-drill world .world          certificates, keys and configuration of a training ledger
     sento-drill cluster up .world     run it
@@ -118,6 +125,91 @@ def kill_rounds_command(
     longest_s = max((each.longest_gap_s for each in done), default=0.0)
     click.echo(f"kill-rounds: rounds={rounds} without_loss={good} longest_gap_s={longest_s:.2f}")
     sys.exit(0 if good == rounds and not trouble else 1)
+
+
+@main.command("client-kills")
+@click.option("--kills", type=click.IntRange(1, 100_000), default=1_000, show_default=True)
+@click.option(
+    "--side-by-side",
+    type=click.IntRange(1, 16),
+    default=3,
+    show_default=True,
+    help="Programs that write through one outbox at a time.",
+)
+@WORLD
+@SEED
+@BASE_PORT
+def client_kills_command(
+    kills: int, side_by_side: int, directory: Path, seed: int, base_port: int | None
+) -> None:
+    """Kill writing programs of a ministry with kill -9 at random moments, then compare the ledger with what they had noted.
+
+    The last line: told and kept records must all stand (lost=0), none twice (doubled=0), none that nobody tried (foreign=0).
+    """
+    from sento_drill.client_kills import Sums, client_kills
+    from sento_drill.display import make_display
+    from sento_drill.plan import IIZUKA_CITY
+    from sento_drill.rehearsal import Rehearsal, RehearsalSettings
+
+    display = make_display(sys.stdout)
+    sums: list[Sums] = []
+
+    async def drill() -> None:
+        async with Rehearsal(RehearsalSettings(directory, 1, seed, False, base_port), display) as rehearsal:
+            done = 0
+            rehearsal.stage("killing programs that write", kills, lambda: done)
+
+            def count(so_far: int) -> None:
+                nonlocal done
+                done = so_far
+
+            config = rehearsal.world.institution(IIZUKA_CITY.name).config
+            notes = directory / "killed"
+            notes.mkdir()
+            sums.append(await client_kills(config, notes, kills, side_by_side, seed, count))
+
+    with display.running():
+        trouble = _carry_out(drill)
+    _finish(trouble)
+    click.echo(sums[0].line())
+    sys.exit(0 if sums[0].holds else 1)
+
+
+@main.command("outage")
+@click.option(
+    "--seconds", type=click.FloatRange(1, 86_400), default=600.0, show_default=True, help="Without any site."
+)
+@WORLD
+@BASE_PORT
+def outage_command(seconds: float, directory: Path, base_port: int | None) -> None:
+    """Take all sites away while a program writes, bring them back, and compare the ledger with what the program was told.
+
+    The last line as that of client-kills; kept counts the records whose caller was told that the outbox keeps them.
+    """
+    from sento_drill.client_kills import Sums
+    from sento_drill.display import make_display
+    from sento_drill.outage import outage
+    from sento_drill.plan import IIZUKA_CITY
+    from sento_drill.rehearsal import Rehearsal, RehearsalSettings
+
+    display = make_display(sys.stdout)
+    found: list[tuple[Sums, float]] = []
+
+    async def drill() -> None:
+        async with Rehearsal(RehearsalSettings(directory, 1, 1, False, base_port), display) as rehearsal:
+            begun_s = time.monotonic()
+            rehearsal.stage("all sites away", int(seconds), lambda: int(time.monotonic() - begun_s))
+            notes = directory / "killed"
+            notes.mkdir()
+            config = rehearsal.world.institution(IIZUKA_CITY.name).config
+            found.append(await outage(rehearsal.cluster, config, notes, seconds))
+
+    with display.running():
+        trouble = _carry_out(drill)
+    _finish(trouble)
+    sums, resident_mib = found[0]
+    click.echo(f"{sums.line().replace('client-kills', 'outage')} program_mib={resident_mib:.0f}")
+    sys.exit(0 if sums.holds else 1)
 
 
 main.add_command(bench_command)
