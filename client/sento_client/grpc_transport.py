@@ -34,6 +34,9 @@ CONNECT_TIMEOUT_MS = 2_000
 RECONNECT_MOST_MS = 1_000
 RETIRED_CHANNEL_GRACE_S = 30.0
 READY_POLL_S = 0.01
+LOOK_AT_CERTIFICATES_S = 1.0
+"""Questions look at the certificate files this often; a stream that opens always does."""
+_STUBS = {"Registry": client_pb2_grpc.RegistryStub, "Admin": admin_pb2_grpc.AdminStub}
 _STATUS_CODES = {
     grpc.StatusCode.UNAVAILABLE: Code.UNREACHABLE,
     grpc.StatusCode.CANCELLED: Code.UNREACHABLE,
@@ -55,6 +58,8 @@ class GrpcTransport:
         self._tls = tls
         self._pems = _read_pems(tls)
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self._callables: dict[tuple[str, str], object] = {}
+        self._looked_s = asyncio.get_running_loop().time()
         self._retiring: set[asyncio.Task[None]] = set()
         self._streams: set[asyncio.Task[tuple[Code, str]]] = set()
 
@@ -76,7 +81,7 @@ class GrpcTransport:
     ) -> ReplyT:
         """One question, one answer."""
         try:
-            reply = await _unary(self._channel(site), method)(request, timeout=timeout_ms / 1000)
+            reply = await self._unary(site, method)(request, timeout=timeout_ms / 1000)
         except grpc.aio.AioRpcError as error:
             raise self._error(site, error) from None
         return reply
@@ -85,7 +90,7 @@ class GrpcTransport:
         self, site: str, method: Method[RequestT, ReplyT], request: RequestT, silence_ms: int | None
     ) -> AsyncIterator[ReplyT]:
         """Answers one by one."""
-        call = _server_stream(self._channel(site), method)(request)
+        call = self._server_stream(site, method)(request)
         timeout_s = None if silence_ms is None else silence_ms / 1000
         try:
             while True:
@@ -109,6 +114,30 @@ class GrpcTransport:
         for channel in self._channels.values():
             await channel.close()
         self._channels.clear()
+        self._callables.clear()
+
+    def _unary(
+        self, site: str, method: Method[RequestT, ReplyT]
+    ) -> grpc.aio.UnaryUnaryMultiCallable[RequestT, ReplyT]:
+        return cast("grpc.aio.UnaryUnaryMultiCallable[RequestT, ReplyT]", self._callable(site, method))
+
+    def _server_stream(
+        self, site: str, method: Method[RequestT, ReplyT]
+    ) -> grpc.aio.UnaryStreamMultiCallable[RequestT, ReplyT]:
+        return cast("grpc.aio.UnaryStreamMultiCallable[RequestT, ReplyT]", self._callable(site, method))
+
+    def _callable(self, site: str, method: Method[RequestT, ReplyT]) -> object:
+        """What calls the method at the site; kept, because making it costs as much as verifying what it brings."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._looked_s >= LOOK_AT_CERTIFICATES_S:
+            self._looked_s = now_s
+            self._take_new_certificates()
+        key = (site, method.name)
+        found = self._callables.get(key)
+        if found is None:
+            stub = _STUBS[method.service](self._channel(site))
+            found = self._callables[key] = getattr(stub, method.name)
+        return found
 
     def _channel(self, site: str) -> grpc.aio.Channel:
         channel = self._channels.get(site)
@@ -132,6 +161,7 @@ class GrpcTransport:
                 self._retiring.add(task)
                 task.add_done_callback(self._retiring.discard)
             self._channels.clear()
+            self._callables.clear()
 
     def _error(self, site: str, error: grpc.aio.AioRpcError) -> SentoError:
         code, detail = code_and_detail(error)
@@ -226,23 +256,6 @@ def code_and_detail(error: grpc.aio.AioRpcError) -> tuple[Code, str]:
     # gRPC lists its tries; what a person needs is how the last one ended.
     words = (error.details() or error.code().name).rpartition("last error: ")[2]
     return _STATUS_CODES.get(error.code(), Code.INTERNAL), words.removeprefix("UNKNOWN: ")
-
-
-def _unary(
-    channel: grpc.aio.Channel, method: Method[RequestT, ReplyT]
-) -> grpc.aio.UnaryUnaryMultiCallable[RequestT, ReplyT]:
-    return cast("grpc.aio.UnaryUnaryMultiCallable[RequestT, ReplyT]", _of_stub(channel, method))
-
-
-def _server_stream(
-    channel: grpc.aio.Channel, method: Method[RequestT, ReplyT]
-) -> grpc.aio.UnaryStreamMultiCallable[RequestT, ReplyT]:
-    return cast("grpc.aio.UnaryStreamMultiCallable[RequestT, ReplyT]", _of_stub(channel, method))
-
-
-def _of_stub(channel: grpc.aio.Channel, method: Method[RequestT, ReplyT]) -> object:
-    stubs = {"Registry": client_pb2_grpc.RegistryStub, "Admin": admin_pb2_grpc.AdminStub}
-    return getattr(stubs[method.service](channel), method.name)
 
 
 def _options(site: str) -> list[tuple[str, str | int]]:

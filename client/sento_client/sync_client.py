@@ -26,6 +26,7 @@ from sento_proto.record import Record
 
 P = ParamSpec("P")
 T = TypeVar("T")
+CANCEL_AGAIN_S = 0.1
 
 
 def _waits(
@@ -183,8 +184,12 @@ class SyncSentoClient:
 
 async def _end_the_others() -> None:
     """Cancel every other task of this loop and close its async generators: threads that wait for them hear of it."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in others:
+            task.cancel()
+        # A cancellation may meet an answer in `wait_for`, which then forgets it: so again until all have ended.
+        done, _ = await asyncio.wait(others, timeout=CANCEL_AGAIN_S)
+        for task in done:
+            if not task.cancelled():
+                task.exception()
     await asyncio.get_running_loop().shutdown_asyncgens()

@@ -32,10 +32,10 @@ SIDES = ("sento", "etcd", "postgresql")
 )
 @click.option("--pairs", type=click.IntRange(1, 100), default=5, show_default=True, help="Of each work.")
 @click.option(
-    "--seconds", type=click.FloatRange(0.5, 3600), default=8.0, show_default=True, help="Of each window."
+    "--seconds", type=click.FloatRange(0.5, 3600), default=4.0, show_default=True, help="Of each window."
 )
 @click.option(
-    "--warm-up", type=click.FloatRange(0.0, 600), default=2.0, show_default=True, help="Seconds before it."
+    "--warm-up", type=click.FloatRange(0.0, 600), default=1.5, show_default=True, help="Seconds before it."
 )
 @click.option(
     "--kills", type=click.IntRange(1, 1000), default=10, show_default=True, help="Of a leader, each side."
@@ -72,7 +72,7 @@ def bench_command(
 
     \b
     Works: 1, 64 and 256 callers of single records of 1 KiB, 8 callers with batches of 100; three servers each, flushing on.
-    Then point reads, kill -9 of the leader, and sealing. About half an hour; for a short look:
+    Then point reads, kill -9 of the leader, and sealing. About twenty minutes; for a short look:
         sento-drill bench --pairs 1 --seconds 2 --kills 1 --only 64x1
 
     A peer that is not installed is skipped, and bench.json says so. Exit code 1: something failed, bench.json has what was measured before.

@@ -47,7 +47,7 @@ _U64 = struct.Struct(">Q")
 _BLOCK_FIXED = struct.Struct(">BQQQQIB")
 _TIP_FIXED = struct.Struct(">IQQQ")
 _STANDING_OUTCOME = struct.Struct(">BQ")
-_CODES = frozenset(int(code) for code in Code)
+_CODES = {int(code): code for code in Code}
 
 
 class Locator(NamedTuple):
@@ -234,9 +234,10 @@ def _count(reader: Reader, most: int) -> int:
 
 
 def _code(value: int) -> Code:
-    if value not in _CODES:
+    code = _CODES.get(value)
+    if code is None:
         raise Malformed(f"row: unknown code {value}")
-    return Code(value)
+    return code
 
 
 def _refusal(value: int) -> Code | None:
