@@ -111,6 +111,14 @@ class SyncSentoClient:
         """Sealed records that stand or fall together."""
         return self._client.compose_group(drafts)
 
+    def empty_outbox(self) -> Counts:
+        """Begin to send what earlier programs left in the outbox; returns what is kept now. Raises SetupError."""
+
+        async def begin() -> Counts:
+            return self._client.empty_outbox()
+
+        return self._run(begin())
+
     write = _waits(SentoClient.write)
     update = _waits(SentoClient.update)
     write_many = _waits(SentoClient.write_many)

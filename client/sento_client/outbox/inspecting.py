@@ -68,10 +68,10 @@ def kept_records(directory: Path) -> Iterator[KeptRecord]:
             with closing(_connect(path)) as database:
                 rows = database.execute("SELECT made_ms, rounds, code, submission FROM kept ORDER BY id")
                 for made_ms, rounds, code, submission in rows:
-                    for record in decode_submission(bytes(submission)).records:
-                        told = code_of(code) if code else None
-                        yield KeptRecord(*_named(record.header), made_ms, rounds, told)
-        except (sqlite3.Error, Malformed):
+                    told = code_of(code) if code else None
+                    for header in _headers(submission):
+                        yield KeptRecord(*_named(header), made_ms, rounds, told)
+        except sqlite3.Error:
             continue
 
 
@@ -106,9 +106,7 @@ def discard_kept(directory: Path, record_id: bytes) -> list[bytes]:
     for path in shelves_in(directory):
         with closing(_connect(path, write=True)) as database:
             for row, submission in database.execute("SELECT id, submission FROM kept").fetchall():
-                record_ids = [
-                    record.header.record_id for record in decode_submission(bytes(submission)).records
-                ]
+                record_ids = [header.record_id for header in _headers(submission)]
                 if record_id in record_ids:
                     database.execute("DELETE FROM kept WHERE id = ?", (row,))
                     return record_ids
@@ -128,6 +126,14 @@ def _look(path: Path) -> ShelfLook:
         return ShelfLook(path, held, 0, 0, 0, None, 0, None, f"{type(error).__name__}: {error}")
     submissions, records, size_bytes, oldest_ms = kept
     return ShelfLook(path, held, submissions, records, size_bytes, oldest_ms, refused, belongs, "")
+
+
+def _headers(submission: bytes) -> list[Header]:
+    """Of each record; none of what is not a submission, which the program that holds it leaves alone under the code MALFORMED."""
+    try:
+        return [record.header for record in decode_submission(bytes(submission)).records]
+    except Malformed:
+        return []
 
 
 def _named(header: Header) -> tuple[bytes, str, str]:

@@ -172,6 +172,10 @@ class Keeper:
             # No site has one, or none answers: what stands stays kept, and it is asked again.
             self._apply(self._keeping.check_failed(self._ports.steady_ms()))
             return
+        except Exception:
+            # Not foreseen, so it is told; but what stands must be looked for again all the same.
+            self._apply(self._keeping.check_failed(self._ports.steady_ms()))
+            raise
         self._checkpoint = checkpoint
         self._apply(self._keeping.checkpoint(checkpoint.epoch, checkpoint.size, self._ports.steady_ms()))
 
@@ -186,6 +190,9 @@ class Keeper:
         except SentoError:
             self._apply(self._keeping.check_failed(self._ports.steady_ms()))
             return
+        except Exception:
+            self._apply(self._keeping.check_failed(self._ports.steady_ms()))
+            raise
         if not all(held):
             _LOG.error(
                 "a site acknowledged records that do not stand where it said; they are sent to another site"

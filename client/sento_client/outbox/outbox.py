@@ -17,18 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from sento_client.outbox.shelf import (
-    SUFFIX,
-    Belongs,
-    Changes,
-    InUse,
-    NewKept,
-    NewRefused,
-    Row,
-    Shelf,
-    shelves_in,
-    take_lock,
-)
+from sento_client.outbox.shelf import Belongs, Changes, NewKept, NewRefused, Row, Shelf
+from sento_client.outbox.taking_over import Taken, flush_directory, let_go_of, new_shelf, take_over
 from sento_client.setup_errors import Setup, SetupError
 from sento_proto.errors import Code, SentoError
 
@@ -94,11 +84,11 @@ class Outbox:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise SetupError(Setup.OUTBOX_UNUSABLE, f"{directory}: {error.strerror}") from None
-        own = _new_shelf(directory, belongs, wall_ms())
+        own = new_shelf(directory, belongs, wall_ms())
         outbox._shelves.append(own)
         try:
-            _flush_directory(directory)
-            outbox.left_behind = outbox._take(*_take_over(directory, belongs, {own.path}))
+            flush_directory(directory)
+            outbox.left_behind = outbox._take(*take_over(directory, belongs, {own.path}))
         except BaseException as error:
             own.close()
             if isinstance(error, OSError):
@@ -166,7 +156,7 @@ class Outbox:
             self._shelves.remove(shelf)
             await self._run(shelf.close)
         known = {shelf.path for shelf in self._shelves} | self._damaged
-        taking = asyncio.ensure_future(self._run(_take_over, self._directory, self._belongs, known))
+        taking = asyncio.ensure_future(self._run(take_over, self._directory, self._belongs, known))
         try:
             return self._take(*await asyncio.shield(taking))
         except asyncio.CancelledError:
@@ -340,86 +330,6 @@ def _is_full(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 
-def _new_shelf(directory: Path, belongs: Belongs, now_ms: int) -> Shelf:
-    """A file of this process's own. Raises SetupError OUTBOX_UNUSABLE."""
-    while True:
-        # The time first, so that names sort by age; chance after it, so that no two programs meet.
-        path = directory / f"{now_ms:013d}-{os.urandom(4).hex()}{SUFFIX}"
-        try:
-            return Shelf.open(path, belongs)
-        except InUse:
-            # Another program, which looks for locks without a shelf, had this one in its hand.
-            continue
-
-
-_Taken = tuple[list[tuple[Shelf, list[Row]]], int]
-
-
-def _take_over(directory: Path, belongs: Belongs, known: set[Path]) -> _Taken:
-    """Shelves whose process has died, open now, with what they hold; and the bytes of those that others have in use."""
-    taken: list[tuple[Shelf, list[Row]]] = []
-    others_bytes = 0
-    for path in shelves_in(directory):
-        if path in known:
-            continue
-        try:
-            shelf, rows = _open_left_behind(path, belongs)
-        except InUse:
-            with contextlib.suppress(FileNotFoundError):
-                others_bytes += path.stat().st_size
-            continue
-        except SetupError as error:
-            if error.code is Setup.OUTBOX_FOREIGN:
-                _let_go_of(taken)
-                raise
-            # One damaged file must not keep a ministry from writing; `sento outbox` shows it until somebody has looked.
-            _LOG.error("%s", error)
-            continue
-        if rows:
-            taken.append((shelf, rows))
-        else:
-            # What was set aside stays for people to see; an empty file goes.
-            shelf.close()
-    _remove_lone_locks(directory)
-    return taken, others_bytes
-
-
-def _open_left_behind(path: Path, belongs: Belongs) -> tuple[Shelf, list[Row]]:
-    shelf = Shelf.open(path, belongs)
-    try:
-        return shelf, shelf.rows()
-    except sqlite3.Error as error:
-        shelf.close()
-        raise SetupError(Setup.OUTBOX_UNUSABLE, f"{path}: {error}") from None
-
-
-def _let_go(taking: asyncio.Future[_Taken]) -> None:
+def _let_go(taking: asyncio.Future[Taken]) -> None:
     if not taking.cancelled() and taking.exception() is None:
-        _let_go_of(taking.result()[0])
-
-
-def _let_go_of(taken: Sequence[tuple[Shelf, list[Row]]]) -> None:
-    for shelf, _ in taken:
-        shelf.close()
-
-
-def _remove_lone_locks(directory: Path) -> None:
-    """A process that died while it removed its shelf, or before it made it, leaves a lock without a shelf."""
-    for lock in directory.glob("*.lock"):
-        if lock.with_suffix(SUFFIX).exists():
-            continue
-        try:
-            handle = take_lock(lock)
-        except (InUse, OSError):
-            continue
-        if not lock.with_suffix(SUFFIX).exists():
-            lock.unlink(missing_ok=True)
-        os.close(handle)
-
-
-def _flush_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        let_go_of(taking.result()[0])
