@@ -78,6 +78,9 @@ class Agreeing:
     def hand_over(self, reached: QuorumReached) -> None:
         """Hand a quorum's checkpoint to the other sites."""
         host = self._host
+        if host.dies_trimming:
+            host.heap.faults["message lost"] += len(reached.publish_to)
+            return
         for name in reached.publish_to:
             published = host.peers[name].agreeing.published
             host.around.network.send(

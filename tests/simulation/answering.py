@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.simulation.checkers import ReadBegun
 
+from sento_node.ledger.apply import check_submission
 from sento_node.ledger.results import NOWHERE
 from sento_node.ordering.port import Head
 from sento_node.site import Reply
-from sento_proto.errors import Code
+from sento_proto.errors import STANDING_CODES, Code
 
 if TYPE_CHECKING:
     from tests.simulation.site_host import SiteHost
@@ -41,9 +43,41 @@ class Answering:
         if host.state != "running" or not host.serving:
             tell(submission_id, 0, [], Code.NOT_READY)
             return
+        if host.lies == "drops" and self._lie(tell, submission_id, data):
+            return
         ticket = host.next_ticket()
         self._submitted[ticket] = (tell, submission_id, data)
         host.carry_out(host.site.submit(ticket, data))
+
+    def _lie(self, tell: Tell, submission_id: int, data: bytes) -> bool:
+        """Acknowledge what is never ordered, at positions that could be true; False for what everybody sees to be false."""
+        _, _, submission = check_submission(self._host.site.state, data)
+        if submission is None:
+            return False
+        size = self._host.site.state.size
+        answers = [
+            (int(Code.ACCEPTED), size + at, record.record_hash)
+            for at, record in enumerate(submission.records)
+        ]
+        self._host.heap.faults["acknowledged and dropped"] += 1
+        self._host.around.checkers.lied_about.update(hash_ for _, _, hash_ in answers)
+        tell(submission_id, 0, answers, 0)
+        return True
+
+    def _flattered(self, answers: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+        """Tell the truth of what stands, and say of the rest that it stands behind it, or all at one position."""
+        standing = [position for code, position, _ in answers if code in STANDING_CODES]
+        if not standing or len(standing) == len(answers):
+            return answers
+        behind = itertools.count(max(standing) + 1, self._host.heap.one_of([0, 1, 1, 1]))
+        self._host.heap.faults["refused and called accepted"] += 1
+        told = [
+            one if one[0] in STANDING_CODES else (int(Code.ACCEPTED), next(behind), one[2]) for one in answers
+        ]
+        self._host.around.checkers.lied_about.update(
+            hash_ for code, _, hash_ in answers if code not in STANDING_CODES
+        )
+        return told
 
     def reply(self, reply: Reply) -> None:
         """The site answers; its first word is what the office is told, every word is checked."""
@@ -56,6 +90,8 @@ class Answering:
             (int(one.code), 0 if one.position == NOWHERE else one.position, one.record_hash)
             for one in reply.outcomes
         ]
+        if self._host.lies == "flatters":
+            answers = self._flattered(answers)
         tell(submission_id, reply.epoch, answers, 0 if reply.code is None else int(reply.code))
 
     def read(self, begun: ReadBegun, fact: tuple[str, bytes]) -> None:

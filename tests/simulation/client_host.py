@@ -1,7 +1,8 @@
 """One simulated office around the client's real cores: the batcher that makes submissions and the delivery that brings every record to one end.
 
-The office keeps its writes as an outbox would: a crash loses batcher, delivery and streams, and what had no end is offered again, the same records with
-the same ids. A stream keeps its messages in order until it breaks; when its site dies it breaks, or just falls silent.
+Every submission goes through the office's outbox (`outbox_host`) before it is offered: a crash loses batcher, delivery and streams, and the outbox goes
+on with what is on disk. Records that had not come so far are offered again by the office, with the same ids. A stream keeps its messages in order until it
+breaks; when its site dies it breaks, or just falls silent.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from tests.simulation.checkers import Checkers
 from tests.simulation.heap import EventHeap
 from tests.simulation.hooks import Hooks
+from tests.simulation.office_checks import OfficeChecks
+from tests.simulation.outbox_host import OutboxHost, Owner, Shelved
 from tests.simulation.site_host import SiteHost
+from tests.simulation.telling import Telling
 from tests.simulation.workload import NOT_BATCHED, SHARED, Desk, Fact, Write
 
 from genesis_builder import TestWorld
@@ -31,7 +36,8 @@ from sento_client.delivery_values import (
     Settings,
     Settle,
 )
-from sento_proto.errors import FINAL_CODES, STANDING_CODES, TABLE, Code, Standing
+from sento_proto.errors import Code
+from sento_proto.record import Record
 from sento_proto.submission import encoded_record_bytes, sign_submission
 
 SETTINGS = Settings(
@@ -41,9 +47,17 @@ LINGER_MS = 15
 DEADLINE_MS = 6_000
 BAD_DEADLINE_MS = 1_500
 OFFER_AGAIN_MS = 400
+KEPT_ROUND_MS = 3_000
 BATCHER_LOOK_MS = 5
 
-Owner = tuple[Write, int]
+
+class _InFlight(NamedTuple):
+    """A submission in delivery, and its number in the outbox. `awaited`: callers wait for this round."""
+
+    owners: list[Owner]
+    entries: tuple[Entry, ...]
+    kept: int | None
+    awaited: bool
 
 
 class _Stream:
@@ -77,8 +91,9 @@ class ClientHost:
         self.name = f"{author}#{number}"
         self._signer = world.author_signers[author]
         self.desk = Desk(heap, world, author, number, self._peek)
+        self.checks = OfficeChecks(checkers, self.name)
+        self.telling = Telling(self.checks, self.desk)
         self.writes: list[Write] = []
-        self.writing = True
         self.pause_ms = (60, 420)
         self._order = heap.random.sample(list(sites), len(sites))
         self._unreachable: dict[str, int] = {}
@@ -86,11 +101,11 @@ class ClientHost:
         self._delivery: Delivery | None = None
         self._batcher: Batcher[Owner] = Batcher(LINGER_MS)
         self._ids = itertools.count(1)
-        self._in_flight: dict[int, list[Owner]] = {}
+        self._in_flight: dict[int, _InFlight] = {}
         self._streams: dict[str, _Stream] = {}
         self._stream_numbers = itertools.count(1)
         self._timer = 0
-        self._ended: dict[bytes, bool] = {}
+        self.outbox = OutboxHost(heap, self.checks, hooks, sites, self._reaches, self)
 
     # -- lives --------------------------------------------------------------------------------------------------------------
 
@@ -103,6 +118,7 @@ class ClientHost:
         jitter = self._heap.random.random
         self._delivery = Delivery(self._order, SETTINGS, jitter, self._heap.now_ms)
         self._carry_out(self._delivery.start(self._heap.now_ms))
+        self.outbox.start()
         for write in self.writes:
             if not write.settled:
                 write.on_its_way = False
@@ -111,9 +127,10 @@ class ClientHost:
         self._later(BATCHER_LOOK_MS, self._look_at_batcher)
 
     def crash(self) -> None:
-        """Lose everything but the outbox."""
+        """Lose everything but what the outbox has on disk."""
         if self._delivery is not None:
             self._life += 1
+            self.outbox.crash()
             self._delivery = None
             self._in_flight = {}
             for stream in self._streams.values():
@@ -141,7 +158,7 @@ class ClientHost:
     # -- writing --------------------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        if not self.writing:
+        if not self.telling.writing:
             return
         write = self.desk.make()
         self.writes.append(write)
@@ -152,7 +169,7 @@ class ClientHost:
 
     def write_now(self, count: int) -> None:
         """A burst."""
-        for _ in range(count if self._delivery is not None and self.writing else 0):
+        for _ in range(count if self._delivery is not None and self.telling.writing else 0):
             write = self.desk.make()
             self.writes.append(write)
             self._offer_write(write)
@@ -176,7 +193,11 @@ class ClientHost:
             return
         if again:
             self._before_again(write)
-        indexes = [index for index, told in enumerate(write.told) if told is None]
+        indexes = [
+            index
+            for index, told in enumerate(write.told)
+            if told is None and not self.outbox.holds((write, index))
+        ]
         if write.is_group and indexes:
             indexes = list(range(len(write.records)))
         if not indexes:
@@ -203,15 +224,18 @@ class ClientHost:
                 self._send_off(batch)
 
     def _before_again(self, write: Write) -> None:
-        for index, record in enumerate(write.records):
-            final = self._ended.get(record.header.previous)
-            if write.told[index] is None and final is not None:
-                self._end(write, index, Code.PREDECESSOR_MISSING, final=final)
-            elif write.told[index] is None and write.raw is None:
-                other = self._hooks.resent(record, self.desk.reseal)
-                if other is not record:
-                    write.records[index] = other
-                    write.sent_as[index].append(other.record_hash)
+        for index, told in enumerate(write.told):
+            if told is None and write.raw is None and not self.outbox.holds((write, index)):
+                self._resent(write, index)
+
+    def _resent(self, write: Write, index: int) -> bool:
+        """Whether a planted bug makes another record of it."""
+        record = self._hooks.resent(write.records[index], self.desk.reseal)
+        if record is write.records[index]:
+            return False
+        write.records[index] = record
+        write.sent_as[index].append(record.record_hash)
+        return True
 
     def _look_at_batcher(self) -> None:
         for batch in self._batcher.take_due(self._heap.now_ms):
@@ -219,23 +243,53 @@ class ClientHost:
         self._later(BATCHER_LOOK_MS * 4, self._look_at_batcher)
 
     def _send_off(self, batch: Sequence[Waiting[Owner]], raw: bytes | None = None) -> None:
-        delivery = self._delivery
-        if delivery is None:
+        if self._delivery is None:
             return
         records = [waiting.record for waiting in batch]
         data = raw if raw is not None else sign_submission(self._world.ledger_id, records, self._signer)
-        entries = tuple(
-            Entry(
-                waiting.record.record_hash,
-                waiting.record.header.previous,
-                waiting.record.header.group,
-                waiting.deadline_ms,
-            )
-            for waiting in batch
-        )
+        entries = tuple(_entry(waiting.record, waiting.deadline_ms) for waiting in batch)
+        owners = [waiting.owner for waiting in batch]
+        if raw is None:
+            on_disk = functools.partial(self._offer, data, owners, entries, awaited=True)
+            self.outbox.keep(data, owners, on_disk)
+        else:
+            # Bytes that the client would never make have no place in its outbox.
+            self._offer(data, owners, entries, None, awaited=True)
+
+    def _offer(
+        self,
+        data: bytes,
+        owners: list[Owner],
+        entries: tuple[Entry, ...],
+        kept: int | None,
+        *,
+        awaited: bool,
+        avoid: str | None = None,
+    ) -> None:
+        assert self._delivery is not None
         submission_id = next(self._ids)
-        self._in_flight[submission_id] = [waiting.owner for waiting in batch]
-        self._carry_out(delivery.offer(Offer(submission_id, data, entries), self._heap.now_ms))
+        self._in_flight[submission_id] = _InFlight(owners, entries, kept, awaited)
+        self._carry_out(self._delivery.offer(Offer(submission_id, data, entries, avoid), self._heap.now_ms))
+
+    # -- what the outbox wants ----------------------------------------------------------------------------------------------------
+
+    def gives_up(self, shelved: Shelved) -> bool:
+        """The outbox is about to send it again: whether somebody discards it instead."""
+        return self.telling.gives_up(shelved.owners)
+
+    def deliver_again(self, kept: int, shelved: Shelved, avoid: str | None) -> None:
+        """Deliver what nobody waits for."""
+        again = [self._resent(write, index) for write, index in shelved.owners if write.told[index] is None]
+        records = [write.records[index] for write, index in shelved.owners]
+        if any(again):
+            shelved.data = sign_submission(self._world.ledger_id, records, self._signer)
+        deadline_ms = self._heap.now_ms + KEPT_ROUND_MS
+        entries = tuple(_entry(record, deadline_ms) for record in records)
+        self._offer(shelved.data, shelved.owners, entries, kept, awaited=False, avoid=avoid)
+
+    def set_aside(self, owner: Owner, code: Code) -> None:
+        """The outbox has put a record aside that was refused for good."""
+        self.telling.set_aside(owner, code)
 
     # -- what delivery wants ------------------------------------------------------------------------------------------------------
 
@@ -349,30 +403,29 @@ class ClientHost:
     # -- ends ---------------------------------------------------------------------------------------------------------------------
 
     def _settle(self, settle: Settle) -> None:
-        write, index = self._in_flight[settle.submission_id][settle.place]
-        code = settle.code
-        final = code in FINAL_CODES or settle.because is not None
-        if code in STANDING_CODES or final or TABLE[code].standing is Standing.FIX_CALL:
-            self._end(write, index, code, final=final)
-            return
-        if write.bad or (settle.told is Code.HELD and not self.writing):
-            self._end(write, index, settle.told or code, final=False)
-            return
-        write.on_its_way = False
-        self._later(OFFER_AGAIN_MS, self._offer_again, write)
+        under_way = self._in_flight[settle.submission_id]
+        write, index = under_way.owners[settle.place]
+        ended = self.telling.heard(write, index, settle, awaited=under_way.awaited)
+        if under_way.kept is not None:
+            record_hash = under_way.entries[settle.place].record_hash
+            self.outbox.settled(under_way.kept, settle, record_hash, told=under_way.awaited)
+        elif not ended:
+            write.on_its_way = False
+            self._later(OFFER_AGAIN_MS, self._offer_again, write)
 
     def _offer_again(self, write: Write) -> None:
         self._offer_write(write, again=True)
-
-    def _end(self, write: Write, index: int, code: Code, *, final: bool) -> None:
-        record = write.records[index]
-        write.told[index] = code
-        if code in STANDING_CODES:
-            self.desk.learned(record)
-        else:
-            self._ended[record.record_hash] = final
 
     @property
     def settled(self) -> bool:
         """Whether every write has its end."""
         return all(write.settled for write in self.writes)
+
+    @property
+    def outbox_empty(self) -> bool:
+        """Whether nothing is kept any more."""
+        return not self.outbox.disk
+
+
+def _entry(record: Record, deadline_ms: int) -> Entry:
+    return Entry(record.record_hash, record.header.previous, record.header.group, deadline_ms)

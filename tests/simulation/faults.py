@@ -2,7 +2,7 @@
 
 Survived by design, so injected without limit of time or number: crashes of sites and clients at any instant (also between two writes to disk), failed flushes,
 slow disks, ordering members killed alone, lost, doubled and late messages, lost answers, links cut in one or both directions, leads moved or lost, streams that
-stall with or without a word, garbage in the log under names of real sites' lanes.
+stall with or without a word, garbage in the log under names of real sites' lanes, sites that acknowledge falsely what offices send them.
 
 Limits, as the design states them:
 
@@ -71,6 +71,7 @@ class Faults:
             (self._cut_client, 5),
             (self._break_client_stream, 4),
             (self._burst, 5),
+            (self._lie, 4),
             (self._disk, 4),
             (self._disk_at_the_worst_time, 5),
         ]
@@ -78,6 +79,7 @@ class Faults:
         self._weights = [weight * heap.one_of([0.0, 1.0, 1.0, 3.0]) for _, weight in self._kinds]
         self._pause_ms = heap.one_of([250, 500, 900])
         self.running = True
+        self.dead: SiteHost | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -111,14 +113,16 @@ class Faults:
         self._heap.after(self._short_or_long(), self.start_site, host)
 
     def start_site(self, host: SiteHost) -> None:
-        """Start a site that is down; one that a fault takes down later is started by that fault."""
-        host.start()
+        """Start a site that is down; one that a fault takes down later is started by that fault, and one that is dead for good by nobody."""
+        if host is not self.dead:
+            host.start()
 
     def _bomb(self) -> None:
         host = self._host()
-        host.crash_at = self._heap.one_of(list(BOMBS))
-        if host.crash_at == "between the boot numbers":
+        place = self._heap.one_of(list(BOMBS))
+        if place == "between the boot numbers":
             host.crash()
+        host.crash_at = place
         self._look_after(host, host.life)
 
     def _flush_fails(self) -> None:
@@ -208,6 +212,15 @@ class Faults:
         self._ordering.append(host.name, str(lane), 1, data, _nobody)
 
     # -- clients ------------------------------------------------------------------------------------------------------------------
+
+    def _lie(self) -> None:
+        """A site lies to offices for a while; it has most to lie about when they send many records at once."""
+        host = self._host()
+        host.way_of_lying = self._heap.one_of(["drops", "flatters"])
+        self._heap.fault(f"site {host.way_of_lying} what it takes", host.name)
+        host.lies_until_ms = self._heap.now_ms + self._heap.between(100, 4_000)
+        for client in self._clients if host.way_of_lying == "flatters" else ():
+            self._heap.after(self._heap.between(0, 1_000), client.write_now, self._heap.between(4, 10))
 
     def _crash_client(self) -> None:
         client = self._heap.one_of(self._clients)
@@ -305,7 +318,7 @@ class Faults:
         self._heap.after(behind_ms - 50, self._worst_time, loser, keeper)
 
     def _worst_time(self, loser: SiteHost, keeper: SiteHost) -> None:
-        if not self.all_whole() or loser.state != "running" or keeper.state != "running":
+        if not self.running or not self.all_whole() or loser.state != "running" or keeper.state != "running":
             return
         self._damage(loser)
         keeper.crash()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sento_client.outbox.keeping import Keeping
 from sento_node.ordering.boot import Announcement, BootDecision
 from sento_node.ordering.port import Head
 from sento_node.site import Site
@@ -30,6 +31,10 @@ class Hooks:
     def resume_from(self, site: Site, head: Head, *, new_life: bool) -> Head:
         """From where the log is followed, at the start of a life or after a stream broke."""
         return head
+
+    def keeping(self, keeping: Keeping) -> Keeping:
+        """An office's outbox begins a life."""
+        return keeping
 
     def resent(self, record: Record, reseal: Callable[[Record], Record]) -> Record:
         """An office is about to send a record again whose answer it did not get; `reseal` makes its content into another record."""

@@ -92,6 +92,9 @@ class SiteHost:
         self.state = "down"
         self.serving = False
         self.slow_until_ms = 0
+        self.lies_until_ms = 0
+        self.way_of_lying = ""
+        self.dies_trimming = False
         self.flush_fails: FlushMoment | None = None
         self.crash_at: str | None = None
         self.wall_skew_s = self.heap.between(-30, 30)
@@ -106,6 +109,11 @@ class SiteHost:
         self.agreeing = Agreeing(self)
 
     # -- lives ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def lies(self) -> str:
+        """How this site lies to offices now: "drops", "flatters", or not at all."""
+        return self.way_of_lying if self.heap.now_ms < self.lies_until_ms else ""
 
     @property
     def site(self) -> Site:
@@ -288,6 +296,8 @@ class SiteHost:
         if not self.bomb("before a trim"):
             trim = effect.trim
             self.around.ordering.trim(self.name, trim.through_seq, trim.through_revision)
+            if self.dies_trimming:
+                self.heap.after(self.heap.between(20, 200), self.crash)
 
     # -- the log ------------------------------------------------------------------------------------------------------------
 

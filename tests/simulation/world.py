@@ -38,6 +38,7 @@ WINDOW_POSITIONS = 60
 LIVE_WITHIN_MS = 2_500
 FAULTS_MS = (5_000, 10_000)
 LOOK_MS = 100
+DYING_MS = 4_000
 SETTLE_MS = 60_000
 """Once faults have stopped everything must have come to its end within this much virtual time."""
 
@@ -93,6 +94,11 @@ class World:
         self.faults.start()
         heap.run_until(heap.between(*FAULTS_MS))
         self._end_faults()
+        if self.faults.dead is not None and self.faults.dead.state != "down":
+            heap.run_until(heap.now_ms + DYING_MS)
+            self.faults.dead.crash()
+        for client in self.clients:
+            client.telling.writing = False
         begun_ms = heap.now_ms
         while not self._at_rest():
             if heap.now_ms >= begun_ms + SETTLE_MS:
@@ -108,29 +114,39 @@ class World:
         self.faults.stop()
         self.network.heal()
         self.ordering.answers_lost = self.ordering.late_repeats = 0.0
-        self.dead: SiteHost | None = None
         if self.faults.all_whole() and heap.chance(0.6):
-            self.dead = heap.one_of(list(self.hosts.values()))
-            heap.fault("site dead for good", self.dead.name)
-            self.dead.crash()
+            self._die()
         for host in self.hosts.values():
             host.crash_at = host.flush_fails = None
-            host.slow_until_ms = 0
-            if host is not self.dead:
+            host.slow_until_ms = host.lies_until_ms = 0
+            if host is not self.faults.dead:
                 host.start()
                 if host.state == "running":
                     self.ordering.start_member(host.name)
         for client in self.clients:
-            client.writing = False
             client.mend()
             client.start()
 
+    def _die(self) -> None:
+        """One site is dead for good: at once, or as it trims what it wrote while one of the others was cut off and the other one did not hear from it."""
+        heap = self.heap
+        lead = self.hosts.get(self.ordering.lead or "")
+        if lead is None or lead.state != "running" or len(self.hosts) != 3 or heap.chance(0.4):
+            self.faults.dead = heap.one_of(list(self.hosts.values()))
+            heap.fault("site dead for good", self.faults.dead.name)
+            self.faults.dead.crash()
+            return
+        self.faults.dead = lead
+        heap.fault("site dead for good as it trims", lead.name)
+        lead.dies_trimming = True
+        self.network.isolate(heap.one_of(lead.others).name, DYING_MS)
+
     @property
     def _alive(self) -> list[SiteHost]:
-        return [host for host in self.hosts.values() if host is not self.dead]
+        return [host for host in self.hosts.values() if host is not self.faults.dead]
 
     def _at_rest(self) -> bool:
-        if not all(client.settled for client in self.clients):
+        if not all(client.settled and client.outbox_empty for client in self.clients):
             return False
         head = self.ordering.engine.head.number
         return all(
@@ -146,6 +162,8 @@ class World:
             left = [write.kind for write in client.writes if not write.settled]
             if left:
                 words.append(f"{client.name} waits for {len(left)} writes ({', '.join(left[:4])})")
+            if client.outbox.disk:
+                words.append(f"{client.name} keeps {len(client.outbox.disk)} submissions")
         return "; ".join(words)
 
     def _check_end(self) -> None:
@@ -153,7 +171,7 @@ class World:
             self.checkers.ledger_at_end(host.name, host.disk.store)
         for client in self.clients:
             for write in client.writes:
-                self.checkers.told_the_truth(client.name, write)
+                client.checks.told_the_truth(write)
 
 
 class RememberingKey:

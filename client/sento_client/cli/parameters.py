@@ -145,7 +145,7 @@ def deadline_option(command: CommandT) -> CommandT:
         type=click.FloatRange(0.1, 3600),
         callback=to_ms,
         metavar="SECONDS",
-        help="Give up after this time (default: limits.deadline_ms of the configuration).",
+        help="Give up after this time (default: limits.deadline_ms of the configuration, 30 s where it has none).",
     )(command)
 
 
