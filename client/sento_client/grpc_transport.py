@@ -94,7 +94,9 @@ class GrpcTransport:
         timeout_s = None if silence_ms is None else silence_ms / 1000
         try:
             while True:
-                reply = await asyncio.wait_for(call.read(), timeout_s)
+                # Not `wait_for`, which may forget a cancellation that meets an answer (Python 3.11).
+                async with asyncio.timeout(timeout_s):
+                    reply = await call.read()
                 if reply is grpc.aio.EOF:
                     return
                 yield cast("ReplyT", reply)

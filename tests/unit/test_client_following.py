@@ -88,4 +88,5 @@ async def test_site_that_falls_silent_without_breaking_the_connection_is_left_fo
         await writer.write(**address("two"), content="2", deadline_ms=20_000)
         async with asyncio.timeout(20):
             version = await waiting
-        assert (version.content, version.as_of.site) == (b"2", SITES[1])
+        assert version.content == b"2"
+        assert version.as_of.site in SITES[1:]

@@ -223,7 +223,8 @@ class Outbox:
                     # Who comes meanwhile is told at once.
                     self._came.clear()
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._came.wait(), FULL_AGAIN_S)
+                        async with asyncio.timeout(FULL_AGAIN_S):
+                            await self._came.wait()
         except SentoError:
             # It has been told to every caller, and `keep` tells it to those who come.
             pass

@@ -75,7 +75,8 @@ class MemoryTransport:
                 if not asked.follow:
                     return
                 try:
-                    await asyncio.wait_for(wake.wait(), None if silence_ms is None else silence_ms / 1000)
+                    async with asyncio.timeout(None if silence_ms is None else silence_ms / 1000):
+                        await wake.wait()
                 except TimeoutError:
                     raise SentoError(Code.DEADLINE, f"{site} was silent for {silence_ms} ms") from None
                 self._check_open(place)
