@@ -147,13 +147,13 @@ async def missing_anywhere(
     return missing
 
 
-async def all_agree(sites: LiveSites) -> int:
-    """Wait until all sites serve with the same flushed size, and hold them to the same root; that size."""
+async def all_agree(sites: LiveSites, at_least_size: int = 0) -> int:
+    """Wait until all sites serve with the same flushed size, not below `at_least_size`, and hold them to the same root; that size."""
 
     async def one_size() -> int | None:
         statuses = (await sites.cluster.statuses()).values()
         sizes = {status.flushed_size if status and status.state == "serving" else -1 for status in statuses}
-        return sizes.pop() if len(sizes) == 1 and -1 not in sizes else None
+        return sizes.pop() if len(sizes) == 1 and min(sizes) >= at_least_size else None
 
     size = await until(one_size, deadline_s=60, what="the sites do not come to one size")
     roots = set()
@@ -166,7 +166,8 @@ async def all_agree(sites: LiveSites) -> int:
 
 async def nothing_is_lost(sites: LiveSites, writer: SteadyWriter, what: str) -> None:
     """Every acknowledged record stands at every site."""
-    size = await all_agree(sites)
+    # Acknowledged is ordered and not yet flushed everywhere: sites may agree on a size before it.
+    size = await all_agree(sites, max(writer.acknowledged, default=-1) + 1)
     missing = await missing_anywhere(sites, writer.acknowledged, AUDITOR)
     print(
         f"{what}: acknowledged={len(writer.acknowledged)} size={size} lost={sum(map(len, missing.values()))} "
