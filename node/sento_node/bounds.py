@@ -21,6 +21,9 @@ READS_WAITING_MAX = 10_000
 PULL_PIECE_BYTES = 512 * 1024
 """A piece of a sync chunk, below the message limit with room for one more block."""
 PEER_CALL_TIMEOUT_MS = 2_000
+CONNECT_TIMEOUT_MS = 2_000
+"""How long TCP, TLS and HTTP/2's first word may take together: three round trips and the other side's processor. gRPC's name for it is the shortest
+time between two attempts (`min_reconnect_backoff_ms`); an attempt under way is given up by it, so a short one cuts off who is merely busy or far."""
 PULL_TIMEOUT_MS = 600_000
 
 SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
@@ -38,6 +41,6 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", CONNECT_TIMEOUT_MS),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )

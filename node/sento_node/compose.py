@@ -9,13 +9,14 @@ from collections import deque
 from dataclasses import dataclass
 
 from sento_node.intake.lanes import Lanes
-from sento_node.ledger.governance import from_genesis
+from sento_node.ledger.replay import governance_of
 from sento_node.ledger.state import LedgerState
 from sento_node.ledger.store import LedgerStore, frontier_of
 from sento_node.quorum.checkpoints import Checkpoints, Cosigned, TreeAt
 from sento_node.quorum.trimming import RetainedBlock
 from sento_node.site import Site, SiteParts
 from sento_proto import limits
+from sento_proto.checkpoint import SiteSigners
 from sento_proto.genesis import Genesis
 from sento_proto.keys import Signer
 from sento_proto.merkle import Frontier
@@ -34,13 +35,14 @@ class RolledBack(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What one life of a site is made with. `boot_number` names its lanes."""
+    """What one life of a site is made with. `boot_number` names its lanes; `ml_dsa_44` signs checkpoints beside `signer` where the site has such a key."""
 
     site: str
     signer: Signer
     boot_number: int
     lanes: int
     block_max_bytes: int = limits.BLOCK_MAX_BYTES
+    ml_dsa_44: Signer | None = None
 
 
 def encode_cosigned(cosigned: Cosigned) -> bytes:
@@ -85,7 +87,7 @@ def check_own_word(store: LedgerStore, cosigned: Cosigned | None) -> None:
 
 def compose_site(store: LedgerStore, genesis: Genesis, life: Life, now_ms: int) -> Site:
     """The site's decisions as of the store's tip. Raises RolledBack."""
-    governance = from_genesis(genesis)
+    governance = governance_of(genesis, store)
     tip = store.tip
     cosigned = recall_cosigned(store)
     check_own_word(store, cosigned)
@@ -109,9 +111,8 @@ def compose_site(store: LedgerStore, genesis: Genesis, life: Life, now_ms: int) 
         ledger_id=genesis.ledger_id,
         epoch=tip.epoch,
         site=life.site,
-        signer=life.signer,
-        site_keys=governance.site_keys,
-        receipt_set=governance.receipt_set,
+        signers=SiteSigners(life.signer, life.ml_dsa_44),
+        governance=governance,
         last_cosigned=cosigned,
         flushed=TreeAt(tip.block, tip.size, state.frontier.root()),
         quorum=quorum,

@@ -42,6 +42,11 @@ class Condition:
             structlog.get_logger("sento.node").error("alarm", alarm=name, words=words)
         self.alarms[name] = words
 
+    def end_alarm(self, name: str) -> None:
+        """What the alarm told is mended: it leaves the status, and the log says so."""
+        if self.alarms.pop(name, None) is not None:
+            structlog.get_logger("sento.node").warning("alarm over", alarm=name)
+
     @property
     def takes_writes(self) -> bool:
         """Whether submissions are taken in."""

@@ -95,6 +95,7 @@ class NodeConfig(_Table):
     data_dir: Path
     genesis: Path
     signing_key: Path
+    ml_dsa_key: Path | None = None
     listen: Listen
     tls: Tls
     ordering: Ordering
@@ -162,6 +163,7 @@ def _with_absolute_paths(config: NodeConfig, base: Path) -> NodeConfig:
     return config.model_copy(
         update={
             **absolute(config, "data_dir", "genesis", "signing_key"),
+            "ml_dsa_key": None if config.ml_dsa_key is None else base / config.ml_dsa_key,
             "tls": config.tls.model_copy(update=absolute(config.tls, "ca", "certificate", "key")),
             "ordering": config.ordering.model_copy(
                 update=absolute(config.ordering, "ca", "certificate", "key")

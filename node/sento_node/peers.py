@@ -38,21 +38,22 @@ class PeerSilent(Exception):
 
 
 class CosignAnswer(NamedTuple):
-    """A peer's answer to a proposal: a line, or the code why not; and how far its ledger and its quorum checkpoints on disk go."""
+    """A peer's answer to a proposal: its cosignature's lines, or the code why not; and how far its ledger and its quorum checkpoints on disk go."""
 
-    line: NoteSignature | None
+    lines: tuple[NoteSignature, ...]
     code: Code | None
     flushed_block: int
     quorum_block: int
 
 
 class PeerProgress(NamedTuple):
-    """How far a peer is."""
+    """How far a peer is, and its wall clock (0: it does not say)."""
 
     flushed_block: int
     flushed_size: int
     quorum_size: int
     quorum_block: int
+    now_ms: int
 
 
 class OfferedChunk(NamedTuple):
@@ -96,11 +97,11 @@ class PeerNode:
         request = sync_pb2.CosignRequest(checkpoint=encode_checkpoint(checkpoint), block=block)
         try:
             reply = await (await self._stub()).Cosign(request, timeout=timeout_ms / 1000)
-            line = decode_signature_line(reply.signature_line) if reply.signature_line else None
+            lines = tuple(map(decode_signature_line, reply.signature_lines))
             code = Code(reply.error.code) if reply.HasField("error") else None
         except (*_SILENCE, ValueError) as error:
             raise PeerSilent(_why(error)) from error
-        return CosignAnswer(line, code, reply.flushed_block, reply.quorum_block)
+        return CosignAnswer(lines, code, reply.flushed_block, reply.quorum_block)
 
     async def publish(self, checkpoint: Checkpoint, block: int, timeout_ms: int) -> None:
         """Hand over a quorum's checkpoint. Raises PeerSilent."""
@@ -118,7 +119,9 @@ class PeerNode:
             )
         except _SILENCE as error:
             raise PeerSilent(_why(error)) from error
-        return PeerProgress(reply.flushed_block, reply.flushed_size, reply.quorum_size, reply.quorum_block)
+        return PeerProgress(
+            reply.flushed_block, reply.flushed_size, reply.quorum_size, reply.quorum_block, reply.now_ms
+        )
 
     async def pull(self, after_block: int) -> AsyncGenerator[OfferedChunk, None]:
         """The peer's ledger after a block, chunk by chunk. Raises PeerSilent; what is not well formed is silence too."""

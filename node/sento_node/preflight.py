@@ -14,8 +14,8 @@ from cryptography import x509
 
 from sento_node import tls
 from sento_node.config import ConfigMistake, NodeConfig
-from sento_node.keyfile import read_private, read_signer
-from sento_proto.genesis import Genesis, decode_genesis
+from sento_node.keyfile import read_ml_dsa_44_signer, read_private, read_signer
+from sento_proto.genesis import Genesis, Site, decode_genesis
 from sento_proto.identity import Identity, server_name
 from sento_proto.keys import Signer
 from sento_proto.wire import Malformed
@@ -46,13 +46,29 @@ def load_genesis(config: NodeConfig) -> Genesis:
     return genesis
 
 
-def load_signer(config: NodeConfig, genesis: Genesis) -> Signer:
-    """The site's signing key, and that it is the one in the genesis file. Raises ConfigMistake."""
+def load_signer(config: NodeConfig, site: Site | None) -> Signer:
+    """The site's signing key, and that it is the one that the genesis file, or an act since, names for it. Raises ConfigMistake."""
     signer = read_signer(config.signing_key)
-    site = genesis.site(config.site)
     if site is None or signer.public_key != site.key:
         raise ConfigMistake(
-            f"signing_key: {config.signing_key.name} is not the key that the genesis file names for {config.site}."
+            f"signing_key: {config.signing_key.name} is not the key that genesis file and acts name for {config.site}."
+        )
+    return signer
+
+
+def load_ml_dsa_signer(config: NodeConfig, site: Site | None) -> Signer | None:
+    """The site's second signer of checkpoints, if it has one. Raises ConfigMistake: without it the site's cosignatures would not count."""
+    wanted = b"" if site is None else site.ml_dsa_44
+    if config.ml_dsa_key is None:
+        if wanted:
+            raise ConfigMistake(
+                f"ml_dsa_key: is missing, and genesis file or acts name an ML-DSA-44 key for {config.site}: name its file."
+            )
+        return None
+    signer = read_ml_dsa_44_signer(config.ml_dsa_key)
+    if signer.public_key.data != wanted:
+        raise ConfigMistake(
+            f"ml_dsa_key: {config.ml_dsa_key.name} is not the key that genesis file and acts name for {config.site}."
         )
     return signer
 
@@ -67,7 +83,8 @@ def mistakes(config: NodeConfig, now: datetime) -> list[str]:
         except ConfigMistake as error:
             found.append(str(error))
 
-    attempt(lambda: load_signer(config, load_genesis(config)))
+    attempt(lambda: load_signer(config, load_genesis(config).site(config.site)))
+    attempt(lambda: load_ml_dsa_signer(config, load_genesis(config).site(config.site)))
     attempt(lambda: _check_certificate(config, now))
     attempt(lambda: _check_ordering_file("ordering.ca", config.ordering.ca))
     attempt(lambda: _check_ordering_file("ordering.certificate", config.ordering.certificate))

@@ -43,7 +43,7 @@ from sento_node.quorum.checkpoints import (
     QuorumReached,
     WriteCosigned,
 )
-from sento_node.site import Alarm, Effect, Flush, Reply, ServeRead, Site, TrimLog
+from sento_node.site import Alarm, AlarmOver, Effect, Flush, Reply, ServeRead, Site, TrimLog
 from sento_node.tallies import Tallies
 from sento_node.watch import HEAD_TIMEOUT_MS, TwoOrders, Watch
 from sento_proto.checkpoint import Checkpoint, encode_checkpoint
@@ -103,6 +103,10 @@ class Runner:
         self.condition.explanation = "The node is reading the order of the blocks it missed."
         for name, job in (("follow", self._follower.run), ("tick", self._tick), ("watch", self._watch.run)):
             self._spawn(job(), name)
+
+    def also_run(self, job: Coroutine[Any, Any, None], name: str) -> None:
+        """A further task for as long as this life lasts; if it fails, the node stops in words."""
+        self._spawn(job, name)
 
     def begin_stop(self) -> None:
         """Take nothing new; what waits goes on."""
@@ -194,7 +198,7 @@ class Runner:
         self._replies[ticket] = waiting
         try:
             async with asyncio.timeout(bounds.WRITE_ANSWER_TIMEOUT_MS / 1000):
-                self.carry_out(self.site.submit(ticket, data))
+                self.carry_out(self.site.submit(ticket, data, self._clock.wall_ms() // 1000))
                 return await waiting
         except TimeoutError:
             raise SentoError(Code.NO_ORDERING) from None
@@ -283,6 +287,8 @@ class Runner:
                     self._spawn(self._trim(effect), "trim")
                 case Alarm():
                     self.condition.raise_alarm(effect.name, effect.words)
+                case AlarmOver():
+                    self.condition.end_alarm(effect.name)
                 case Diverged():
                     self.halt(
                         "diverged",
@@ -353,10 +359,11 @@ class Runner:
             self.site.cosign_reply(
                 ask.site,
                 ask.checkpoint.size,
-                answer.line,
+                answer.lines,
                 answer.flushed_block,
                 self._clock.now_ms(),
                 answer.quorum_block,
+                self._clock.wall_ms() // 1000,
             )
         )
 

@@ -19,11 +19,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from sento_node import boot_keeper, bounds, tls
+from sento_node.announcing import keep_announced
 from sento_node.clock import SystemClock
 from sento_node.compose import Life, RolledBack, check_own_word, compose_site, recall_cosigned
 from sento_node.condition import Condition
 from sento_node.config import NodeConfig
-from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.member_reports import MemberReports
@@ -37,16 +37,24 @@ from sento_node.ordering.etcd.settings import MemberSettings, PeerTls
 from sento_node.ordering.etcd.version import find_etcd
 from sento_node.peer_watch import watch_peers
 from sento_node.peers import PeerNode
-from sento_node.preflight import load_genesis, load_signer
+from sento_node.preflight import load_genesis, load_ml_dsa_signer, load_signer
 from sento_node.runner import Runner
 from sento_node.service.admin_service import AdminService
+from sento_node.service.governance_service import GovernanceService
 from sento_node.service.node_state import NodeState
 from sento_node.service.refusals import Refusals
 from sento_node.service.registry_service import RegistryService
 from sento_node.service.sync_service import SyncService
 from sento_node.tallies import Tallies
 from sento_proto.errors import SentoError
-from sento_proto.v1 import admin_pb2, client_pb2, sync_pb2, sync_pb2_grpc
+from sento_proto.v1 import (
+    admin_pb2,
+    client_pb2,
+    governance_pb2,
+    governance_pb2_grpc,
+    sync_pb2,
+    sync_pb2_grpc,
+)
 from sento_proto.v1.admin_pb2_grpc import add_AdminServicer_to_server
 from sento_proto.v1.client_pb2_grpc import add_RegistryServicer_to_server
 
@@ -57,7 +65,12 @@ BEGUN_AGAIN_MS = 20
 EPOCH = 0
 _SERVICES = tuple(
     module.DESCRIPTOR.services_by_name[name].full_name
-    for module, name in ((client_pb2, "Registry"), (admin_pb2, "Admin"), (sync_pb2, "Sync"))
+    for module, name in (
+        (client_pb2, "Registry"),
+        (admin_pb2, "Admin"),
+        (governance_pb2, "Governance"),
+        (sync_pb2, "Sync"),
+    )
 )
 
 
@@ -71,7 +84,6 @@ class Node:
     def __init__(self, config: NodeConfig) -> None:
         self._config = config
         self._genesis = load_genesis(config)
-        self._signer = load_signer(config, self._genesis)
         self._log = structlog.get_logger("sento.node").bind(site=config.site)
         self._etcd = find_etcd(config.ordering.etcd_path or None)
         self._stop = asyncio.Event()
@@ -84,13 +96,19 @@ class Node:
             config.tls, lambda words: self._log.error("certificates", why=words)
         )
         self._node = self._open()
+        try:
+            site = self._node.governance.sites.get(config.site)
+            self._signer = load_signer(config, site)
+            self._ml_dsa_signer = load_ml_dsa_signer(config, site)
+        except BaseException:
+            self._node.store.close()
+            raise
 
     def _open(self) -> NodeState:
         store = LmdbStore.open(self._config.data_dir / "ledger", self._genesis.ledger_id)
         return NodeState(
             config=self._config,
             genesis=self._genesis,
-            governance=from_genesis(self._genesis),
             store=store,
             clock=SystemClock(),
             writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-writer"),
@@ -159,9 +177,13 @@ class Node:
             self._metrics = None
 
     async def _serve(self) -> grpc.aio.Server:
-        server = grpc.aio.server(interceptors=[Refusals(self._node.tallies)], options=bounds.SERVER_OPTIONS)
+        server = grpc.aio.server(
+            interceptors=[Refusals(self._node.tallies, self._node.clock.wall_ms)],
+            options=bounds.SERVER_OPTIONS,
+        )
         add_RegistryServicer_to_server(RegistryService(self._node), server)
         add_AdminServicer_to_server(AdminService(self._node), server)
+        governance_pb2_grpc.add_GovernanceServicer_to_server(GovernanceService(self._node), server)
         sync_pb2_grpc.add_SyncServicer_to_server(SyncService(self._node), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
@@ -199,6 +221,7 @@ class Node:
             self._node.boot_number,
             self._config.ordering.lanes,
             self._config.ordering.block_kib * 1024,
+            self._ml_dsa_signer,
         )
         site = compose_site(store, self._genesis, life, self._node.clock.now_ms())
         self._order = EtcdLog(
@@ -216,7 +239,19 @@ class Node:
             self._node.writer,
             self._node.tallies,
         )
-        self._node.runner.start()
+        runner = self._node.runner
+        runner.start()
+        runner.also_run(
+            keep_announced(
+                runner,
+                site.state,
+                self._config.site,
+                self._signer,
+                self._node.clock,
+                lambda: self._node.condition.takes_writes,
+            ),
+            "announce-rules",
+        )
         await self._accompany(self._node.runner, member)
 
     async def _confirm_boot(self, files: boot_keeper.BootFiles) -> bool:

@@ -5,8 +5,8 @@
     flushed           ─► parked reads, checkpoints: propose, cosign, quorum ─► Trim            (quorum/)
 
 The shell (`runner.py`) carries out effects in the order given and comes back with what happened; the simulator does the same with a simulated world.
-Every method takes the time it happens at, in milliseconds of a clock that never goes back; `now_s` is the wall clock in seconds, used for
-cosignatures alone.
+Every method takes the time it happens at, in milliseconds of a clock that never goes back; `now_s` is the wall clock in seconds, used for cosignatures, and at
+ingress to refuse records of a time that has not come: what is ordered is applied whatever any clock says.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from typing import NamedTuple
 
 from sento_node.intake.lanes import KEPT_MAX_BYTES, Append, Lanes, OwnBlock, Unknown
 from sento_node.intake.queues import Waiting
-from sento_node.ledger.adopt import NotProven, OfferedBlock, adopt_chunk
-from sento_node.ledger.apply import Scratch, apply_block, check_submission, over_budget
+from sento_node.ledger.adopt import OfferedBlock, adopt_chunk
+from sento_node.ledger.apply import Place, Scratch, apply_block, check_submission, foreseen_refusal
 from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome
 from sento_node.ledger.state import Batch, LedgerState
 from sento_node.ordering.port import Appended, BlockRemoved, Head, OrderedBlock
+from sento_node.quorum import clocks
 from sento_node.quorum.checkpoints import (
     CheckpointEffect,
     Checkpoints,
+    ClockHeard,
     Cosigned,
     QuorumReached,
 )
@@ -76,7 +78,13 @@ class Alarm(NamedTuple):
     words: str
 
 
-Effect = Append | Reply | Flush | TrimLog | ServeRead | Alarm | CheckpointEffect
+class AlarmOver(NamedTuple):
+    """What this alarm told is mended."""
+
+    name: str
+
+
+Effect = Append | Reply | Flush | TrimLog | ServeRead | Alarm | AlarmOver | CheckpointEffect
 
 
 @dataclass(slots=True)
@@ -105,22 +113,25 @@ class Site:
         self.flushed_head = Head(self.state.block, self.state.revision)
         self.flushed_size = self.state.size
         self.trimmed_block = 0
+        self._clocks = clocks.Clocks()
         self.current_since_ms: int | None = None
         """Since when this site has read all of the order; None while it is behind. Set by the shell, which knows the log's head."""
         self.ingress_closed: Code | None = None
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
-    def submit(self, ticket: int, data: bytes) -> list[Effect]:
+    def submit(self, ticket: int, data: bytes, now_s: int) -> list[Effect]:
         """A client's submission. It is refused, answered as known, or put in line."""
         if len(data) > limits.SUBMISSION_MAX_BYTES:
             return [self._refuse(ticket, Code.TOO_LARGE)]
-        refusal, author, submission = check_submission(self.state, data)
+        refusal, author, submission = check_submission(self.state, self.state.governance, data)
         if submission is None:
             return [self._refuse(ticket, refusal or Code.INTERNAL)]
         outcomes = self._foreseen(author, submission)
         if outcomes is not None:
             return [Reply(ticket, self.state.epoch, outcomes)]
+        if is_ahead(submission, now_s):
+            return [self._refuse(ticket, Code.CLOCK_AHEAD)]
         if self.ingress_closed is not None:
             return [self._refuse(ticket, self.ingress_closed)]
         if self.lanes.kept_bytes > KEPT_MAX_BYTES:
@@ -135,7 +146,6 @@ class Site:
     def _foreseen(self, author: str, submission: Submission) -> tuple[RecordOutcome, ...] | None:
         """The outcomes, if every record is known or refused already; else None, and the order will tell."""
         scratch = Scratch(self.state)
-        governance = self.state.governance
         outcomes = []
         for record in submission.records:
             header = record.header
@@ -143,12 +153,11 @@ class Site:
             if known is not None:
                 same = known[1] == record.record_hash
                 code, position = (Code.KNOWN, known[0]) if same else (Code.RECORD_ID_REUSED, NOWHERE)
-            elif not governance.may_write(author, header.registry, header.compartment):
-                code, position = Code.NOT_PERMITTED, NOWHERE
-            elif over_budget(scratch, author, header.subject):
-                code, position = Code.HELD, NOWHERE
             else:
-                return None
+                refusal = foreseen_refusal(scratch, Place(author, 0, 0, submission.officers), record)
+                if refusal is None:
+                    return None
+                code, position = refusal, NOWHERE
             outcomes.append(RecordOutcome(record.record_hash, code, position))
         return tuple(outcomes)
 
@@ -181,17 +190,16 @@ class Site:
     def adopt(self, blocks: Sequence[OfferedBlock], checkpoint: Checkpoint, now_ms: int) -> list[Effect]:
         """A chunk of another site's ledger, proven here. Raises NotProven, with the ledger unchanged. The log no longer holds what it brings."""
         effects: list[Effect] = []
-        if not self.checkpoints.is_quorum(checkpoint):
-            raise NotProven("The checkpoint at the chunk's end has no quorum of cosignatures.")
+        results = adopt_chunk(self.state, blocks, checkpoint)
         self._retained.clear()
         self._retained_at.clear()
-        for result in adopt_chunk(self.state, blocks, checkpoint):
+        for result in results:
             own = self.lanes.settled_elsewhere([(result.lane, result.seq, result.number)])
             effects += self._after_apply(result, own[0] if own else None, now_ms)
         return effects
 
     def _after_apply(self, result: BlockResult, own: OwnBlock | None, now_ms: int) -> list[Effect]:
-        self.checkpoints.applied(result)
+        self.checkpoints.applied(result, self.state.governance)
         if self._pending_since_ms is None:
             self._pending_since_ms = now_ms
         effects: list[Effect] = []
@@ -296,14 +304,25 @@ class Site:
         self,
         site: str,
         size: int,
-        line: NoteSignature | None,
+        lines: Sequence[NoteSignature],
         flushed_block: int,
         now_ms: int,
         quorum_block: int,
+        now_s: int,
     ) -> list[Effect]:
         """Another site answered our proposal of `size`; `quorum_block` is the block of the newest quorum checkpoint on its disk."""
         self.checkpoints.heard(site, flushed_block, now_ms, quorum_block)
-        return self._settle_quorum(list(self.checkpoints.cosign_reply(site, size, line)), now_ms)
+        effects: list[Effect] = []
+        for effect in self.checkpoints.cosign_reply(site, size, lines, now_s):
+            effects += self.clock_heard(*effect) if isinstance(effect, ClockHeard) else [effect]
+        return self._settle_quorum(effects, now_ms)
+
+    def clock_heard(self, site: str, off_s: int) -> list[Effect]:
+        """Another site told its time, so far ahead of this site's clock."""
+        words = self._clocks.heard(site, off_s)
+        if words is None:
+            return []
+        return [Alarm(clocks.ALARM, words) if words else AlarmOver(clocks.ALARM)]
 
     def published(self, checkpoint: Checkpoint, block: int, now_ms: int) -> list[Effect]:
         """Another site hands over a quorum's checkpoint."""
@@ -353,3 +372,9 @@ class Site:
                     )
                 )
         return alarms
+
+
+def is_ahead(submission: Submission, now_s: int) -> bool:
+    """Whether a record is of a time that has not come by far: its author's clock is wrong, or this site's. However old it is does not matter."""
+    latest_ms = max(record.header.time_ms for record in submission.records)
+    return latest_ms > (now_s + clocks.CLOCK_APART_MAX_S) * 1000

@@ -6,6 +6,7 @@ what they should be, leave the old certificates in force and are reported once. 
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -130,3 +131,16 @@ def caller_of(context: grpc.aio.ServicerContext[object, object]) -> Identity | N
     names = context.auth_context().get("x509_subject_alternative_name", [])
     uris = [name.decode("utf-8", "replace") for name in names if b"://" in name]
     return parse_identity(uris)
+
+
+def certificate_end_s(context: grpc.aio.ServicerContext[object, object]) -> int | None:
+    """The last second at which the caller's certificate holds, since 1970; None for a caller without one.
+
+    TLS asks for it at the handshake alone, and a connection may last longer than the certificate."""
+    certificates = list(context.auth_context().get("x509_pem_cert", []))
+    return _end_s(bytes(certificates[0])) if certificates else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _end_s(certificate_pem: bytes) -> int:
+    return int(x509.load_pem_x509_certificate(certificate_pem).not_valid_after_utc.timestamp())

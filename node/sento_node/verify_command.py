@@ -20,7 +20,6 @@ import click
 
 from sento_node.config import ConfigMistake, load_config
 from sento_node.ledger.findings import Finding, Summary
-from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.lmdb_files import LedgerNotOpened
 from sento_node.ledger.verify import Progress, Verification, no_progress
 from sento_node.preflight import read_genesis
@@ -41,7 +40,7 @@ def verify(
     try:
         what, directory = _target(config, data_dir, genesis)
         with _bar(shown=progress) as report:
-            verification = Verification(directory, from_genesis(what), report)
+            verification = Verification(directory, what, report)
             for finding in verification.findings():
                 click.echo(json.dumps(_finding(finding)) if as_json else str(finding))
     except (ConfigMistake, LedgerNotOpened) as error:

@@ -37,10 +37,16 @@ class Code(IntEnum):
     RECORD_ID_REUSED = 12
     STALE = 13
     GROUP_REFUSED = 14
+    KEY_ENDED = 15
+    ACT_REFUSED = 16
+    KEY_EPOCH_CLOSED = 17
+    NOT_AN_OFFICER = 18
     PREDECESSOR_MISSING = 20
     NOT_PERMITTED = 21
     HELD = 22
     UNKNOWN_AUTHOR = 23
+    TOO_FEW_OFFICERS = 24
+    RULES_NOT_ANNOUNCED = 25
     TOO_LARGE = 30
     WRONG_LEDGER = 31
     QUEUE_FULL = 40
@@ -50,6 +56,8 @@ class Code(IntEnum):
     NOT_READY = 44
     STOPPING = 45
     STOPPED = 46
+    RATE_LIMITED = 47
+    CLOCK_AHEAD = 48
     NOT_FOUND = 50
     NOT_FRESH = 51
     PURPOSE_MISSING = 52
@@ -60,6 +68,7 @@ class Code(IntEnum):
     UNREACHABLE = 62
     OUTBOX_FULL = 63
     OUTBOX_FAILED = 64
+    IDENTITY_EXPIRED = 65
     DIVERGED = 70
     DAMAGED = 71
     BAD_REQUEST = 80
@@ -111,6 +120,30 @@ TABLE: dict[Code, Entry] = {
         "Look at the member with a code of its own: if that is final, write the group anew with new ids; if it is not yet, send the same group again.",
         "ABORTED",
     ),
+    Code.KEY_ENDED: Entry(
+        _S.FINAL,
+        "The key that signed was revoked, or was retired and its time for late records is over.",
+        "Write the record again under the author's present key; if nobody retired the key, ask the officers why they revoked it.",
+        "PERMISSION_DENIED",
+    ),
+    Code.ACT_REFUSED: Entry(
+        _S.FINAL,
+        "The officers' act does not fit the governance that it follows, so nothing of it was done.",
+        "Run sento govern propose on the newest governance: it says which change does not fit; then sign the new act.",
+        "FAILED_PRECONDITION",
+    ),
+    Code.KEY_EPOCH_CLOSED: Entry(
+        _S.FINAL,
+        "The record is sealed under a key epoch that the officers closed.",
+        "Write it again: the client seals it under the present key epoch; sento keys make makes the key if there is none yet.",
+        "FAILED_PRECONDITION",
+    ),
+    Code.NOT_AN_OFFICER: Entry(
+        _S.FINAL,
+        "A signature under the act is not that of an officer or deputy in office, so the act does not count.",
+        "See with sento govern show who is in office, and let those sign the act anew.",
+        "PERMISSION_DENIED",
+    ),
     Code.PREDECESSOR_MISSING: Entry(
         _S.NOT_YET,
         "The version that this record follows has not arrived here.",
@@ -134,6 +167,18 @@ TABLE: dict[Code, Entry] = {
         "No author was ever enrolled with this key.",
         "Check the key file against the genesis file, or have the key enrolled.",
         "PERMISSION_DENIED",
+    ),
+    Code.TOO_FEW_OFFICERS: Entry(
+        _S.NOT_YET,
+        "Fewer officers signed the act than must act together; an officer and the deputy count once.",
+        "Let further officers sign the same file with sento govern sign, then submit it again.",
+        "FAILED_PRECONDITION",
+    ),
+    Code.RULES_NOT_ANNOUNCED: Entry(
+        _S.NOT_YET,
+        "A site has not announced that its release knows the rules that the act asks for.",
+        "See with sento govern show which site it is, install a newer release there, then submit the same act again.",
+        "FAILED_PRECONDITION",
     ),
     Code.TOO_LARGE: Entry(
         _S.FIX_CALL,
@@ -183,6 +228,18 @@ TABLE: dict[Code, Entry] = {
         "The site stopped itself because its own disk or state can no longer be trusted.",
         "Send to another site; operators read the site's log and follow the runbook.",
         "UNAVAILABLE",
+    ),
+    Code.RATE_LIMITED: Entry(
+        _S.TRY_AGAIN,
+        "This program asks the pseudonym service for more names than it may in a minute.",
+        "Wait as long as the message says; if the load is meant, raise the limit for this institution at the service.",
+        "RESOURCE_EXHAUSTED",
+    ),
+    Code.CLOCK_AHEAD: Entry(
+        _S.TRY_AGAIN,
+        "The record's time is minutes ahead of the site's clock, so one of the two clocks is wrong.",
+        "Set this computer's clock by a time server; if it is right, try another site and tell the operators of this one.",
+        "FAILED_PRECONDITION",
     ),
     Code.NOT_FOUND: Entry(
         _S.FIX_CALL,
@@ -243,6 +300,12 @@ TABLE: dict[Code, Entry] = {
         "The disk under the outbox failed, so nothing is written through it any more.",
         "Check the disk and start the program again: what is on it is sent then; the same record with the same id is safe to send again.",
         "INTERNAL",
+    ),
+    Code.IDENTITY_EXPIRED: Entry(
+        _S.FIX_CALL,
+        "The caller's certificate expired while the connection lasted.",
+        "Renew the certificate; the client picks the new file up by itself, and unanswered records are safe to send again.",
+        "UNAUTHENTICATED",
     ),
     Code.DIVERGED: Entry(
         _S.TRY_AGAIN,

@@ -26,7 +26,15 @@ from typing import NamedTuple
 from sento_proto import header as header_layout
 from sento_proto import limits, merkle
 from sento_proto.header import ZERO16
-from sento_proto.keys import KEY_ID_BYTES, SIGNATURE_MAX_BYTES, PublicKey, Signature, Signer, verifies
+from sento_proto.keys import (
+    KEY_ID_BYTES,
+    SIGNATURE_MAX_BYTES,
+    PublicKey,
+    Signature,
+    Signer,
+    sign_all,
+    verifies,
+)
 from sento_proto.pae import TYPE_OFFICERS_ACT, TYPE_SUBMISSION, pae
 from sento_proto.record import Record, record_of
 from sento_proto.wire import Malformed, Reader, sized16, sized32, u8, u32
@@ -87,8 +95,8 @@ def sign_submission(ledger_id: bytes, records: Sequence[Record], signer: Signer)
     key_id = signer.public_key.key_id
     root = _check_records(records, key_id)
     _check_sizes(ledger_id, records)
-    signature = signer.sign(signed_bytes(ledger_id, root, len(records), key_id))
-    return encode_submission(ledger_id, key_id, records, [signature])
+    signatures = sign_all(signer, signed_bytes(ledger_id, root, len(records), key_id))
+    return encode_submission(ledger_id, key_id, records, signatures)
 
 
 def encode_submission(
@@ -102,11 +110,21 @@ def encode_submission(
 
 
 def sign_act(ledger_id: bytes, epoch: int, record: Record, officers: Sequence[Signer]) -> bytes:
-    """Act bytes: one record under the signatures of `officers`, put in order of their key ids. Raises Malformed: no officer, or one twice."""
+    """Act bytes: one record under the signatures of `officers`. Raises Malformed: no officer, or one twice."""
+    message = act_signed_bytes(ledger_id, epoch, record.record_hash)
+    return encode_act(ledger_id, epoch, record, [sign_as_officer(officer, message) for officer in officers])
+
+
+def sign_as_officer(officer: Signer, message: bytes) -> OfficerSignature:
+    """One officer's signature over `act_signed_bytes`."""
+    return OfficerSignature(officer.public_key.key_id, officer.sign(message))
+
+
+def encode_act(ledger_id: bytes, epoch: int, record: Record, officers: Iterable[OfficerSignature]) -> bytes:
+    """Act bytes from their parts, signatures put in order of their key ids; none is verified here. Raises Malformed: no signature, or an officer's twice."""
     _check_records([record], ZERO16)
     _check_sizes(ledger_id, [record])
-    message = act_signed_bytes(ledger_id, epoch, record.record_hash)
-    signed = sorted((officer.public_key.key_id, officer.sign(message)) for officer in officers)
+    signed = sorted(officers)
     parts = [u8(FORMAT_ACT), ledger_id, u32(epoch), _encode_records((record,)), u8(len(signed))]
     parts += [key_id + encode_signature(signature) for key_id, signature in signed]
     data = b"".join(parts)
@@ -248,11 +266,24 @@ def _check_sizes(ledger_id: bytes, records: Sequence[Record]) -> None:
         raise Malformed(f"submission: records take more than {limits.SUBMISSION_RECORDS_MAX_BYTES} bytes")
 
 
-def author_signature_holds(submission: Submission, key: PublicKey) -> bool:
-    """Whether `key` is the one the submission names and exactly one signature stands, made by it, over these records."""
-    if submission.is_act or len(submission.signatures) != 1 or key.key_id != submission.author_key_id:
+def author_signatures_hold(submission: Submission, keys: Sequence[PublicKey]) -> bool:
+    """Whether exactly these keys signed the submission, each once, in the order of their suites; the first is the one that the submission names."""
+    if submission.is_act or not keys or keys[0].key_id != submission.author_key_id:
         return False
-    message = signed_bytes(
-        submission.ledger_id, submission.root, len(submission.records), submission.author_key_id
+    return signatures_hold(
+        submission.ledger_id, submission.root, len(submission.records), keys, submission.signatures
     )
-    return verifies(key, submission.signatures[0], message)
+
+
+def signatures_hold(
+    ledger_id: bytes,
+    root: bytes,
+    count: int,
+    keys: Sequence[PublicKey],
+    signatures: Sequence[Signature],
+) -> bool:
+    """The same for a submission of which only the root is at hand: no signature may be missing, and none may be there that is not asked for."""
+    if len(signatures) != len(keys):
+        return False
+    message = signed_bytes(ledger_id, root, count, keys[0].key_id)
+    return all(verifies(key, signature, message) for key, signature in zip(keys, signatures, strict=True))

@@ -6,7 +6,8 @@ receipt-set quorum cosigned, and the chunk is adopted whole or not at all. Check
  1. block numbers, revisions and sizes go on exactly from this ledger's tip
  2. each submission's signature verifies, by its author's key, over the root of all its record hashes
  3. each standing record's header and payload give the hash that was signed, and it takes the next position
- 4. the tree at the chunk's end has the size and root of the checkpoint
+ 4. officers' acts and sites' announcements among them fit the governance before them, which goes on with them
+ 5. the tree at the chunk's end has the size and root of the checkpoint, and the receipt set in force there cosigned it
 
 What apply would have refused cannot be told from the chunk alone; that the quorum's root is reached says that exactly these records stand.
 """
@@ -17,16 +18,27 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sento_node.ledger.apply import Place, Scratch
+from sento_node.ledger.apply import (
+    Place,
+    Scratch,
+    check_rules_known,
+    judge_site_record,
+    judge_standing_act,
+)
 from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome, StandingRecord, SubmissionResult
-from sento_node.ledger.state import LedgerState
+from sento_node.ledger.state import FactHead, LedgerState
 from sento_proto import header as header_layout
 from sento_proto import merkle
-from sento_proto.checkpoint import Checkpoint
+from sento_proto.checkpoint import Checkpoint, cosigners
 from sento_proto.errors import Code
-from sento_proto.keys import Signature, verifies
+from sento_proto.governance.acts import OFFICERS_AUTHOR, act_signatures_refusal, is_act_header
+from sento_proto.governance.site_rules import site_author, site_of_author
+from sento_proto.governance.state import Governance
+from sento_proto.header import ZERO16
+from sento_proto.keys import Signature
 from sento_proto.record import Record, record_hash_of
-from sento_proto.submission import signed_bytes
+from sento_proto.rules import RULES
+from sento_proto.submission import OfficerSignature, signatures_hold
 from sento_proto.wire import Malformed
 
 
@@ -51,6 +63,8 @@ class OfferedSubmission(NamedTuple):
     author_key_id: bytes
     signatures: tuple[Signature, ...]
     records: tuple[OfferedRecord, ...]
+    officers: tuple[OfficerSignature, ...] = ()
+    epoch: int = 0
 
 
 class OfferedBlock(NamedTuple):
@@ -69,33 +83,36 @@ class OfferedBlock(NamedTuple):
 def adopt_chunk(
     state: LedgerState, blocks: Sequence[OfferedBlock], checkpoint: Checkpoint
 ) -> list[BlockResult]:
-    """Prove the chunk and make it part of `state`. `checkpoint` is known to be a quorum's. Raises NotProven, with the state unchanged."""
+    """Prove the chunk and make it part of `state`. Raises NotProven or UnknownRules, with the state unchanged."""
     if checkpoint.ledger_id != state.governance.ledger_id or checkpoint.epoch != state.epoch:
         raise NotProven("The checkpoint is of another ledger or epoch.")
     scratch = Scratch(state)
     frontier = state.frontier.copy()
     number, revision = state.block, state.revision
-    results: list[BlockResult] = []
+    results: list[tuple[BlockResult, Governance]] = []
     for block in blocks:
+        check_rules_known(scratch.governance)
         if block.number != number + 1 or block.revision <= revision or block.size_before != frontier.size:
             raise NotProven(f"Block {block.number} does not follow block {number} at size {frontier.size}.")
         number, revision = block.number, block.revision
         submissions, standing = _prove_submissions(scratch, block)
         for item in standing:
             frontier.append(item.record.record_hash)
-        results.append(
-            BlockResult(
-                number, revision, block.lane, block.seq, block.site, block.size_before, block.refusal,
-                tuple(submissions), tuple(standing), frontier.root(),
-            )
+        result = BlockResult(
+            number, revision, block.lane, block.seq, block.site, block.size_before, block.refusal,
+            tuple(submissions), tuple(standing), frontier.root(),
         )  # fmt: skip
+        results.append((result, scratch.governance))
     if (frontier.size, frontier.root()) != (checkpoint.size, checkpoint.root):
         raise NotProven(f"The tree after block {number} is not the one that the quorum cosigned.")
-    for result in results:
+    receipt = scratch.governance.receipt_quorum_at(checkpoint.size)
+    if len(cosigners(checkpoint, receipt.keys)) < receipt.quorum:
+        raise NotProven("The checkpoint at the chunk's end has no quorum of cosignatures.")
+    for result, governance in results:
         for item in result.standing:
             state.frontier.append(item.record.record_hash)
-        state.absorb(result)
-    return results
+        state.absorb(result, governance)
+    return [result for result, _ in results]
 
 
 def _prove_submissions(
@@ -107,7 +124,7 @@ def _prove_submissions(
         if offered.refusal is not None:
             results.append(SubmissionResult(offered.refusal, b"", (), ()))
             continue
-        author = _prove_signature(scratch.state, block.number, offered)
+        author = _prove_signature(scratch, block.number, offered)
         accepted = [
             (record.position, nth, record)
             for nth, record in enumerate(offered.records)
@@ -118,27 +135,83 @@ def _prove_submissions(
                 raise NotProven(f"Block {block.number} has a record out of its position.")
             proven = _prove_record(block.number, record)
             fact_head = scratch.fact_head(proven.header.registry, proven.header.fact)
+            after = _prove_governance(scratch, block.number, author, offered, proven, fact_head)
             standing.append(scratch.stand(Place(author, number, nth), proven, fact_head))
+            scratch.governance = after
         outcomes = tuple(
             RecordOutcome(
                 record.record_hash, record.code, record.position if record.code in _STAND else NOWHERE
             )
             for record in offered.records
         )
-        results.append(SubmissionResult(None, offered.author_key_id, offered.signatures, outcomes))
+        results.append(
+            SubmissionResult(
+                None,
+                offered.author_key_id,
+                offered.signatures,
+                outcomes,
+                offered.officers,
+                offered.epoch,
+            )
+        )
     return results, standing
 
 
 _STAND = (Code.ACCEPTED, Code.KNOWN)
 
 
-def _prove_signature(state: LedgerState, block: int, offered: OfferedSubmission) -> str:
-    author, key = state.governance.author_of_key.get(offered.author_key_id, ("", None))
-    root = merkle.root_of(record.record_hash for record in offered.records)
-    message = signed_bytes(state.governance.ledger_id, root, len(offered.records), offered.author_key_id)
-    if key is None or len(offered.signatures) != 1 or not verifies(key, offered.signatures[0], message):
+def _prove_signature(scratch: Scratch, block: int, offered: OfferedSubmission) -> str:
+    """Whose the submission is, after its signatures verified."""
+    governance = scratch.governance
+    hashes = [record.record_hash for record in offered.records]
+    if offered.author_key_id == ZERO16:
+        refusal = (
+            act_signatures_refusal(governance, offered.epoch, hashes[0], offered.officers)
+            if len(hashes) == 1 and offered.officers and offered.epoch == scratch.state.epoch
+            else Code.MALFORMED
+        )
+        if refusal is not None or not RULES[governance.rules].acts:
+            raise NotProven(f"Block {block} has an act that officers did not sign.")
+        return OFFICERS_AUTHOR
+    known = governance.author_keys.get(offered.author_key_id)
+    site = governance.site_keys_ever.get(offered.author_key_id)
+    if known is not None:
+        author, keys = known.author, known.keys
+    elif site is not None and RULES[governance.rules].acts:
+        author, keys = site_author(site[0]), (site[1],)
+    else:
+        author, keys = "", ()
+    if (
+        not keys
+        or keys[0].suite not in RULES[governance.rules].suites
+        or not signatures_hold(
+            governance.ledger_id, merkle.root_of(hashes), len(hashes), keys, offered.signatures
+        )
+    ):
         raise NotProven(f"Block {block} has a submission whose author did not sign it.")
     return author
+
+
+def _prove_governance(
+    scratch: Scratch,
+    block: int,
+    author: str,
+    offered: OfferedSubmission,
+    proven: Record,
+    head: FactHead | None,
+) -> Governance:
+    """The governance behind a record that stands, after an act or an announcement was judged as apply judges it."""
+    if author == OFFICERS_AUTHOR:
+        refusal, after = judge_standing_act(scratch, offered.officers, proven, head)
+        if not is_act_header(proven.header):
+            refusal = Code.MALFORMED
+    elif site_of_author(author) is not None:
+        refusal, after = judge_site_record(scratch, author, proven.header, head)
+    else:
+        return scratch.governance
+    if refusal is not None:
+        raise NotProven(f"Block {block} has an act or announcement that may not stand: {refusal.name}.")
+    return after
 
 
 def _prove_record(block: int, offered: OfferedRecord) -> Record:

@@ -11,15 +11,21 @@ No clock, no randomness, no configuration, no network; nothing that is encrypted
     anything else that is not there is PREDECESSOR_MISSING
 
 Records stand or fall one by one, in order; a group is tried as one where its first member stands, and stands whole or not at all, a member that
-is known counting as standing. The rules have a number that is part of the state; this module holds rules 1 (`RULES`).
-Officers' acts have a form already; rules 1 give them no power: NOT_PERMITTED.
+is known counting as standing. The rules have a number that is part of the state (`sento_proto.rules`); this module holds all that there are. Under rules 1
+officers' acts are NOT_PERMITTED. From rules 2 on check 4 asks more, of the governance in force at the record's position:
+
+ 4. the signing key was not revoked or closed (KEY_ENDED); the author may write there (NOT_PERMITTED); the key epoch is open (KEY_EPOCH_CLOSED);
+    in registry `keys` the form and the place of KEK seals
+
+An officers' act is judged in another order: its form, its predecessor (so that replays are KNOWN and the second of two acts is STALE), then whether those
+in office signed it, then whether its changes fit. It holds for the records behind it, in the same block too; a new rules number from the next block on.
+A site's own records announce which rules it knows.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from sento_node.ledger.governance import BUDGET_WINDOW_POSITIONS as BUDGET_WINDOW
 from sento_node.ledger.results import (
     NOWHERE,
     BlockResult,
@@ -32,29 +38,51 @@ from sento_node.ordering.port import OrderedBlock
 from sento_proto.block import Block, decode_block, site_signature_holds
 from sento_proto.chain import next_link
 from sento_proto.errors import Code
-from sento_proto.header import ZERO16, ZERO32
+from sento_proto.governance.acts import (
+    OFFICERS_AUTHOR,
+    act_signatures_refusal,
+    is_act_header,
+    judge_act,
+    with_act,
+)
+from sento_proto.governance.acts import REGISTRY as GOVERNANCE_REGISTRY
+from sento_proto.governance.site_rules import judge_site_rules, site_author, site_of_author
+from sento_proto.governance.state import BUDGET_WINDOW_POSITIONS as BUDGET_WINDOW
+from sento_proto.governance.state import Governance
+from sento_proto.header import ZERO16, ZERO32, Header
+from sento_proto.kek_record import REGISTRY as KEYS_REGISTRY
+from sento_proto.kek_record import kek_seals_refusal
 from sento_proto.record import Record
-from sento_proto.submission import Submission
+from sento_proto.rules import RULES
+from sento_proto.submission import OfficerSignature, Submission
 from sento_proto.wire import Malformed
-
-RULES = 1
 
 
 class UnknownRules(Exception):
     """The ledger is under rules that this release does not have: it stops before the block and says which release is needed."""
 
     def __init__(self, rules: int) -> None:
+        known = ", ".join(str(number) for number in RULES)
         super().__init__(
-            f"The ledger is under rules {rules} and this release knows rules {RULES}; install a release that lists rules {rules}."
+            f"The ledger is under rules {rules} and this release knows rules {known}; install a release that lists rules {rules}."
         )
 
 
 class Place(NamedTuple):
-    """Where in the block a record came from."""
+    """Where in the block a record came from; `officers` signed it if it is an act."""
 
     author: str
     submission: int
     nth: int
+    officers: tuple[OfficerSignature, ...] = ()
+
+
+class Checked(NamedTuple):
+    """A submission after check 2: the reason of refusal, or whose it is and what is in it."""
+
+    refusal: Code | None
+    author: str
+    submission: Submission | None
 
 
 class Scratch:
@@ -64,6 +92,7 @@ class Scratch:
         self.state = state
         self.parent = parent
         self.layer = Layer()
+        self.governance: Governance = parent.governance if parent else state.governance
         self.next_position: int = parent.next_position if parent else state.size
 
     @property
@@ -127,13 +156,13 @@ class Scratch:
     def merge(self, child: Scratch) -> None:
         """Take in all of a child that stood whole."""
         self.layer.merge(child.layer)
+        self.governance = child.governance
         self.next_position = child.next_position
 
 
 def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
     """Decide what `ordered` does and make it part of `state`. Raises UnknownRules, or ValueError out of order, before anything is changed."""
-    if state.governance.rules != RULES:
-        raise UnknownRules(state.governance.rules)
+    check_rules_known(state.governance)
     if ordered.number != state.block + 1 or ordered.revision <= state.revision:
         raise ValueError("blocks are applied in order, each once")
     scratch = Scratch(state)
@@ -160,8 +189,14 @@ def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
         standing=standing,
         root=state.frontier.root(),
     )
-    state.absorb(result, scratch.layer)
+    state.absorb(result, scratch.governance, scratch.layer)
     return result
+
+
+def check_rules_known(governance: Governance) -> None:
+    """Raises UnknownRules: whoever cannot apply a block as all others do stops before it."""
+    if governance.rules not in RULES:
+        raise UnknownRules(governance.rules)
 
 
 def _open_block(state: LedgerState, ordered: OrderedBlock) -> tuple[Code | None, str, Block | None]:
@@ -174,34 +209,55 @@ def _open_block(state: LedgerState, ordered: OrderedBlock) -> tuple[Code | None,
         return Code.WRONG_LEDGER, "", None
     if (str(block.lane), block.seq) != (ordered.lane, ordered.seq):
         return Code.MALFORMED, "", None
-    site, key = state.governance.site_of_key.get(block.site_key_id, ("", None))
-    if key is None or site != block.lane.site:
+    known = state.governance.site_of_key(block.site_key_id)
+    if known is None or known[0] != block.lane.site:
         return Code.NOT_PERMITTED, "", None
+    site, key = known
     if not site_signature_holds(block, key):
         return Code.BAD_SIGNATURE, "", None
     return None, site, block
 
 
-def check_submission(state: LedgerState, data: bytes) -> tuple[Code | None, str, Submission | None]:
-    """Check 2, which ingress makes too: (reason of refusal, author, the submission)."""
+def check_submission(state: LedgerState, governance: Governance, data: bytes) -> Checked:
+    """Check 2, which ingress makes too. `governance` is the one in force behind what went before in the block."""
     try:
         submission, verified_by, digest = state.verified.decode(data)
     except Malformed:
-        return Code.MALFORMED, "", None
-    if submission.ledger_id != state.governance.ledger_id:
-        return Code.WRONG_LEDGER, "", None
+        return Checked(Code.MALFORMED, "", None)
+    if submission.ledger_id != governance.ledger_id:
+        return Checked(Code.WRONG_LEDGER, "", None)
     if submission.is_act:
-        return Code.NOT_PERMITTED, "", None
-    author, key = state.governance.author_of_key.get(submission.author_key_id, ("", None))
-    if key is None:
-        return Code.UNKNOWN_AUTHOR, "", None
-    if not state.verified.verify(submission, key, verified_by, digest):
-        return Code.BAD_SIGNATURE, "", None
-    return None, author, submission
+        return _check_act(state, governance, submission)
+    rules = RULES[governance.rules]
+    known = governance.author_keys.get(submission.author_key_id)
+    if known is not None:
+        author, keys = known.author, known.keys
+    else:
+        site = governance.site_keys_ever.get(submission.author_key_id) if rules.acts else None
+        if site is None:
+            return Checked(Code.UNKNOWN_AUTHOR, "", None)
+        author, keys = site_author(site[0]), (site[1],)
+    if keys[0].suite not in rules.suites or not state.verified.verify(submission, keys, verified_by, digest):
+        return Checked(Code.BAD_SIGNATURE, "", None)
+    return Checked(None, author, submission)
+
+
+def _check_act(state: LedgerState, governance: Governance, submission: Submission) -> Checked:
+    if not RULES[governance.rules].acts:
+        return Checked(Code.NOT_PERMITTED, "", None)
+    if submission.epoch != state.epoch:
+        return Checked(Code.WRONG_LEDGER, "", None)
+    record = submission.records[0]
+    if not is_act_header(record.header):
+        return Checked(Code.MALFORMED, "", None)
+    refusal = act_signatures_refusal(governance, submission.epoch, record.record_hash, submission.officers)
+    if refusal is not None:
+        return Checked(refusal, "", None)
+    return Checked(None, OFFICERS_AUTHOR, submission)
 
 
 def _apply_submission(scratch: Scratch, number: int, data: bytes) -> SubmissionResult:
-    refusal, author, submission = check_submission(scratch.state, data)
+    refusal, author, submission = check_submission(scratch.state, scratch.governance, data)
     if submission is None:
         return SubmissionResult(refusal, b"", (), ())
     outcomes: dict[int, RecordOutcome] = {}
@@ -209,14 +265,22 @@ def _apply_submission(scratch: Scratch, number: int, data: bytes) -> SubmissionR
         if index in outcomes:
             continue
         if record.header.group == ZERO16:
-            outcomes[index] = _apply_record(scratch, Place(author, number, index), record)
+            place = Place(author, number, index, submission.officers)
+            outcomes[index] = _apply_record(scratch, place, record)
         else:
             members = [
                 i for i, other in enumerate(submission.records) if other.header.group == record.header.group
             ]
             outcomes.update(_apply_group(scratch, author, number, submission, members))
     in_order = tuple(outcomes[index] for index in range(len(submission.records)))
-    return SubmissionResult(None, submission.author_key_id, submission.signatures, in_order)
+    return SubmissionResult(
+        None,
+        submission.author_key_id,
+        submission.signatures,
+        in_order,
+        submission.officers,
+        submission.epoch,
+    )
 
 
 def _apply_group(
@@ -244,20 +308,91 @@ def _apply_record(scratch: Scratch, place: Place, record: Record) -> RecordOutco
         if record_hash == record.record_hash:
             return RecordOutcome(record_hash, Code.KNOWN, position)
         return RecordOutcome(record.record_hash, Code.RECORD_ID_REUSED, NOWHERE)
-    fact_head = scratch.fact_head(record.header.registry, record.header.fact)
-    refusal = _refusal(scratch, place.author, record, fact_head)
+    head = scratch.fact_head(record.header.registry, record.header.fact)
+    refusal, after = _judge(scratch, place, record, head)
     if refusal is not None:
         return RecordOutcome(record.record_hash, refusal, NOWHERE)
-    item = scratch.stand(place, record, fact_head)
+    item = scratch.stand(place, record, head)
+    scratch.governance = after
     return RecordOutcome(record.record_hash, Code.ACCEPTED, item.position)
 
 
-def _refusal(scratch: Scratch, author: str, record: Record, head: FactHead | None) -> Code | None:
-    header = record.header
-    if not scratch.state.governance.may_write(author, header.registry, header.compartment):
+def _judge(
+    scratch: Scratch, place: Place, record: Record, head: FactHead | None
+) -> tuple[Code | None, Governance]:
+    """Checks 4 to 6: the reason of refusal, or None and the governance behind the record."""
+    header, governance = record.header, scratch.governance
+    if place.author == OFFICERS_AUTHOR:
+        return judge_standing_act(scratch, place.officers, record, head)
+    if site_of_author(place.author) is not None:
+        return judge_site_record(scratch, place.author, header, head)
+    refusal = permission_refusal(governance, place.author, header)
+    if refusal is None and over_budget(scratch, place.author, header.subject):
+        refusal = Code.HELD
+    return refusal or _predecessor_refusal(scratch, header, head), governance
+
+
+def foreseen_refusal(scratch: Scratch, place: Place, record: Record) -> Code | None:
+    """What ingress can tell of a record that is not known, before anything is ordered; None when the order must tell. An institution's predecessor may
+    be on its way in another block, so it is not asked for here."""
+    if site_of_author(place.author) is None and place.author != OFFICERS_AUTHOR:
+        refusal = permission_refusal(scratch.governance, place.author, record.header)
+        if refusal is None and over_budget(scratch, place.author, record.header.subject):
+            return Code.HELD
+        return refusal
+    head = scratch.fact_head(record.header.registry, record.header.fact)
+    refusal, _ = _judge(scratch, place, record, head)
+    return None if refusal is Code.PREDECESSOR_MISSING else refusal
+
+
+def judge_standing_act(
+    scratch: Scratch, officers: tuple[OfficerSignature, ...], record: Record, head: FactHead | None
+) -> tuple[Code | None, Governance]:
+    """An act whose signatures verified: why it may not stand at the next position, or None and the governance after it."""
+    governance = scratch.governance
+    refusal = _predecessor_refusal(scratch, record.header, head)
+    if refusal is not None:
+        return refusal, governance
+    at = scratch.next_position
+    signers = [officer.officer_key_id for officer in officers]
+    judged = judge_act(governance, record.header.content, signers, at)
+    if judged.code is not Code.ACCEPTED:
+        return judged.code, governance
+    return None, with_act(judged.after, record.record_hash, at)
+
+
+def judge_site_record(
+    scratch: Scratch, author: str, header: Header, head: FactHead | None
+) -> tuple[Code | None, Governance]:
+    """A record that a site signed itself: why it may not stand, or None and the governance after it."""
+    if header.group != ZERO16:
+        return Code.NOT_PERMITTED, scratch.governance
+    refusal, after = judge_site_rules(scratch.governance, site_of_author(author) or "", header)
+    return refusal or _predecessor_refusal(scratch, header, head), after
+
+
+def permission_refusal(governance: Governance, author: str, header: Header) -> Code | None:
+    """Check 4, which ingress makes too: why an institution may not write this record now."""
+    if not RULES[governance.rules].acts:
+        return (
+            None if governance.may_write(author, header.registry, header.compartment) else Code.NOT_PERMITTED
+        )
+    known = governance.author_keys[header.author_key_id]
+    if known.ended_at is not None:
+        return Code.KEY_ENDED
+    if governance.authors[author].post_quantum and known.signing.companion is None:
         return Code.NOT_PERMITTED
-    if over_budget(scratch, author, header.subject):
-        return Code.HELD
+    if header.registry == KEYS_REGISTRY:
+        return kek_seals_refusal(governance, author, header)
+    if header.registry == GOVERNANCE_REGISTRY or not governance.may_write(
+        author, header.registry, header.compartment
+    ):
+        return Code.NOT_PERMITTED
+    return governance.key_epoch_refusal(header.registry, header.key_epoch)
+
+
+def _predecessor_refusal(scratch: Scratch, header: Header, head: FactHead | None) -> Code | None:
+    """Check 6."""
     if header.previous == (ZERO32 if head is None else head.record_hash):
         return None
     if header.previous == ZERO32 or scratch.is_version_of(header.registry, header.fact, header.previous):
@@ -267,8 +402,8 @@ def _refusal(scratch: Scratch, author: str, record: Record, head: FactHead | Non
 
 def over_budget(scratch: Scratch, author: str, subject: bytes) -> bool:
     """Whether one more record about `subject` would exceed the author's budget in the window of its position."""
-    budget = scratch.state.governance.authors[author].budget
     position = scratch.next_position
+    budget = scratch.governance.budget(author, position)
     window_start = position - position % BUDGET_WINDOW
     records, subjects = scratch.state.usage(author, position)
     in_block = scratch.next_position - scratch.state.size

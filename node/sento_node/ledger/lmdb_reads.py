@@ -17,7 +17,6 @@ from typing import TypeAlias, TypeVar
 import lmdb
 
 from sento_node.ledger import rows, tiles
-from sento_node.ledger.governance import BUDGET_WINDOW_POSITIONS
 from sento_node.ledger.lmdb_files import LedgerFiles, free_bytes
 from sento_node.ledger.rows import decode_record_row, named_key, number_of, position_key
 from sento_node.ledger.segments import PayloadMissing, PayloadWrong, SegmentReader
@@ -32,6 +31,7 @@ from sento_node.ledger.store import (
 )
 from sento_proto import header as header_layout
 from sento_proto import limits
+from sento_proto.governance.state import BUDGET_WINDOW_POSITIONS
 from sento_proto.merkle import HASH_BYTES
 from sento_proto.record import record_hash_of
 from sento_proto.wire import Malformed

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from sento_node.ledger.batches import check_follows, check_tree, standing_of
-from sento_node.ledger.governance import BUDGET_WINDOW_POSITIONS
 from sento_node.ledger.state import EMPTY_TIP, Batch, FactHead, StandingBrief, SubjectHead, Tip
 from sento_node.ledger.store import (
     DiskSpace,
@@ -25,6 +24,7 @@ from sento_node.ledger.store import (
     LedgerStore,
 )
 from sento_proto import header as header_layout
+from sento_proto.governance.state import BUDGET_WINDOW_POSITIONS
 from sento_proto.merkle import Frontier, root_of
 
 ROOMY = DiskSpace(free_bytes=1 << 40, total_bytes=1 << 40)

@@ -16,6 +16,7 @@ from sento_proto import header as header_layout
 from sento_proto import merkle
 from sento_proto.header import Header
 from sento_proto.keys import Signature
+from sento_proto.submission import OfficerSignature
 from sento_proto.wire import Malformed
 
 STEPS_MAX = 2_000
@@ -37,6 +38,8 @@ class SubmissionProof(NamedTuple):
     nth: int
     path: tuple[bytes, ...]
     signatures: tuple[Signature, ...]
+    officers: tuple[OfficerSignature, ...] = ()
+    epoch: int = 0
 
 
 def fact_versions(
@@ -150,7 +153,13 @@ def submission_proof(store: LedgerStore, kept: KeptRecord) -> SubmissionProof:
     hashes = [outcome.record_hash for outcome in submission.outcomes]
     path = merkle.inclusion_proof(merkle.subtree_reader(hashes), kept.nth, len(hashes))
     return SubmissionProof(
-        submission.author_key_id, len(hashes), kept.nth, tuple(path), submission.signatures
+        submission.author_key_id,
+        len(hashes),
+        kept.nth,
+        tuple(path),
+        submission.signatures,
+        submission.officers,
+        submission.epoch,
     )
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sento_proto.errors import Code
 from sento_proto.keys import Signature
 from sento_proto.record import Record
+from sento_proto.submission import OfficerSignature
 
 NOWHERE = 0xFFFF_FFFF_FFFF_FFFF
 """The position of a record that does not stand."""
@@ -25,12 +26,16 @@ class RecordOutcome(NamedTuple):
 
 
 class SubmissionResult(NamedTuple):
-    """What became of one submission. With a `refusal` it was refused whole and nothing else of it is kept."""
+    """What became of one submission. With a `refusal` it was refused whole and nothing else of it is kept.
+
+    An officers' act has an author key id of zeros, no `signatures`, the `officers` that signed and the epoch they signed for."""
 
     refusal: Code | None
     author_key_id: bytes
     signatures: tuple[Signature, ...]
     outcomes: tuple[RecordOutcome, ...]
+    officers: tuple[OfficerSignature, ...] = ()
+    epoch: int = 0
 
 
 class StandingRecord(NamedTuple):

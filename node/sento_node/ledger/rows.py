@@ -7,6 +7,7 @@
     block row   key u64 number     u8 1 || u64 number || u64 revision || u64 seq || u64 size before || u32 standing || u8 refusal || u16 len, lane
                                    || u8 len, site || u32 m || m x submission || u32 check
     submission                     u8 refusal, and when it is 0: author key id 16 || u8 s || s x signature frame || u32 n || n x outcome
+    act                            as a submission whose author key id is zeros: || u32 epoch || u8 k || k x (officer key id 16 || signature frame) || u32 n ...
     outcome                        u8 code || (u64 position when the record stands, else its hash 32)
     index rows  key name || 0 || id, or a record hash; value u64 position
     tip                            u32 epoch || u64 block || u64 revision || u64 size || u8 n, n x hash 32
@@ -31,10 +32,11 @@ from sento_node.ledger.state import Tip
 from sento_node.ledger.store import KeptBlock, KeptCheckpoint
 from sento_proto import limits
 from sento_proto.errors import STANDING_CODES, Code
+from sento_proto.header import ZERO16
 from sento_proto.keys import KEY_ID_BYTES, Signature
 from sento_proto.merkle import HASH_BYTES
 from sento_proto.record import PAYLOAD_HASH_OF_NOTHING
-from sento_proto.submission import decode_signature, encode_signature
+from sento_proto.submission import OfficerSignature, decode_signature, encode_signature
 from sento_proto.wire import Malformed, Reader, sized16, u8, u32, u64
 
 FORMAT_ROW = 1
@@ -195,8 +197,13 @@ def _encode_submission(parts: list[bytes], submission: SubmissionResult) -> None
     parts.append(u8(submission.refusal or 0))
     if submission.refusal is not None:
         return
-    parts.append(submission.author_key_id + u8(len(submission.signatures)))
-    parts.extend(encode_signature(signature) for signature in submission.signatures)
+    parts.append(submission.author_key_id)
+    if submission.author_key_id == ZERO16:
+        parts.append(_U32.pack(submission.epoch) + u8(len(submission.officers)))
+        parts.extend(key_id + encode_signature(signature) for key_id, signature in submission.officers)
+    else:
+        parts.append(u8(len(submission.signatures)))
+        parts.extend(encode_signature(signature) for signature in submission.signatures)
     parts.append(_U32.pack(len(submission.outcomes)))
     pack = _STANDING_OUTCOME.pack
     parts.extend(
@@ -249,11 +256,20 @@ def _decode_submission(reader: Reader, hash_at: Callable[[int], bytes]) -> Submi
     if refusal is not None:
         return SubmissionResult(refusal, b"", (), ())
     author_key_id = reader.take(KEY_ID_BYTES, "author key id")
-    signatures: list[Signature] = [decode_signature(reader) for _ in range(reader.u8("signature count"))]
+    signatures: list[Signature] = []
+    officers: list[OfficerSignature] = []
+    is_act = author_key_id == ZERO16
+    epoch = reader.u32("epoch") if is_act else 0
+    for _ in range(reader.u8("signature count")):
+        if is_act:
+            officer_key_id = reader.take(KEY_ID_BYTES, "officer key id")
+            officers.append(OfficerSignature(officer_key_id, decode_signature(reader)))
+        else:
+            signatures.append(decode_signature(reader))
     outcomes = tuple(
         _decode_outcome(reader, hash_at) for _ in range(_count(reader, limits.SUBMISSION_MAX_RECORDS))
     )
-    return SubmissionResult(None, author_key_id, tuple(signatures), outcomes)
+    return SubmissionResult(None, author_key_id, tuple(signatures), outcomes, tuple(officers), epoch)
 
 
 def _decode_outcome(reader: Reader, hash_at: Callable[[int], bytes]) -> RecordOutcome:

@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from sento_node.ledger.governance import BUDGET_WINDOW_POSITIONS, Governance
 from sento_node.ledger.results import NOWHERE, BlockResult, StandingRecord
 from sento_node.ledger.verified import VerifiedMemo
 from sento_proto.chain import FIRST_LINK
+from sento_proto.governance.state import BUDGET_WINDOW_POSITIONS, Governance
 from sento_proto.merkle import Frontier
 
 
@@ -237,8 +237,8 @@ class LedgerState:
         subjects.add(subject)
         self._usage[author] = (records + 1, subjects)
 
-    def absorb(self, result: BlockResult, layer: Layer | None = None) -> None:
-        """Make a block's result part of the state; `layer` holds exactly its standing records, where there is one already.
+    def absorb(self, result: BlockResult, governance: Governance, layer: Layer | None = None) -> None:
+        """Make a block's result part of the state; `layer` holds exactly its standing records where there is one; and `governance` is the one behind it.
 
         The records were appended to the frontier by whoever made the result."""
         if result.number != self.block + 1 or result.revision <= self.revision:
@@ -254,6 +254,7 @@ class LedgerState:
         if layer is not None:
             self._pending.merge(layer)
         self._pending_blocks.append(result)
+        self.governance = governance
         self.block, self.revision = result.number, result.revision
 
     def seal_batch(self) -> Batch | None:

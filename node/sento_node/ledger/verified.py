@@ -1,7 +1,7 @@
 """Submissions already decoded and verified here, so that a site does not do the same work at ingress and again at apply.
 
 Decoding and verifying are pure functions of the bytes, so remembering their answer changes nothing but the time. The memo is keyed by the SHA-256 of all
-bytes and holds only what verified; it says by which key, because whether that key still may write is apply's question.
+bytes and holds only what verified; it says by which keys, because whether they still may write is apply's question.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from sento_proto.keys import PublicKey
-from sento_proto.submission import Submission, author_signature_holds, decode_submission
+from sento_proto.submission import Submission, author_signatures_hold, decode_submission
 
 MEMO_MAX = 512
 
 
 class Verified(NamedTuple):
-    """A decoded submission and the key under which its signature verified."""
+    """A decoded submission and the keys under which its signatures verified."""
 
     submission: Submission
-    key: PublicKey
+    keys: tuple[PublicKey, ...]
 
 
 class VerifiedMemo:
@@ -31,21 +31,27 @@ class VerifiedMemo:
     def __init__(self) -> None:
         self._by_hash: OrderedDict[bytes, Verified] = OrderedDict()
 
-    def decode(self, data: bytes) -> tuple[Submission, PublicKey | None, bytes]:
-        """(submission, the key it verified under before if it did, its memo key). Raises Malformed."""
+    def decode(self, data: bytes) -> tuple[Submission, tuple[PublicKey, ...], bytes]:
+        """(submission, the keys it verified under before if it did, its memo key). Raises Malformed."""
         digest = hashlib.sha256(data).digest()
         found = self._by_hash.get(digest)
         if found is not None:
-            return found.submission, found.key, digest
-        return decode_submission(data), None, digest
+            return found.submission, found.keys, digest
+        return decode_submission(data), (), digest
 
-    def verify(self, submission: Submission, key: PublicKey, before: PublicKey | None, digest: bytes) -> bool:
-        """Whether `key` signed the submission."""
-        if before == key:
+    def verify(
+        self,
+        submission: Submission,
+        keys: tuple[PublicKey, ...],
+        before: tuple[PublicKey, ...],
+        digest: bytes,
+    ) -> bool:
+        """Whether exactly `keys` signed the submission."""
+        if before == keys:
             return True
-        if not author_signature_holds(submission, key):
+        if not author_signatures_hold(submission, keys):
             return False
-        self._by_hash[digest] = Verified(submission, key)
+        self._by_hash[digest] = Verified(submission, keys)
         if len(self._by_hash) > MEMO_MAX:
             self._by_hash.popitem(last=False)
         return True

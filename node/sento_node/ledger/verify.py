@@ -20,7 +20,6 @@ from pathlib import Path
 import lmdb
 
 from sento_node.ledger.findings import Finding, Kind, Summary
-from sento_node.ledger.governance import Governance
 from sento_node.ledger.lmdb_files import (
     FORMAT,
     LedgerNotOpened,
@@ -28,14 +27,18 @@ from sento_node.ledger.lmdb_files import (
     open_to_verify,
     payloads_directory,
 )
+from sento_node.ledger.replay import governance_of
 from sento_node.ledger.segments import SegmentReader
 from sento_node.ledger.state import Tip
+from sento_node.ledger.store import LedgerDamaged
 from sento_node.ledger.verify_blocks import BlockVerifier
 from sento_node.ledger.verify_files import verify_pages, verify_segments
-from sento_node.ledger.verify_image import UNKNOWN_HASH, Image, SeenRecord
+from sento_node.ledger.verify_image import UNKNOWN_HASH, Image, ImageLedger, SeenRecord
 from sento_node.ledger.verify_indexes import verify_ends, verify_indexes
 from sento_node.ledger.verify_records import RecordVerifier
 from sento_node.ledger.verify_tree import CheckpointVerifier, verify_tiles
+from sento_proto.genesis import Genesis
+from sento_proto.governance.state import Governance, from_genesis
 from sento_proto.merkle import Frontier
 
 Progress = Callable[[int, int], None]
@@ -49,10 +52,10 @@ def no_progress(done: int, total: int) -> None:
 class Verification:
     """One run over one directory. `findings` yields what is found as it is found; `summary` is whole when it has ended."""
 
-    def __init__(self, directory: Path, governance: Governance, progress: Progress = no_progress) -> None:
+    def __init__(self, directory: Path, genesis: Genesis, progress: Progress = no_progress) -> None:
         self.summary = Summary()
         self._directory = directory
-        self._governance = governance
+        self._genesis = genesis
         self._progress = progress
 
     def findings(self) -> Iterator[Finding]:
@@ -76,7 +79,7 @@ class Verification:
         except (lmdb.Error, LedgerNotOpened) as error:
             yield Finding(None, None, Kind.WRONG, f"The database cannot be opened: {error}")
             return
-        payloads = SegmentReader(payloads_directory(self._directory), self._governance.ledger_id)
+        payloads = SegmentReader(payloads_directory(self._directory), self._genesis.ledger_id)
         try:
             with env.begin() as txn:
                 yield from self._verify(Image(txn, tables), payloads)
@@ -88,14 +91,16 @@ class Verification:
         form, ledger_id = image.meta()
         if form != FORMAT:
             yield Finding(None, None, Kind.WRONG, "The ledger's format is not one that this release knows.")
-        if ledger_id != self._governance.ledger_id:
+        if ledger_id != self._genesis.ledger_id:
             yield Finding(None, None, Kind.WRONG, "The ledger is not the genesis file's.")
         tip, finding = image.tip()
         if finding is not None:
             yield finding
-        records = RecordVerifier(image, payloads, self._governance, tip.size, self.summary)
+        governance, unfit = self._governance(image)
+        yield from unfit
+        records = RecordVerifier(image, payloads, governance, tip.size, self.summary)
         frontier = Frontier()
-        yield from self._blocks(image, records, frontier, tip)
+        yield from self._blocks(image, records, frontier, tip, governance)
         if finding is None and tuple(frontier.hashes) != tip.frontier:
             yield Finding(None, tip.block, Kind.WRONG, "The tip's tree is not the one that the records make.")
         yield from verify_tiles(image, tip.size)
@@ -104,17 +109,25 @@ class Verification:
         yield from verify_segments(
             image,
             payloads_directory(self._directory),
-            self._governance.ledger_id,
+            self._genesis.ledger_id,
             records.segment_bytes,
             self.summary,
         )
         self.summary.size, self.summary.root = frontier.size, frontier.root()
 
+    def _governance(self, image: Image) -> tuple[Governance, list[Finding]]:
+        """Behind everything on disk. Where an act is damaged: of the genesis file alone, so that keys enrolled later are found unknown too."""
+        try:
+            return governance_of(self._genesis, ImageLedger(image)), []
+        except LedgerDamaged as error:
+            words = f"The officers' acts cannot be followed: {error}"
+            return from_genesis(self._genesis), [Finding(None, None, Kind.WRONG, words)]
+
     def _blocks(
-        self, image: Image, records: RecordVerifier, frontier: Frontier, tip: Tip
+        self, image: Image, records: RecordVerifier, frontier: Frontier, tip: Tip, governance: Governance
     ) -> Iterator[Finding]:
-        blocks = BlockVerifier(image, self._governance)
-        checkpoints = CheckpointVerifier(image, self._governance)
+        blocks = BlockVerifier(image, governance)
+        checkpoints = CheckpointVerifier(image, governance)
         revision, whole = 0, True
         for number in range(1, tip.block + 1):
             start = frontier.size

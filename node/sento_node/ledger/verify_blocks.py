@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sento_node.ledger.findings import Finding, Kind
-from sento_node.ledger.governance import Governance
 from sento_node.ledger.results import SubmissionResult
 from sento_node.ledger.store import KeptBlock
 from sento_node.ledger.verify_image import UNKNOWN_HASH, Image, SeenRecord
 from sento_proto.errors import STANDING_CODES, Code
-from sento_proto.keys import verifies
+from sento_proto.governance.acts import OFFICERS_AUTHOR, act_signatures_refusal
+from sento_proto.governance.site_rules import site_author
+from sento_proto.governance.state import Governance
+from sento_proto.header import ZERO16
 from sento_proto.merkle import root_of
-from sento_proto.submission import signed_bytes
+from sento_proto.submission import signatures_hold
 
 _Hashes = Callable[[int], bytes | None]
 
@@ -81,7 +83,7 @@ class BlockVerifier:
         named: set[int],
     ) -> Iterator[Finding]:
         """Every outcome that stands must lead to a record that leads back."""
-        author, _ = self._governance.author_of_key.get(submission.author_key_id, ("", None))
+        author = author_of(self._governance, submission.author_key_id)
         for nth, outcome in enumerate(submission.outcomes):
             position = outcome.position
             if outcome.code not in STANDING_CODES:
@@ -140,13 +142,27 @@ class BlockVerifier:
                 )
 
     def _signed(self, submission: SubmissionResult, hashes: Sequence[bytes]) -> bool:
-        _, key = self._governance.author_of_key.get(submission.author_key_id, ("", None))
-        if key is None or len(submission.signatures) != 1:
-            return False
-        message = signed_bytes(
-            self._governance.ledger_id, root_of(hashes), len(hashes), submission.author_key_id
+        governance = self._governance
+        if submission.officers:
+            refusal = act_signatures_refusal(governance, submission.epoch, hashes[0], submission.officers)
+            return len(hashes) == 1 and refusal is None
+        known = governance.author_keys.get(submission.author_key_id)
+        site = governance.site_keys_ever.get(submission.author_key_id)
+        keys = known.keys if known is not None else () if site is None else (site[1],)
+        return bool(keys) and signatures_hold(
+            governance.ledger_id, root_of(hashes), len(hashes), keys, submission.signatures
         )
-        return verifies(key, submission.signatures[0], message)
+
+
+def author_of(governance: Governance, author_key_id: bytes) -> str:
+    """Whose records are signed with that key: an institution's, a site's, or the officers'. Empty when nobody ever had it."""
+    if author_key_id == ZERO16:
+        return OFFICERS_AUTHOR
+    known = governance.author_keys.get(author_key_id)
+    if known is not None:
+        return known.author
+    site = governance.site_keys_ever.get(author_key_id)
+    return "" if site is None else site_author(site[0])
 
 
 def _which_differs(signed: list[bytes] | None, in_tree: list[bytes], in_rows: list[bytes]) -> str:

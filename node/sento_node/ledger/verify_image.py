@@ -16,8 +16,8 @@ from sento_node.ledger import rows
 from sento_node.ledger.findings import Finding, Kind
 from sento_node.ledger.lmdb_files import META_FORMAT, META_LEDGER_ID, META_TIP, Tables
 from sento_node.ledger.rows import RecordRow, position_key
-from sento_node.ledger.state import Tip
-from sento_node.ledger.store import KeptBlock
+from sento_node.ledger.state import FactHead, Tip
+from sento_node.ledger.store import KeptBlock, KeptRecord, LedgerDamaged
 from sento_node.ledger.tiles import TILE_BITS, TILE_HASHES
 from sento_proto import header as header_layout
 from sento_proto.header import Header
@@ -127,3 +127,36 @@ class Image:
         with suppress(Malformed):
             return None if data is None else rows.number_of(data)
         return None
+
+
+class ImageLedger:
+    """The two questions that following officers' acts asks, answered from an image (`replay.GovernedLedger`)."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+
+    def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
+        """The standing version of a fact."""
+        position = self._image.index_entry(self._image.tables.facts, rows.named_key(registry, fact))
+        return None if position is None else FactHead(position, b"")
+
+    def record(self, position: int, *, with_payload: bool = True) -> KeptRecord:
+        """The record at a position, without payload. Raises LedgerDamaged."""
+        seen = self._image.seen(position)
+        if isinstance(seen, Finding):
+            raise LedgerDamaged(seen.words)
+        row = seen.row
+        return KeptRecord(
+            position=position,
+            header_bytes=row.header_bytes,
+            payload_hash=row.payload_hash,
+            record_hash=seen.record_hash,
+            link=row.link,
+            previous_of_subject=row.previous_of_subject,
+            previous_of_fact=row.previous_of_fact,
+            block=row.block,
+            submission=row.submission,
+            nth=row.nth,
+            author=row.author,
+            payload=b"",
+        )

@@ -13,12 +13,13 @@ import lmdb
 
 from sento_node.ledger import rows
 from sento_node.ledger.findings import Finding, Kind, Summary
-from sento_node.ledger.governance import Governance
 from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.rows import named_key
 from sento_node.ledger.segments import FRAME_BYTES, PayloadMissing, PayloadWrong, SegmentReader
+from sento_node.ledger.verify_blocks import author_of
 from sento_node.ledger.verify_image import Image, SeenRecord
 from sento_proto.chain import FIRST_LINK, next_link
+from sento_proto.governance.state import Governance
 from sento_proto.header import ZERO32, Header
 
 _Report = Callable[[Kind, str], Finding]
@@ -88,8 +89,7 @@ class RecordVerifier:
         def report(kind: Kind, words: str) -> Finding:
             return Finding(seen.position, block, kind, words)
 
-        author, _ = self._governance.author_of_key.get(seen.header.author_key_id, ("", None))
-        if author != seen.row.author:
+        if author_of(self._governance, seen.header.author_key_id) != seen.row.author:
             yield report(Kind.WRONG, "The row names another author than the header's key.")
         yield from self._payload(seen, report)
         yield from self._subject(seen, report)

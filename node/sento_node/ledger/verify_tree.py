@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from sento_node.ledger import rows
 from sento_node.ledger.findings import Finding, Kind
-from sento_node.ledger.governance import Governance
 from sento_node.ledger.store import KeptCheckpoint
 from sento_node.ledger.tiles import TILE_BITS, TILE_BYTES, fold, tiles_of
 from sento_node.ledger.verify_image import Image
 from sento_proto.checkpoint import cosigners, decode_checkpoint
+from sento_proto.governance.state import Governance
 from sento_proto.merkle import HASH_BYTES
 from sento_proto.wire import Malformed
 
@@ -49,11 +49,6 @@ class CheckpointVerifier:
         self._governance = governance
         self._kept = (_decoded(*row) for row in image.scan(image.tables.checkpoints))
         self._next = next(self._kept, None)
-        self._site_keys = {
-            site: governance.site_keys[site]
-            for site in governance.receipt_set.sites
-            if site in governance.site_keys
-        }
         self.verified = 0
 
     def block_ended(self, number: int, size: int, root: bytes | None) -> Iterator[Finding]:
@@ -92,7 +87,8 @@ class CheckpointVerifier:
             yield report(f"speaks of size {note.size} and its block ends at {size}")
         elif root is not None and note.root != root:
             yield report("has another root than the records make")
-        if len(cosigners(note, self._site_keys)) < self._governance.receipt_set.quorum:
+        receipt = self._governance.receipt_quorum_at(note.size)
+        if len(cosigners(note, receipt.keys)) < receipt.quorum:
             yield report("does not have a quorum's cosignatures")
 
 

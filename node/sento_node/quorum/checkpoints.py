@@ -7,6 +7,9 @@ only if
  2. its own root at that block is the same;
  3. it is not smaller than the last it cosigned, which it wrote down, flushed, before it signed.
 
+A fresh cosignature whose time is minutes away from this site's clock is not counted for a proposal: readers learn from these times how old a checkpoint is.
+In a checkpoint that is handed over times are not judged again: it may be old, and a site whose own clock is wrong must not be cut off by it.
+
 Extension of the last cosigned one follows from 1 to 3: both are prefixes of one ledger that this site built. A proposal that is ahead of what is flushed here
 waits for the flush. A quorum's checkpoint with another root at a size that this site has means that this site is wrong: `Diverged`.
 The core keeps (block, size, root) for each block since the last quorum. It signs nothing before the shell says that `WriteCosigned` is on disk.
@@ -15,25 +18,28 @@ The core keeps (block, size, root) for each block since the last quorum. It sign
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from sento_node.ledger.results import BlockResult
+from sento_node.quorum.clocks import is_off
 from sento_node.quorum.trimming import SiteProgress, held_block
 from sento_proto.checkpoint import (
     Checkpoint,
     NoteSignature,
-    cosign,
-    cosigner_of,
+    SiteKeys,
+    SiteSigners,
+    cosign_all,
+    cosignature_of,
     cosigners,
     merge_signatures,
     note_signature_holds,
     sign_note,
 )
 from sento_proto.errors import Code
-from sento_proto.genesis import ReceiptSet
-from sento_proto.keys import PublicKey, Signer
+from sento_proto.governance.state import Governance
 
 PROPOSE_EVERY_MS = 1_000
 PROPOSE_EVERY_RECORDS = 1_000
@@ -76,11 +82,18 @@ class AskCosign(NamedTuple):
 
 
 class AnswerCosign(NamedTuple):
-    """Answer a site's request: a signature line, or the code why not."""
+    """Answer a site's request: the cosignature's lines, or the code why not."""
 
     ticket: int
-    line: NoteSignature | None
+    lines: tuple[NoteSignature, ...]
     code: Code | None
+
+
+class ClockHeard(NamedTuple):
+    """A cosignature told the time at a site: so far ahead of this site's clock, in seconds."""
+
+    site: str
+    off_s: int
 
 
 class QuorumReached(NamedTuple):
@@ -97,7 +110,7 @@ class Diverged(NamedTuple):
     size: int
 
 
-CheckpointEffect = WriteCosigned | AskCosign | AnswerCosign | QuorumReached | Diverged
+CheckpointEffect = WriteCosigned | AskCosign | AnswerCosign | ClockHeard | QuorumReached | Diverged
 
 
 @dataclass(slots=True)
@@ -113,7 +126,7 @@ class _Proposal:
     tree: TreeAt
     checkpoint: Checkpoint
     started_ms: int
-    lines: dict[str, NoteSignature] = field(default_factory=dict)
+    lines: dict[str, tuple[NoteSignature, ...]] = field(default_factory=dict)
 
 
 class Checkpoints:
@@ -125,9 +138,8 @@ class Checkpoints:
         ledger_id: bytes,
         epoch: int,
         site: str,
-        signer: Signer,
-        site_keys: Mapping[str, PublicKey],
-        receipt_set: ReceiptSet,
+        signers: SiteSigners,
+        governance: Governance,
         last_cosigned: Cosigned | None,
         flushed: TreeAt,
         quorum: TreeAt,
@@ -136,10 +148,8 @@ class Checkpoints:
         self._ledger_id = ledger_id
         self._epoch = epoch
         self._site = site
-        self._signer = signer
-        self._site_keys = site_keys
-        self._receipt_set = receipt_set
-        self._receipt_keys = {name: site_keys[name] for name in receipt_set.sites}
+        self._signers = signers
+        self._govern(governance)
         self.last_cosigned = last_cosigned
         self._trees: deque[TreeAt] = deque([flushed])
         self._flushed = flushed
@@ -156,8 +166,14 @@ class Checkpoints:
 
     # -- what happens here ---------------------------------------------------------------------------------------
 
-    def applied(self, result: BlockResult) -> None:
-        """A block was applied: remember the tree after it."""
+    def _govern(self, governance: Governance) -> None:
+        self._governance = governance
+        self._site_keys: Mapping[str, SiteKeys] = governance.site_keys
+
+    def applied(self, result: BlockResult, governance: Governance) -> None:
+        """A block was applied: remember the tree after it, and who counts from there on."""
+        if governance is not self._governance:
+            self._govern(governance)
         self._trees.append(TreeAt(result.number, result.size_after, result.root))
 
     def flushed(self, block: int, now_ms: int, now_s: int) -> list[CheckpointEffect]:
@@ -181,7 +197,7 @@ class Checkpoints:
         effects: list[CheckpointEffect] = []
         for item in [item for item in self._parked if now_ms - item.since_ms >= PARK_MS]:
             self._parked.remove(item)
-            effects.append(AnswerCosign(item.ticket, None, Code.NOT_READY))
+            effects.append(AnswerCosign(item.ticket, (), Code.NOT_READY))
         if self._proposal is not None and now_ms - self._proposal.started_ms > PROPOSAL_LIFETIME_MS:
             self._proposal = None
         if self._may_propose(now_ms):
@@ -204,7 +220,7 @@ class Checkpoints:
     def _propose(self, now_ms: int) -> CheckpointEffect:
         tree = self._flushed
         bare = Checkpoint(self._ledger_id, self._epoch, tree.size, tree.root)
-        signed = bare._replace(signatures=(sign_note(bare, self._site, self._signer),))
+        signed = bare._replace(signatures=(sign_note(bare, self._site, self._signers.ed25519),))
         self._proposal = _Proposal(tree, signed, now_ms)
         self._proposed_ms = now_ms
         return self._write_down(signed, None)
@@ -215,28 +231,28 @@ class Checkpoints:
         self, ticket: int, proposer: str, checkpoint: Checkpoint, block: int, now_ms: int
     ) -> list[CheckpointEffect]:
         """A site asks for our cosignature. `proposer` is who it is by its certificate."""
-        key = self._site_keys.get(proposer)
-        if key is None or not note_signature_holds(checkpoint, proposer, key):
-            return [AnswerCosign(ticket, None, Code.BAD_SIGNATURE)]
+        keys = self._site_keys.get(proposer)
+        if keys is None or not note_signature_holds(checkpoint, proposer, keys.ed25519):
+            return [AnswerCosign(ticket, (), Code.BAD_SIGNATURE)]
         if (checkpoint.ledger_id, checkpoint.epoch) != (self._ledger_id, self._epoch):
-            return [AnswerCosign(ticket, None, Code.WRONG_LEDGER)]
+            return [AnswerCosign(ticket, (), Code.WRONG_LEDGER)]
         return self._consider(ticket, checkpoint, block, now_ms, now_ms)
 
     def _consider(
         self, ticket: int, checkpoint: Checkpoint, block: int, since_ms: int, now_ms: int
     ) -> list[CheckpointEffect]:
         if checkpoint.size < self._promised_size():
-            return [AnswerCosign(ticket, None, Code.STALE)]
+            return [AnswerCosign(ticket, (), Code.STALE)]
         if block > self._flushed.block:
             if now_ms - since_ms >= PARK_MS or len(self._parked) >= PARKED_MAX:
-                return [AnswerCosign(ticket, None, Code.NOT_READY)]
+                return [AnswerCosign(ticket, (), Code.NOT_READY)]
             self._parked.append(_Parked(ticket, checkpoint, block, since_ms))
             return []
         mine = next((tree for tree in self._trees if tree.block == block), None)
         if mine is None:
-            return [AnswerCosign(ticket, None, Code.STALE)]
+            return [AnswerCosign(ticket, (), Code.STALE)]
         if (mine.size, mine.root) != (checkpoint.size, checkpoint.root):
-            return [AnswerCosign(ticket, None, Code.DIVERGED)]
+            return [AnswerCosign(ticket, (), Code.DIVERGED)]
         return [self._write_down(checkpoint, ticket)]
 
     def _promised_size(self) -> int:
@@ -261,27 +277,34 @@ class Checkpoints:
         for _, checkpoint, ticket in ready:
             if cosigned.size < self.last_cosigned.size:
                 if ticket is not None:
-                    effects.append(AnswerCosign(ticket, None, Code.STALE))
+                    effects.append(AnswerCosign(ticket, (), Code.STALE))
                 continue
-            line = cosign(checkpoint, self._site, self._signer, now_s)
+            lines = cosign_all(checkpoint, self._site, self._signers, now_s)
             if ticket is not None:
-                effects.append(AnswerCosign(ticket, line, None))
+                effects.append(AnswerCosign(ticket, lines, None))
             elif self._proposal is not None:
-                self._proposal.lines[self._site] = line
+                self._proposal.lines[self._site] = lines
                 others = [name for name in self._site_keys if name != self._site]
                 effects += [AskCosign(name, checkpoint, self._proposal.tree.block) for name in others]
                 effects += self._count_lines()
         return effects
 
-    def cosign_reply(self, site: str, size: int, line: NoteSignature | None) -> list[CheckpointEffect]:
+    def cosign_reply(
+        self, site: str, size: int, lines: Sequence[NoteSignature], now_s: int
+    ) -> list[CheckpointEffect]:
         """A site answered our proposal of `size`."""
         proposal = self._proposal
-        if proposal is None or proposal.tree.size != size or line is None or line.name != site:
+        keys = self._site_keys.get(site)
+        if proposal is None or proposal.tree.size != size or keys is None:
             return []
-        if cosigner_of(proposal.checkpoint, line, self._site_keys) is None:
+        good = cosignature_of(proposal.checkpoint, lines, site, keys)
+        if good is None:
             return []
-        proposal.lines[site] = line
-        return self._count_lines()
+        heard = ClockHeard(site, good.time_s - now_s)
+        if is_off(heard.off_s):
+            return [heard]
+        proposal.lines[site] = good.lines
+        return [heard, *self._count_lines()]
 
     def heard(self, site: str, flushed_block: int, now_ms: int, quorum_block: int) -> None:
         """A site said how far its ledger is flushed, and which block the newest quorum checkpoint on its disk ends (0: it has none)."""
@@ -291,23 +314,24 @@ class Checkpoints:
     def held_block(self) -> int:
         """The block through which a receipt quorum holds checkpoints on disk; a site that never said holds none."""
         blocks = []
-        for name in self._receipt_set.sites:
+        receipt_set = self._governance.receipt_set
+        for name in receipt_set.sites:
             said = self.progress.get(name)
             held = said.quorum_block if said is not None else 0
             blocks.append(self.quorum.block if name == self._site else min(held, self.quorum.block))
-        return held_block(blocks, self._receipt_set.quorum)
+        return held_block(blocks, receipt_set.quorum)
 
     def _count_lines(self) -> list[CheckpointEffect]:
         proposal = self._proposal
-        if (
-            proposal is None
-            or len(self._receipt_keys.keys() & proposal.lines.keys()) < self._receipt_set.quorum
-        ):
+        if proposal is None:
+            return []
+        receipt = self._governance.receipt_quorum_at(proposal.tree.size)
+        if len(receipt.keys.keys() & proposal.lines.keys()) < receipt.quorum:
             return []
         self._proposal = None
         if proposal.tree.block <= self.quorum.block:
             return []  # another site's quorum overtook this one: going back to it would forget the newer
-        checkpoint = merge_signatures(proposal.checkpoint, proposal.lines.values())
+        checkpoint = merge_signatures(proposal.checkpoint, chain.from_iterable(proposal.lines.values()))
         others = tuple(name for name in self._site_keys if name != self._site)
         return [
             *self._take_quorum(checkpoint, proposal.tree),
@@ -339,11 +363,12 @@ class Checkpoints:
         """Whether a quorum of the receipt set cosigned this checkpoint of this ledger and epoch."""
         if (checkpoint.ledger_id, checkpoint.epoch) != (self._ledger_id, self._epoch):
             return False
-        return len(cosigners(checkpoint, self._receipt_keys)) >= self._receipt_set.quorum
+        receipt = self._governance.receipt_quorum_at(checkpoint.size)
+        return len(cosigners(checkpoint, receipt.keys)) >= receipt.quorum
 
     def _take_quorum(self, checkpoint: Checkpoint, tree: TreeAt) -> list[CheckpointEffect]:
         self.quorum = tree
-        times = cosigners(checkpoint, self._receipt_keys).values()
+        times = cosigners(checkpoint, self._governance.receipt_quorum_at(tree.size).keys).values()
         self.quorum_time_s = max(times, default=0)
         while len(self._trees) > 1 and self._trees[0].block < tree.block:
             self._trees.popleft()

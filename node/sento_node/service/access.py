@@ -3,18 +3,22 @@
     Registry.Write                     authors, for themselves
     Registry reads                     authors and readers, each within what governance lets them read; operators see no records
     Registry.Proof, Checkpoint         any of ours
+    Governance.SubmitAct, Usage        officers and operators
+    Governance.Acts                    any of ours
     Admin                              operators and sites
     Sync                               sites
 
-Requests for records carry a purpose and a case number; a request without either is refused.
+Requests for records carry a purpose and a case number; a request without either is refused. A connection outlives no certificate: once the caller's has ended,
+every further call and every further submission on an open stream is refused, and a stream that follows ends.
 """
 
 from __future__ import annotations
 
-from sento_node.ledger.governance import Governance
 from sento_proto.errors import Code, SentoError
+from sento_proto.governance.state import Governance
 from sento_proto.identity import Identity
 from sento_proto.keys import KEY_ID_BYTES
+from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
 from sento_proto.submission import LEDGER_ID_BYTES
 from sento_proto.v1 import common_pb2
 
@@ -32,6 +36,14 @@ def require_role(caller: Identity | None, *roles: str) -> Identity:
     return caller
 
 
+def require_unexpired(end_s: int | None, now_ms: int) -> None:
+    """Raises SentoError IDENTITY_EXPIRED when the caller's certificate, which holds through the second `end_s`, has ended by the site's clock."""
+    if end_s is not None and now_ms >= (end_s + 1) * 1000:
+        raise SentoError(
+            Code.IDENTITY_EXPIRED, f"it ended {now_ms // 1000 - end_s} s ago by this site's clock"
+        )
+
+
 def require_author(caller: Identity, governance: Governance) -> str:
     """The author's name, if governance knows it. Raises SentoError IDENTITY_REFUSED."""
     if caller.name not in governance.authors:
@@ -41,8 +53,8 @@ def require_author(caller: Identity, governance: Governance) -> str:
 
 def require_own(author: str, submission: bytes, governance: Governance) -> None:
     """Raises SentoError IDENTITY_REFUSED for a submission that another author signed. One by nobody we know passes: ingress says what it is."""
-    signer, _ = governance.author_of_key.get(submission[_AUTHOR_KEY_ID], (author, None))
-    if signer != author:
+    known = governance.author_keys.get(submission[_AUTHOR_KEY_ID])
+    if known is not None and known.author != author:
         raise SentoError(Code.IDENTITY_REFUSED, "an author submits what it signed itself")
 
 
@@ -63,15 +75,19 @@ def require_purpose(purpose: common_pb2.Purpose) -> None:
 
 
 def may_read(caller: Identity, governance: Governance, registry: str, compartment: str) -> bool:
-    """Whether this caller may be given records of that registry and compartment."""
-    return governance.may_read(caller.name, registry, compartment)
+    """Whether payloads of that registry and compartment may be released to this caller. What has no payload, acts and seals, anybody enrolled may read."""
+    return registry in CLEAR_CONTENT_REGISTRIES or governance.may_read(caller.name, registry, compartment)
 
 
-def require_registry(caller: Identity, governance: Governance, registry: str) -> None:
-    """Raises SentoError NOT_PERMITTED unless the caller may read something of the registry."""
-    scopes = governance.readers.get(caller.name, ())
-    author = governance.authors.get(caller.name)
-    if author is not None:
-        scopes = (*scopes, *author.may_write)
-    if not any(scope.registry == registry for scope in scopes):
+def may_see(caller: Identity, governance: Governance, registry: str, compartment: str) -> bool:
+    """Whether headers of that registry and compartment may be shown to this caller."""
+    return registry in CLEAR_CONTENT_REGISTRIES or governance.may_see(caller.name, registry, compartment)
+
+
+def require_registry(
+    caller: Identity, governance: Governance, registry: str, *, header_only: bool = False
+) -> None:
+    """Raises SentoError NOT_PERMITTED unless the caller may read, or with `header_only` see, something of the registry."""
+    scopes = governance.visible(caller.name) if header_only else governance.readable(caller.name)
+    if registry not in CLEAR_CONTENT_REGISTRIES and not any(scope.registry == registry for scope in scopes):
         raise SentoError(Code.NOT_PERMITTED, "this institution may not read that registry")

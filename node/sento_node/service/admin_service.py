@@ -85,6 +85,7 @@ def status_of(node: NodeState) -> admin_pb2.StatusReply:
             reachable=node.reaches(peer.name),
             size=contact.flushed_size if contact else 0,
             last_contact_ms=contact.at_ms if contact else 0,
+            clock_off_s=contact.clock_off_s if contact else 0,
         )
     return reply
 

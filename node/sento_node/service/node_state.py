@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from sento_node.clock import Clock
 from sento_node.condition import Condition
 from sento_node.config import NodeConfig
-from sento_node.ledger.governance import Governance
+from sento_node.ledger.replay import governance_of
 from sento_node.ledger.store import LedgerStore
 from sento_node.runner import Runner
 from sento_node.tallies import Tallies
 from sento_proto.errors import SentoError
 from sento_proto.genesis import Genesis
+from sento_proto.governance.state import Governance
 
 CONTACT_LOST_MS = 8_000
 """Without an answer for so long a site counts as not reachable. It is asked every two seconds and may take two to answer: one lost question is not enough."""
@@ -25,11 +26,13 @@ CONTACT_LOST_MS = 8_000
 
 @dataclass(slots=True)
 class PeerContact:
-    """When another site was last heard, by the wall clock and by the clock that never goes back, and how far it said it was."""
+    """When another site was last heard, by the wall clock and by the clock that never goes back, how far it said it was, and how
+    far its clock is ahead of this one's."""
 
     at_ms: int
     heard_ms: int
     flushed_size: int
+    clock_off_s: int
 
 
 @dataclass(slots=True)
@@ -38,7 +41,6 @@ class NodeState:
 
     config: NodeConfig
     genesis: Genesis
-    governance: Governance
     store: LedgerStore
     clock: Clock
     writer: ThreadPoolExecutor
@@ -48,6 +50,16 @@ class NodeState:
     runner: Runner | None = None
     contacts: dict[str, PeerContact] = field(default_factory=dict)
     tallies: Tallies = field(default_factory=Tallies)
+    flushed_governance: Governance | None = None
+
+    @property
+    def governance(self) -> Governance:
+        """Who may do what, behind the last block applied; what the flushed ledger says, while nothing runs."""
+        if self.runner is not None:
+            return self.runner.site.state.governance
+        if self.flushed_governance is None:
+            self.flushed_governance = governance_of(self.genesis, self.store)
+        return self.flushed_governance
 
     def running(self) -> Runner:
         """The runner. Raises SentoError while there is none."""
@@ -55,10 +67,10 @@ class NodeState:
             raise SentoError(self.condition.code, self.condition.explanation)
         return self.runner
 
-    def heard(self, site: str, flushed_size: int, flushed_block: int) -> None:
-        """Another site said how far it is."""
+    def heard(self, site: str, flushed_size: int, flushed_block: int, clock_off_s: int = 0) -> None:
+        """Another site said how far it is, and its time."""
         now_ms = self.clock.now_ms()
-        self.contacts[site] = PeerContact(self.clock.wall_ms(), now_ms, flushed_size)
+        self.contacts[site] = PeerContact(self.clock.wall_ms(), now_ms, flushed_size, clock_off_s)
         self.condition.lag.heard(flushed_block, self.applied_block, now_ms)
 
     def reaches(self, site: str) -> bool:

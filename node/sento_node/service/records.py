@@ -5,6 +5,7 @@ from __future__ import annotations
 from sento_node.ledger import reading
 from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.store import KeptRecord, LedgerStore
+from sento_node.sync.entries import officer_frames
 from sento_proto.v1 import common_pb2
 
 
@@ -27,6 +28,8 @@ def stored_record(store: LedgerStore, kept: KeptRecord, *, header_only: bool) ->
                 common_pb2.SignatureFrame(suite=signature.suite, data=signature.data)
                 for signature in proof.signatures
             ],
+            officers=officer_frames(proof.officers),
+            epoch=proof.epoch,
         ),
     )
     if kept.previous_of_subject != NOWHERE:

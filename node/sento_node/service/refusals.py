@@ -3,7 +3,7 @@
 Servicers raise `SentoError`, or whatever the ledger raises; this interceptor turns it into a status, words and the stable code in the trailing
 metadata. What nobody foresaw is INTERNAL: logged here by type, told without its text, which might quote what a caller sent. Calls that answer once
 end with DEADLINE at their own deadline or the longest allowed one, whichever is earlier; streams live as long as their caller. How each call ended is counted
-here too, by method and code.
+here too, by method and code. No call begins under a certificate that has ended.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ import grpc.aio
 import structlog
 
 from sento_node import bounds
+from sento_node.clock import SystemClock
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
+from sento_node.service.access import require_unexpired
 from sento_node.service.errors import abort
 from sento_node.sync.entries import PayloadMissing
 from sento_node.tallies import CANCELLED, OK, CallTally, Tallies
+from sento_node.tls import certificate_end_s
 from sento_proto.errors import Code, SentoError
 from sento_proto.wire import Malformed
 
@@ -80,8 +83,9 @@ class UnderWay:
 class Refusals(grpc.aio.ServerInterceptor):
     """Wraps every method of ours; health and reflection keep their own manners. A method that is not ours is never counted: its name is its caller's."""
 
-    def __init__(self, tallies: Tallies | None = None) -> None:
+    def __init__(self, tallies: Tallies | None = None, wall_ms: Callable[[], int] | None = None) -> None:
         self._tallies = tallies or Tallies()
+        self._wall_ms = wall_ms or SystemClock().wall_ms
 
     async def intercept_service(
         self,
@@ -97,24 +101,28 @@ class Refusals(grpc.aio.ServerInterceptor):
             make = grpc.unary_stream_rpc_method_handler
             # A stream of requests lasts as long as its caller likes: how long says nothing. What it carries is timed by its service.
             underway = functools.partial(UnderWay, tally, timed=not handler.request_streaming)
-            behaviour: Any = _stream_in_words(handler.unary_stream or handler.stream_stream, underway)
+            method = handler.unary_stream or handler.stream_stream
+            behaviour: Any = _stream_in_words(method, underway, self._wall_ms)
             if handler.request_streaming:
                 make = grpc.stream_stream_rpc_method_handler
         else:
             underway = functools.partial(UnderWay, tally, timed=True)
             make, behaviour = (
                 grpc.unary_unary_rpc_method_handler,
-                _answer_in_words(handler.unary_unary, underway),
+                _answer_in_words(handler.unary_unary, underway, self._wall_ms),
             )
         return make(behaviour, handler.request_deserializer, handler.response_serializer)
 
 
 def _answer_in_words(
-    method: Callable[[object, Context], Awaitable[object]], underway: Callable[[], UnderWay]
+    method: Callable[[object, Context], Awaitable[object]],
+    underway: Callable[[], UnderWay],
+    wall_ms: Callable[[], int],
 ) -> Callable[[object, Context], Awaitable[object]]:
     async def answer(request: object, context: Context) -> object:
         with underway() as call:
             try:
+                require_unexpired(certificate_end_s(context), wall_ms())
                 async with asyncio.timeout(deadline_s(context.time_remaining())):
                     reply = await method(request, context)
             except TimeoutError:
@@ -131,12 +139,15 @@ def _answer_in_words(
 
 
 def _stream_in_words(
-    method: Callable[[object, Context], AsyncIterator[object]], underway: Callable[[], UnderWay]
+    method: Callable[[object, Context], AsyncIterator[object]],
+    underway: Callable[[], UnderWay],
+    wall_ms: Callable[[], int],
 ) -> Callable[[object, Context], AsyncIterator[object]]:
     async def answer(request: object, context: Context) -> AsyncIterator[object]:
         replies: Any = method(request, context)
         with underway() as call:
             try:
+                require_unexpired(certificate_end_s(context), wall_ms())
                 async with contextlib.aclosing(replies):
                     async for reply in replies:
                         yield reply

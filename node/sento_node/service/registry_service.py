@@ -26,13 +26,14 @@ from sento_node.service.access import (
     require_purpose,
     require_registry,
     require_role,
+    require_unexpired,
 )
 from sento_node.service.errors import error_message
 from sento_node.service.node_state import NodeState
 from sento_node.service.records import stored_record
 from sento_node.service.refusals import refusal_of
 from sento_node.site import Reply
-from sento_node.tls import caller_of
+from sento_node.tls import caller_of, certificate_end_s
 from sento_proto import header as header_layout
 from sento_proto import limits
 from sento_proto.errors import Code, SentoError
@@ -60,9 +61,12 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
     ) -> AsyncIterator[client_pb2.WriteReply]:
         """Submissions in, outcomes out."""
         author = require_author(require_role(caller_of(context), "author"), self._node.governance)
+        end_s = certificate_end_s(context)
         answers: asyncio.Queue[client_pb2.WriteReply | None] = asyncio.Queue()  # bounded by `room`
         room = asyncio.Semaphore(bounds.WRITE_STREAM_IN_FLIGHT_MAX)
-        reading_on = asyncio.create_task(self._read_submissions(request_iterator, author, answers, room))
+        reading_on = asyncio.create_task(
+            self._read_submissions(request_iterator, author, end_s, answers, room)
+        )
         try:
             while (answer := await answers.get()) is not None:
                 yield answer
@@ -75,6 +79,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         self,
         requests: AsyncIterator[client_pb2.WriteRequest],
         author: str,
+        end_s: int | None,
         answers: asyncio.Queue[client_pb2.WriteReply | None],
         room: asyncio.Semaphore,
     ) -> None:
@@ -83,7 +88,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             async with asyncio.TaskGroup() as group:
                 async for request in requests:
                     await room.acquire()
-                    group.create_task(self._answer(request, author, answers))
+                    group.create_task(self._answer(request, author, end_s, answers))
         finally:
             answers.put_nowait(None)
 
@@ -91,12 +96,14 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         self,
         request: client_pb2.WriteRequest,
         author: str,
+        end_s: int | None,
         answers: asyncio.Queue[client_pb2.WriteReply | None],
     ) -> None:
         """One submission's answer; a failure of one never ends the stream of the others."""
         began_s = time.perf_counter()
         tallies = self._node.tallies
         try:
+            require_unexpired(end_s, self._node.clock.wall_ms())
             require_own(author, request.submission, self._node.governance)
             answer = await self._node.running().submit(request.submission)
             reply = write_reply(request.tag, answer)
@@ -145,6 +152,9 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             raise SentoError(Code.NOT_FOUND)
         kept = self._node.store.record(position, with_payload=not request.header_only)
         self._allow(caller, header_layout.decode(kept.header_bytes))
+        withheld = kept.record_hash in self._node.governance.erasures
+        if withheld and not request.header_only:
+            raise SentoError(Code.ERASED)
         record = stored_record(self._node.store, kept, header_only=request.header_only)
         return client_pb2.ReadReply(record=record, as_of=self._as_of())
 
@@ -214,7 +224,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
                 reply.next_before = reply.records[-1].position
                 return reply
             header = header_layout.decode(kept.header_bytes)
-            allowed = may_read(caller, self._node.governance, header.registry, header.compartment)
+            allowed = self._may_release(caller, kept, header)
             record = stored_record(self._node.store, kept, header_only=header_only or not allowed)
             record.payload_withheld = not allowed
             room_bytes -= record.ByteSize()
@@ -232,8 +242,10 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         if request.registry:
             require_registry(caller, self._node.governance, request.registry)
         self._answering()
+        end_s = certificate_end_s(context)
         at, end = request.from_position, self._node.store.tip.size
         while True:
+            require_unexpired(end_s, self._node.clock.wall_ms())
             while at < end:
                 for kept in self._changes_page(
                     at, min(at + CHANGES_PAGE, end), header_only=request.header_only
@@ -243,7 +255,11 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
                     if request.registry and header.registry != request.registry:
                         continue
                     if may_read(caller, self._node.governance, header.registry, header.compartment):
-                        yield stored_record(self._node.store, kept, header_only=request.header_only)
+                        header_only = request.header_only or not self._may_release(caller, kept, header)
+                        record = stored_record(self._node.store, kept, header_only=header_only)
+                        record.payload_withheld = header_only and not request.header_only
+                        yield record
+                require_unexpired(end_s, self._node.clock.wall_ms())
                 await asyncio.sleep(0)
             if not request.follow:
                 return
@@ -308,6 +324,13 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
     def _allow(self, caller: Identity, header: Header) -> None:
         if not may_read(caller, self._node.governance, header.registry, header.compartment):
             raise SentoError(Code.NOT_PERMITTED, "this institution may not read that record")
+
+    def _may_release(self, caller: Identity, kept: KeptRecord, header: Header) -> bool:
+        """Whether the payload may leave: the caller may read it, and no order says that it is to be destroyed."""
+        governance = self._node.governance
+        return kept.record_hash not in governance.erasures and may_read(
+            caller, governance, header.registry, header.compartment
+        )
 
     def _as_of(self) -> common_pb2.AsOf:
         tip = self._node.store.tip

@@ -88,8 +88,10 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         answer = await self._node.running().cosign(
             caller, decode_checkpoint(request.checkpoint), request.block
         )
-        if answer.line is not None:
-            reply.signature_line = line_bytes(answer.line).decode().removesuffix("\n")
+        if answer.lines:
+            reply.signature_lines.extend(
+                line_bytes(line).decode().removesuffix("\n") for line in answer.lines
+            )
         elif answer.code is not None:
             reply.error.CopyFrom(error_message(answer.code))
         tip, kept = self._node.store.tip, self._node.store.checkpoint()
@@ -118,6 +120,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             quorum_size=kept.size if kept else 0,
             quorum_block=kept.block if kept else 0,
             boot_number=self._node.boot_number,
+            now_ms=self._node.clock.wall_ms(),
         )
 
     async def Pull(self, request: sync_pb2.PullRequest, context: Context) -> AsyncIterator[sync_pb2.Chunk]:

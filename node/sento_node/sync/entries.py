@@ -5,12 +5,15 @@ The form is strict in one direction only: what arrives is an offer, and `ledger/
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sento_node.ledger.adopt import OfferedBlock, OfferedRecord, OfferedSubmission
 from sento_node.ledger.results import NOWHERE, SubmissionResult
 from sento_node.ledger.store import KeptBlock, KeptRecord
 from sento_proto import limits
 from sento_proto.errors import Code
 from sento_proto.keys import Signature
+from sento_proto.submission import OfficerSignature
 from sento_proto.v1 import common_pb2, sync_pb2
 from sento_proto.wire import Malformed
 
@@ -39,6 +42,8 @@ def _encode_submission(
     entry = sync_pb2.SubmissionEntry(refusal=submission.refusal or 0, author_key_id=submission.author_key_id)
     for signature in submission.signatures:
         entry.signatures.append(common_pb2.SignatureFrame(suite=signature.suite, data=signature.data))
+    entry.epoch = submission.epoch
+    entry.officers.extend(officer_frames(submission.officers))
     for outcome in submission.outcomes:
         item = entry.records.add(record_hash=outcome.record_hash, code=outcome.code)
         if outcome.position != NOWHERE:
@@ -53,6 +58,17 @@ def _encode_submission(
                 record.payload_hash,
             )
     return entry
+
+
+def officer_frames(officers: Iterable[OfficerSignature]) -> list[common_pb2.OfficerFrame]:
+    """The signatures under an act as messages."""
+    return [
+        common_pb2.OfficerFrame(
+            officer_key_id=key_id,
+            signature=common_pb2.SignatureFrame(suite=signature.suite, data=signature.data),
+        )
+        for key_id, signature in officers
+    ]
 
 
 def _code(number: int) -> Code:
@@ -81,7 +97,7 @@ def decode_block_entry(entry: sync_pb2.BlockEntry) -> OfferedBlock:
 def _decode_submission(entry: sync_pb2.SubmissionEntry) -> OfferedSubmission:
     if (
         len(entry.records) > limits.SUBMISSION_MAX_RECORDS
-        or len(entry.signatures) > limits.SUBMISSION_MAX_SIGNATURES
+        or len(entry.signatures) + len(entry.officers) > limits.SUBMISSION_MAX_SIGNATURES
     ):
         raise Malformed("block entry: a submission with too many records or signatures")
     records = tuple(
@@ -89,6 +105,15 @@ def _decode_submission(entry: sync_pb2.SubmissionEntry) -> OfferedSubmission:
         for item in entry.records
     )
     signatures = tuple(Signature(frame.suite, frame.data) for frame in entry.signatures)
+    officers = tuple(
+        OfficerSignature(frame.officer_key_id, Signature(frame.signature.suite, frame.signature.data))
+        for frame in entry.officers
+    )
     return OfferedSubmission(
-        _code(entry.refusal) if entry.refusal else None, entry.author_key_id, signatures, records
+        _code(entry.refusal) if entry.refusal else None,
+        entry.author_key_id,
+        signatures,
+        records,
+        officers,
+        entry.epoch,
     )

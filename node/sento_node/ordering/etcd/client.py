@@ -23,11 +23,14 @@ NEEDS_MAJORITY: Final = (("hasleader", "true"),)
 MESSAGE_SIZE_BYTES_MAX: Final = 8 * 1024**2
 """etcd cuts fragmented watch answers at its request limit of 1.5 MiB plus half a MiB of overhead."""
 
+_CONNECT_TIMEOUT_MS: Final = 2_000
+"""When an attempt to connect is given up; the same option of gRPC is the shortest time between two attempts."""
+
 _CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_SIZE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_SIZE_BYTES_MAX),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", _CONNECT_TIMEOUT_MS),
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),

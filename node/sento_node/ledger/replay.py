@@ -1,0 +1,98 @@
+"""Governance from a ledger: the genesis file, and behind it every act and announcement that stands, in order.
+
+A site starts with this and goes on with apply; verification of a disk uses it for keys that were enrolled later. Acts are the versions of one fact, and each
+site's announcements those of one more, so no table of their own is needed: a few hundred rows are read. They stand, so each was judged; here each is put into
+effect again, and one that does not fit means that the disk does not hold the ledger it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from sento_node.ledger.results import NOWHERE
+from sento_node.ledger.state import FactHead
+from sento_node.ledger.store import KeptRecord, LedgerDamaged
+from sento_proto import header as header_layout
+from sento_proto.genesis import Genesis
+from sento_proto.governance.acts import FACT, OFFICERS_AUTHOR, REGISTRY, decode_act, effect_of, with_act
+from sento_proto.governance.changing import Unfit
+from sento_proto.governance.site_changes import EnrolSite
+from sento_proto.governance.site_rules import judge_site_rules, site_of_author, subject_of_site
+from sento_proto.governance.state import Governance, from_genesis
+from sento_proto.header import Header
+from sento_proto.rules import RULES
+from sento_proto.wire import Malformed
+
+
+class GovernedLedger(Protocol):
+    """What is asked of a store."""
+
+    def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
+        """The standing version of a fact."""
+        ...
+
+    def record(self, position: int, *, with_payload: bool = True) -> KeptRecord:
+        """The record at a position."""
+        ...
+
+
+class Standing(NamedTuple):
+    """A record of registry `governance` that stands."""
+
+    position: int
+    author: str
+    header: Header
+    record_hash: bytes
+
+
+def governance_of(genesis: Genesis, ledger: GovernedLedger) -> Governance:
+    """The governance in force behind everything flushed. Raises LedgerDamaged."""
+    governance = from_genesis(genesis)
+    if governance.rules in RULES and not RULES[governance.rules].acts:
+        return governance
+    for standing in standing_governance(governance, ledger):
+        try:
+            governance = take(governance, standing)
+        except (Unfit, Malformed) as error:
+            raise LedgerDamaged(
+                f"The act at position {standing.position} does not fit what stands before it: {error}"
+            ) from None
+    return governance
+
+
+def take(governance: Governance, standing: Standing) -> Governance:
+    """The governance behind a record that stands. Raises Unfit or Malformed."""
+    if standing.author == OFFICERS_AUTHOR:
+        after = effect_of(governance, decode_act(standing.header.content), standing.position)
+        return with_act(after, standing.record_hash, standing.position)
+    refusal, after = judge_site_rules(governance, site_of_author(standing.author) or "", standing.header)
+    if refusal is not None:
+        raise Unfit("An announcement of rules says nothing new, or is not the site's.")
+    return after
+
+
+def standing_governance(governance: Governance, ledger: GovernedLedger) -> list[Standing]:
+    """Acts and announcements in order of position. A site may have been enrolled by an act."""
+    acts = list(versions(ledger, FACT))
+    sites = set(governance.sites)
+    for act in acts:
+        for change in decode_act(act.header.content).changes:
+            if isinstance(change, EnrolSite):
+                sites.add(change.site.name)
+    announced = [item for site in sites for item in versions(ledger, subject_of_site(site)[:16])]
+    return sorted(acts + announced)
+
+
+def versions(ledger: GovernedLedger, fact: bytes) -> Iterator[Standing]:
+    """Versions of a fact of registry `governance`, newest first. Raises LedgerDamaged."""
+    head = ledger.fact_head(REGISTRY, fact)
+    position = NOWHERE if head is None else head.position
+    while position != NOWHERE:
+        kept = ledger.record(position, with_payload=False)
+        try:
+            header = header_layout.decode(kept.header_bytes)
+        except Malformed as error:
+            raise LedgerDamaged(f"Record {position} is not in form ({error}).") from None
+        yield Standing(position, kept.author, header, kept.record_hash)
+        position = kept.previous_of_fact

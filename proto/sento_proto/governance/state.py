@@ -1,0 +1,268 @@
+"""Governance at a position: everything that decides who may do what there, as one value that never changes.
+
+An act makes a new value; apply holds the one in force and asks it. Equal (genesis, acts) give an equal value at every site, client and auditor. What ends stays
+known: a key that was ever enrolled must verify what it signed while it stood, and a checkpoint is judged by the receipt set in force at its size.
+
+    position p of an act    what it changes holds from position p + 1, for the records behind it in the same block too
+    rules number            holds from the next block
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from sento_proto.checkpoint import SiteKeys
+from sento_proto.errors import Code
+from sento_proto.genesis import Genesis
+from sento_proto.governance.parts import (
+    Author,
+    Budget,
+    Officers,
+    Reader,
+    ReceiptSet,
+    Scope,
+    SigningKey,
+    Site,
+)
+from sento_proto.header import ZERO32
+from sento_proto.keys import PublicKey, Suite
+from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
+
+BUDGET_WINDOW_POSITIONS = 10_000
+"""Budgets count per aligned window of this many positions: no clock is needed to count."""
+FIRST_KEY_EPOCH = 1
+ANSWERS_MAX = 4_096
+
+
+class AuthorKey(NamedTuple):
+    """A key that was ever enrolled for an author. Positions are those of the acts; -1 stands for the genesis file.
+
+    `retired_at`: late submissions still count; `ended_at`: nothing under it counts from there on; `suspect_from`: what it signed from there on
+    is to be looked at, by the officers' word."""
+
+    author: str
+    signing: SigningKey
+    enrolled_at: int = -1
+    retired_at: int | None = None
+    ended_at: int | None = None
+    revoked: bool = False
+    suspect_from: int | None = None
+
+    @property
+    def keys(self) -> tuple[PublicKey, ...]:
+        """The keys that sign each submission under it: its own, and its companion."""
+        signing = self.signing
+        return (signing.key,) if signing.companion is None else (signing.key, signing.companion)
+
+
+class AuthorRights(NamedTuple):
+    """What an author may do. `post_quantum`: each of its submissions carries an ML-DSA-65 signature too."""
+
+    may_write: tuple[Scope, ...]
+    budget: Budget
+    seal_key: bytes
+    post_quantum: bool = False
+
+
+class RegistryState(NamedTuple):
+    """A registry's key epochs: the one to write under, and the oldest that late records may still come from."""
+
+    key_epoch: int = FIRST_KEY_EPOCH
+    oldest_open: int = FIRST_KEY_EPOCH
+
+
+class Grant(NamedTuple):
+    """What officers allowed an author beyond its budget, in one window of positions."""
+
+    window_start: int
+    records: int
+    subjects: int
+
+
+class ReceiptQuorum(NamedTuple):
+    """The receipt set for trees of at least `from_size` records, with the keys its sites had."""
+
+    from_size: int
+    keys: Mapping[str, SiteKeys]
+    quorum: int
+
+
+class RecoveryKey(NamedTuple):
+    """A key that opens KEKs when its shares come together. `commitments`: of each share, by its index."""
+
+    name: str
+    public_key: bytes
+    threshold: int
+    ceremony: bytes
+    commitments: Mapping[int, tuple[str, bytes]]
+    act_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Governance:
+    """The value in force. `last_act` is the record hash of the newest act, zeros before the first; `acts` counts them."""
+
+    ledger_id: bytes
+    name: str
+    purpose: str
+    rules: int
+    registries: Mapping[str, RegistryState]
+    authors: Mapping[str, AuthorRights]
+    author_keys: Mapping[bytes, AuthorKey]
+    readers: Mapping[str, Reader]
+    sites: Mapping[str, Site]
+    site_keys_ever: Mapping[bytes, tuple[str, PublicKey]]
+    receipt_quorums: tuple[ReceiptQuorum, ...]
+    receipt_set: ReceiptSet
+    officers: Officers
+    officer_keys_ever: Mapping[bytes, PublicKey]
+    grants: Mapping[str, Grant] = field(default_factory=dict)
+    recovery_keys: tuple[RecoveryKey, ...] = ()
+    erasures: Mapping[bytes, int] = field(default_factory=dict)
+    site_rules: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    acts: int = 0
+    last_act: bytes = ZERO32
+    last_act_at: int = -1
+    _answered: dict[tuple[str, str, str], bool] = field(default_factory=dict, compare=False, repr=False)
+    """Questions asked once for each record, mostly the same few; this value never changes."""
+
+    def changed(self, **fields: object) -> Governance:
+        """A value that differs in these fields."""
+        return replace(self, _answered={}, **fields)  # type: ignore[arg-type]  # each caller names fields of its own types
+
+    # -- authors ----------------------------------------------------------------------------------------------------
+
+    def may_write(self, author: str, registry: str, compartment: str) -> bool:
+        """Whether the institution may write there now."""
+        name = (author, registry, compartment)
+        answer = self._answered.get(name)
+        if answer is None:
+            rights = self.authors.get(author)
+            answer = rights is not None and covered(rights.may_write, registry, compartment)
+            if len(self._answered) < ANSWERS_MAX:
+                self._answered[name] = answer
+        return answer
+
+    def budget(self, author: str, position: int) -> Budget:
+        """What the author may use of the window that this position falls into."""
+        budget = self.authors[author].budget
+        grant = self.grants.get(author)
+        if grant is None or grant.window_start != position - position % BUDGET_WINDOW_POSITIONS:
+            return budget
+        return Budget(budget.records + grant.records, budget.subjects + grant.subjects)
+
+    def key_epoch_refusal(self, registry: str, key_epoch: int) -> Code | None:
+        """Why a record may not be sealed under this key epoch; None when it may."""
+        state = self.registries.get(registry)
+        if state is None or registry in CLEAR_CONTENT_REGISTRIES:
+            return None
+        if key_epoch > state.key_epoch:
+            return Code.NOT_PERMITTED
+        return Code.KEY_EPOCH_CLOSED if key_epoch < state.oldest_open else None
+
+    # -- readers ----------------------------------------------------------------------------------------------------
+
+    def may_read(self, institution: str, registry: str, compartment: str) -> bool:
+        """Whether payloads from there may be released to the institution: to a reader, or to an author within what it may write."""
+        return covered(self.readable(institution), registry, compartment)
+
+    def may_see(self, institution: str, registry: str, compartment: str) -> bool:
+        """Whether headers from there may be shown to it."""
+        return covered(self.visible(institution), registry, compartment)
+
+    def readable(self, institution: str) -> tuple[Scope, ...]:
+        """The scopes whose payloads may be released to the institution."""
+        rights, reader = self.authors.get(institution), self.readers.get(institution)
+        return (() if rights is None else rights.may_write) + (() if reader is None else reader.may_read)
+
+    def visible(self, institution: str) -> tuple[Scope, ...]:
+        """The scopes whose headers may be shown to it."""
+        reader = self.readers.get(institution)
+        return self.readable(institution) + (() if reader is None else reader.may_see)
+
+    # -- sites and officers -----------------------------------------------------------------------------------------
+
+    @property
+    def voting_sites(self) -> tuple[str, ...]:
+        """Names of the sites whose ordering members vote."""
+        return tuple(site.name for site in self.sites.values() if site.votes)
+
+    def site_of_key(self, key_id: bytes) -> tuple[str, PublicKey] | None:
+        """The site that has this key now."""
+        known = self.site_keys_ever.get(key_id)
+        if known is None:
+            return None
+        site = self.sites.get(known[0])
+        return known if site is not None and site.key == known[1] else None
+
+    @property
+    def site_keys(self) -> dict[str, SiteKeys]:
+        """The keys of each site now."""
+        return {name: keys_of_site(site) for name, site in self.sites.items()}
+
+    def receipt_quorum_at(self, size: int) -> ReceiptQuorum:
+        """The receipt set by which a checkpoint of this size is judged."""
+        return next(entry for entry in reversed(self.receipt_quorums) if entry.from_size <= size)
+
+    def office_of_key(self, key_id: bytes) -> str | None:
+        """The office for which this key signs now: the officer's name, for the deputy's key too."""
+        for name, officer in self.officers.people.items():
+            if any(key.key_id == key_id for key in officer.keys):
+                return name
+        return None
+
+    @property
+    def recovery_key(self) -> RecoveryKey | None:
+        """The recovery key in force: the newest."""
+        return self.recovery_keys[-1] if self.recovery_keys else None
+
+
+def covered(scopes: tuple[Scope, ...], registry: str, compartment: str) -> bool:
+    """Whether one of the scopes contains the compartment of the registry."""
+    return any(scope.covers(registry, compartment) for scope in scopes)
+
+
+def keys_of_site(site: Site) -> SiteKeys:
+    """The keys with which a site cosigns."""
+    return SiteKeys(site.key, PublicKey(Suite.ML_DSA_44, site.ml_dsa_44) if site.ml_dsa_44 else None)
+
+
+def receipt_quorum(sites: Mapping[str, Site], receipt_set: ReceiptSet, from_size: int) -> ReceiptQuorum:
+    """The receipt set with its sites' keys as they are now."""
+    return ReceiptQuorum(
+        from_size, {name: keys_of_site(sites[name]) for name in receipt_set.sites}, receipt_set.quorum
+    )
+
+
+def rights_of(author: Author) -> AuthorRights:
+    """An author's rights as genesis or its enrolment states them."""
+    return AuthorRights(author.may_write, author.budget, author.seal_key)
+
+
+def from_genesis(genesis: Genesis) -> Governance:
+    """The governance that holds at position 0."""
+    sites = {site.name: site for site in genesis.sites}
+    return Governance(
+        ledger_id=genesis.ledger_id,
+        name=genesis.name,
+        purpose=genesis.purpose,
+        rules=genesis.rules,
+        registries={registry: RegistryState() for registry in genesis.registries},
+        authors={author.name: rights_of(author) for author in genesis.authors},
+        author_keys={
+            signing.key.key_id: AuthorKey(author.name, signing)
+            for author in genesis.authors
+            for signing in author.signing_keys
+        },
+        readers={reader.name: reader for reader in genesis.readers},
+        sites=sites,
+        site_keys_ever={site.key.key_id: (site.name, site.key) for site in genesis.sites},
+        receipt_quorums=(receipt_quorum(sites, genesis.receipt_set, 0),),
+        receipt_set=genesis.receipt_set,
+        officers=genesis.officers,
+        officer_keys_ever={
+            key.key_id: key for officer in genesis.officers.people.values() for key in officer.keys
+        },
+    )
