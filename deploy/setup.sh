@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a checkout ready to run: a virtual environment with the project in it, and an etcd that a node can drive.
+# Makes a checkout ready to run: a virtual environment with the project in it, an etcd that a node can drive, and for tests a software token.
 #
 #   deploy/setup.sh [extras]      extras as in pyproject.toml; default: dev
 #
@@ -94,7 +94,16 @@ ensure_etcd() {
     fi
 }
 
+# Stands in for a hardware token in the tests and in the story of keys; no node and no client needs it, so a computer without it is ready all the same.
+ensure_softhsm() {
+    if [ "$extras" != dev ] || command -v softhsm2-util >/dev/null; then
+        return
+    fi
+    apt_install softhsm2 || say "softhsm2 could not be installed here; tests of tokens will be skipped: sudo apt-get install softhsm2"
+}
+
 check_python
 make_venv
 install_project
 ensure_etcd
+ensure_softhsm

@@ -6,7 +6,7 @@ The caller's `accept` decides whether an answer is to be believed; one that is n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 from sento_client.asking import AskPlan, AskSettings, GiveUp, Pause
@@ -35,7 +35,15 @@ class Terms(NamedTuple):
 class Asker:
     """Questions at the sites of a transport."""
 
-    def __init__(self, transport: Transport, ports: Ports, settings: AskSettings | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        ports: Ports,
+        settings: AskSettings | None = None,
+        news: Callable[[str], Awaitable[bool]] | None = None,
+    ) -> None:
+        """`news`: asks a site whose answer does not verify whether governance changed; whether it did."""
+        self._news = news
         self._transport = transport
         self._ports = ports
         self._settings = settings or AskSettings()
@@ -97,15 +105,23 @@ class Asker:
                 await asyncio.sleep(step.pause_ms / 1000)
                 continue
             try:
-                answer = accept(
-                    step.site, await self._transport.call(step.site, method, request, step.timeout_ms)
-                )
+                reply = await self._transport.call(step.site, method, request, step.timeout_ms)
+                answer = await self.taken(step.site, reply, accept)
             except SentoError as error:
                 plan.failed(error)
                 continue
             if terms.site is None and avoid is None:
                 self._first = self._transport.sites.index(step.site)
             return answer
+
+    async def taken(self, site: str, reply: ReplyT, accept: Callable[[str, ReplyT], AnswerT]) -> AnswerT:
+        """What `accept` makes of a site's answer; asked once more when it did not verify and there is news of governance. Raises SentoError."""
+        try:
+            return accept(site, reply)
+        except SentoError as error:
+            if error.code is not Code.DAMAGED or self._news is None or not await self._news(site):
+                raise
+        return accept(site, reply)
 
 
 def must_hold(site: str, finding: Finding) -> Finding:

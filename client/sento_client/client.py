@@ -18,7 +18,11 @@ from typing import NamedTuple, Self
 
 from sento_client.asker import Asker, Terms
 from sento_client.composing import Composer, Content, Draft, Ports
+from sento_client.governing.follower import Follower
+from sento_client.governing.following import Followed
 from sento_client.grpc_transport import GrpcTransport
+from sento_client.named_reading import NamedReader
+from sento_client.naming import Asked, LocalNaming, Named, Naming
 from sento_client.opening import Installation, open_installation
 from sento_client.outbox.keeper import Keeper
 from sento_client.outbox.keeping import Counts
@@ -26,6 +30,7 @@ from sento_client.outbox.outbox import Outbox
 from sento_client.outbox.shelf import Belongs
 from sento_client.proving import Prover
 from sento_client.reading import Name, Part, Reader
+from sento_client.remote_naming import RemoteNaming
 from sento_client.results import (
     Acknowledgement,
     Freshness,
@@ -44,6 +49,7 @@ from sento_client.writing import Writer
 from sento_proto.checkpoint import Checkpoint
 from sento_proto.errors import Code, SentoError
 from sento_proto.genesis import Genesis
+from sento_proto.governance.state import Governance
 from sento_proto.header import ZERO16
 from sento_proto.record import Record
 from sento_proto.submission import group_value
@@ -53,6 +59,8 @@ COMPOSED_AT_ONCE = 64
 """Records that are sealed (about 3 ms) before others get their turn on the event loop."""
 SENT_AT_ONCE = 2048
 """Records of one `write_many` under way at a time: some fifty submissions."""
+_GOVERNED = frozenset({Code.NOT_PERMITTED, Code.KEY_EPOCH_CLOSED, Code.KEY_ENDED})
+"""Outcomes after which the next record may have to be made otherwise."""
 DRAIN_MS = 5_000
 STATUS_TIMEOUT_MS = 3_000
 
@@ -84,6 +92,9 @@ class SentoClient:
             self._composer = Composer(institution, key.key_id, installation.keyring, self._ports)
         self._writer: Writer | None = None
         self._keeper: Keeper | None = None
+        self.names_are_asked = installation.config.pseudonym_service is not None
+        """Whether names come from the pseudonym service, so that `compose` needs them first."""
+        self._naming: Naming = LocalNaming(installation.keyring)
 
     @classmethod
     def open(cls, path: str | Path) -> SentoClient:
@@ -102,9 +113,23 @@ class SentoClient:
 
     async def __aenter__(self) -> Self:
         self._transport = self._make_transport(self._installation)
-        asker = Asker(self._transport, self._ports)
-        self._reader = Reader(asker, self._installation.trust, self._installation.keyring)
-        self._prover = Prover(asker, self._installation.trust)
+        installation = self._installation
+        self._follower = Follower(
+            Asker(self._transport, self._ports), installation.followed, installation.trust_file
+        )
+        asker = Asker(self._transport, self._ports, news=self._follower.news)
+        self._reader = Reader(asker, lambda: self._follower.trust, installation.keyring)
+        self._prover = Prover(asker, lambda: self._follower.trust)
+        config = installation.config
+        if installation.misfit is not None:
+            try:
+                await self._settle_misfit(installation.misfit)
+            except BaseException:
+                await self._transport.close()
+                raise
+        if config.pseudonym_service is not None:
+            self._naming = RemoteNaming(config.pseudonym_service, config.tls, self._ports)
+        self._by_name = NamedReader(self._reader, self._naming, self._ports)
         return self
 
     async def __aexit__(
@@ -115,17 +140,33 @@ class SentoClient:
                 await self._writer.close(DRAIN_MS if error is None else 0)
         finally:
             self._writer = self._keeper = None
+            await self._naming.close()
             await self._transport.close()
 
     # Writing.
 
-    def compose(self, draft: Draft) -> Record:
-        """A sealed record with an id, not sent yet: give it to `send`, as often as needed. Raises SentoError, SetupError."""
-        return self._compose().compose(draft)
+    def compose(self, draft: Draft, named: Named | None = None) -> Record:
+        """A sealed record with an id, not sent yet: give it to `send`, as often as needed. Raises SentoError, SetupError.
 
-    def compose_group(self, drafts: Sequence[Draft]) -> list[Record]:
-        """Sealed records that stand or fall together."""
-        return self._compose().compose_group(drafts)
+        A client that asks the pseudonym service needs `named`, one of what `names` gives; without it that is SetupError NAMES_ARE_ASKED."""
+        self._require_names(named)
+        return self._compose().compose(draft, named)
+
+    def compose_group(self, drafts: Sequence[Draft], named: Sequence[Named] | None = None) -> list[Record]:
+        """Sealed records that stand or fall together. Raises as `compose`."""
+        self._require_names(named)
+        return self._compose().compose_group(drafts, named)
+
+    async def compose_named(self, draft: Draft, *, deadline_ms: int | None = None) -> Record:
+        """As `compose`, and the pseudonym service is asked where there is one. Raises as `names` and `compose`."""
+        (named,) = await self.names([draft], deadline_ms=deadline_ms)
+        return self._compose().compose(draft, named)
+
+    async def names(self, drafts: Sequence[Draft], *, deadline_ms: int | None = None) -> list[Named]:
+        """Person and fact of each draft as the ledger knows them, in order; from the pseudonym service one round trip for 500 of a registry.
+
+        Raises SentoError when the service refuses or cannot be reached, SetupError NO_PSEUDONYM_KEY where keys are in a file."""
+        return await self._naming.names([draft.asked for draft in drafts], None, self._deadline(deadline_ms))
 
     async def write(
         self,
@@ -144,7 +185,10 @@ class SentoClient:
         Raises WriteError (a SentoError): with `kept` the outbox goes on sending the record, so it is not to be written anew; else its `record` may be
         sent again with `send`. Raises SetupError when a key is missing."""
         draft = Draft(registry, kind, subject, fact, content, previous, compartment)
-        (result,) = await self.send([self.compose(draft)], deadline_ms=deadline_ms)
+        named: Named | None = None
+        if self.names_are_asked:
+            (named,), deadline_ms = await self._names_and_rest([draft], deadline_ms)
+        (result,) = await self.send([self._compose().compose(draft, named)], deadline_ms=deadline_ms)
         return _or_raise(result)
 
     async def update(
@@ -178,7 +222,10 @@ class SentoClient:
 
         async def write(content: Content, previous: bytes | None, left_ms: int) -> Acknowledgement:
             draft = Draft(registry, kind, subject, fact, content, previous, compartment)
-            (result,) = await self.send([self.compose(draft)], deadline_ms=left_ms)
+            named: Named | None = None
+            if self.names_are_asked:
+                (named,), left_ms = await self._names_and_rest([draft], left_ms)
+            (result,) = await self.send([self._compose().compose(draft, named)], deadline_ms=left_ms)
             return _or_raise(result)
 
         return await update(read, write, change, self._ports, self._deadline(deadline_ms))
@@ -192,8 +239,10 @@ class SentoClient:
         composer = self._compose()
         results: list[WriteResult] = []
         records: list[Record] = []
-        for draft in drafts:
-            records.append(composer.compose(draft))
+        # All names come first: when the service cannot give them nothing is written, and nobody wonders how far it came.
+        all_named = await self.names(drafts, deadline_ms=deadline_ms) if self.names_are_asked else None
+        for index, draft in enumerate(drafts):
+            records.append(composer.compose(draft, None if all_named is None else all_named[index]))
             if len(records) == SENT_AT_ONCE:
                 results += await self.send(records, deadline_ms=deadline_ms)
                 records.clear()
@@ -205,7 +254,10 @@ class SentoClient:
         self, drafts: Sequence[Draft], *, deadline_ms: int | None = None
     ) -> list[Acknowledgement]:
         """Write versions of facts of one registry that stand all or none. Raises the WriteError of the member that was refused."""
-        results = await self.send(self.compose_group(drafts), deadline_ms=deadline_ms)
+        named: list[Named] | None = None
+        if self.names_are_asked:
+            named, deadline_ms = await self._names_and_rest(drafts, deadline_ms)
+        results = await self.send(self._compose().compose_group(drafts, named), deadline_ms=deadline_ms)
         errors = [result for result in results if isinstance(result, WriteError)]
         own = [error for error in errors if error.code is not Code.GROUP_REFUSED]
         for error in own or errors:
@@ -219,7 +271,10 @@ class SentoClient:
         pieces = _pieces(records, self._signing_key_id())
         if not pieces:
             return []
-        return await self._running_writer().write(pieces, self._deadline(deadline_ms))
+        results = await self._running_writer().write(pieces, self._deadline(deadline_ms))
+        if any(isinstance(result, WriteError) and result.code in _GOVERNED for result in results):
+            await self._follower.news()
+        return results
 
     def empty_outbox(self) -> Counts:
         """Begin to send what earlier programs left in the outbox, as the first write does; returns what is kept now. Raises SetupError."""
@@ -269,7 +324,7 @@ class SentoClient:
     ) -> Version:
         """The standing version of a fact, or the one of a ledger of `as_of_size`. Raises SentoError NOT_FOUND."""
         terms = self._terms(purpose, case_number, freshness, header_only, site, deadline_ms)
-        return await self._reader.fact(registry, self._fact(registry, kind, subject, fact), terms, as_of_size)
+        return await self._by_name.fact(Asked(registry, subject, kind, fact), terms, as_of_size)
 
     def history(
         self,
@@ -292,9 +347,8 @@ class SentoClient:
 
         `before`: only those below this position, to go on where another list ended; `limit`: at most so many, and no more is asked of a site."""
         terms = self._terms(purpose, case_number, freshness, header_only, site, deadline_ms)
-        return self._reader.history(
-            registry, self._fact(registry, kind, subject, fact), terms, as_of_size, Part(before, limit)
-        )
+        asked = Asked(registry, subject, kind, fact)
+        return self._by_name.history(asked, terms, as_of_size, Part(before, limit))
 
     def subject_history(
         self,
@@ -313,8 +367,7 @@ class SentoClient:
     ) -> AsyncIterator[Version]:
         """Records about a person in one registry, newest first; their links show that none is left out between them. `before` and `limit` as in `history`."""
         terms = self._terms(purpose, case_number, freshness, header_only, site, deadline_ms)
-        pseudonym = self._installation.keyring.subject(registry, subject)
-        return self._reader.subject(registry, pseudonym, terms, as_of_size, Part(before, limit))
+        return self._by_name.subject(registry, subject, terms, as_of_size, Part(before, limit))
 
     def changes(
         self,
@@ -388,7 +441,28 @@ class SentoClient:
 
         return list(await asyncio.gather(*map(ask, self.sites)))
 
+    async def governance(
+        self, *, freshness: Freshness = Freshness.LINEARIZABLE, deadline_ms: int | None = None
+    ) -> Governance:
+        """Who may do what now, every act verified: from the genesis file to the newest that the sites know. Raises SentoError, SetupError RULES_UNKNOWN."""
+        followed = await self._follower.refresh(self._deadline(deadline_ms), freshness=freshness)
+        return followed.governance
+
+    @property
+    def followed(self) -> Followed:
+        """Governance as far as this client has followed it, with the acts; `governance` follows on."""
+        return self._follower.followed
+
     # How it is done.
+
+    async def _settle_misfit(self, misfit: SetupError) -> None:
+        """Raises the SetupError unless an act that was not followed yet made the installation fit."""
+        try:
+            followed = await self._follower.refresh(self._deadline(None))
+        except SentoError as error:
+            why = f"no site could be asked whether an act changed that since: {error.code.name}"
+            raise SetupError(misfit.code, *misfit.details, why) from None
+        self._installation.check(followed.governance)
 
     def _running_writer(self) -> Writer:
         """The writer, started at the first write: a client that only reads opens no write streams."""
@@ -417,6 +491,18 @@ class SentoClient:
             raise SetupError(Setup.CANNOT_SIGN)
         return self._composer
 
+    def _require_names(self, named: object) -> None:
+        if self.names_are_asked and named is None:
+            raise SetupError(Setup.NAMES_ARE_ASKED)
+
+    async def _names_and_rest(
+        self, drafts: Sequence[Draft], deadline_ms: int | None
+    ) -> tuple[list[Named], int]:
+        """The names, and what asking for them left of the deadline."""
+        all_ms, began_ms = self._deadline(deadline_ms), self._ports.steady_ms()
+        named = await self.names(drafts, deadline_ms=all_ms)
+        return named, max(1, all_ms - (self._ports.steady_ms() - began_ms))
+
     def _signing_key_id(self) -> bytes:
         if self._installation.signer is None:
             raise SetupError(Setup.CANNOT_SIGN)
@@ -437,10 +523,6 @@ class SentoClient:
         if not purpose.strip() or not case_number.strip():
             raise SentoError(Code.PURPOSE_MISSING)
         return Terms(purpose, case_number, freshness, header_only, self._deadline(deadline_ms), site)
-
-    def _fact(self, registry: str, kind: str, subject: str, fact: str) -> bytes:
-        keyring = self._installation.keyring
-        return keyring.fact(registry, keyring.subject(registry, subject), kind, fact)
 
 
 def _over_grpc(installation: Installation) -> Transport:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sento_client.keyring import Keyring
+from sento_client.naming import Asked, Named
 from sento_proto.errors import Code, SentoError
 from sento_proto.header import ZERO16, ZERO32, Header
 from sento_proto.ids import RANDOM_BYTES, uuid7
@@ -54,6 +55,11 @@ class Draft(NamedTuple):
     previous: bytes | None = None
     compartment: str = ""
 
+    @property
+    def asked(self) -> Asked:
+        """What must be named for it."""
+        return Asked(self.registry, self.subject, self.kind, self.fact)
+
 
 class Composer:
     """Makes records of one author under one signing key."""
@@ -64,31 +70,39 @@ class Composer:
         self._keyring = keyring
         self._ports = ports
 
-    def compose(self, draft: Draft) -> Record:
-        """A sealed record with a fresh id. Raises SentoError TOO_LARGE or BAD_REQUEST, SetupError NO_KEK or NO_PSEUDONYM_KEY."""
+    def compose(self, draft: Draft, named: Named | None = None) -> Record:
+        """A sealed record with a fresh id; without `named` the keyring names person and fact.
+
+        Raises SentoError TOO_LARGE or BAD_REQUEST, SetupError NO_KEK or NO_PSEUDONYM_KEY."""
         random_bytes = self._ports.random_bytes(DEK_BYTES + RANDOM_BYTES)
         time_ms = self._ports.wall_ms()
         record_id = uuid7(time_ms, random_bytes[DEK_BYTES:])
-        return self._seal(draft, record_id, time_ms, random_bytes[:DEK_BYTES], ZERO16)
+        return self._seal(draft, named, record_id, time_ms, random_bytes[:DEK_BYTES], ZERO16)
 
-    def compose_group(self, drafts: Sequence[Draft]) -> list[Record]:
+    def compose_group(self, drafts: Sequence[Draft], named: Sequence[Named] | None = None) -> list[Record]:
         """Records that stand or fall together: one registry, one submission. Raises as `compose`."""
         time_ms = self._ports.wall_ms()
         record_ids = [uuid7(time_ms, self._ports.random_bytes(RANDOM_BYTES)) for _ in drafts]
         group = group_value(record_ids)
+        all_named = [None] * len(drafts) if named is None else named
         return [
-            self._seal(draft, record_id, time_ms, self._ports.random_bytes(DEK_BYTES), group)
-            for draft, record_id in zip(drafts, record_ids, strict=True)
+            self._seal(draft, one, record_id, time_ms, self._ports.random_bytes(DEK_BYTES), group)
+            for draft, one, record_id in zip(drafts, all_named, record_ids, strict=True)
         ]
 
-    def _seal(self, draft: Draft, record_id: bytes, time_ms: int, dek: bytes, group: bytes) -> Record:
+    def _seal(
+        self, draft: Draft, named: Named | None, record_id: bytes, time_ms: int, dek: bytes, group: bytes
+    ) -> Record:
         registry, compartment, keyring = draft.registry, draft.compartment, self._keyring
         key_epoch = keyring.newest_key_epoch(self._author, registry, compartment)
         previous = ZERO32 if draft.previous is None else draft.previous
         content = encode_content(draft.content)
         try:
-            subject = keyring.subject(registry, draft.subject)
-            fact = keyring.fact(registry, subject, draft.kind, draft.fact)
+            if named is None:
+                subject = keyring.subject(registry, draft.subject)
+                fact = keyring.fact(registry, subject, draft.kind, draft.fact)
+            else:
+                subject, fact = named
             header = Header(
                 record_id,
                 self._author_key_id,

@@ -3,28 +3,24 @@
     genesis = "genesis.json"
     institution = "iizuka-city"
     [tls]       ca, certificate, key                               paths of PEM files
-    [keys]      signing (absent: cannot write), seal, kek_seals, pseudonyms
+    [keys]      signing (absent: cannot write), seal, kek_seals, pseudonyms; companion, passphrase_file may be absent
+    [keys.token] module, token_label, key_label (in place of signing), seal_label (in place of seal), pin_file; may be absent
     [[sites]]   name, address = "host:port"                        the first is asked first
     [limits]    deadline_ms, linger_ms, in_flight                  may be absent, each with a default
     [outbox]    directory = "outbox", max_mib = 256, enabled       may be absent, each with that default
+    [pseudonyms] name, address = "host:port"                       the pseudonym service, in place of keys.pseudonyms
 
 Paths are relative to the file. All mistakes are found in one pass, because mending a file one mistake a start is how nights are lost.
 """
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from sento_client.setup_errors import Setup, SetupError
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_ADDRESS = re.compile(r"([^\s:\[\]]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})")
-_NAME_WORDS = "1 to 32 characters of a-z 0-9 -"
+from sento_client.toml_table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +33,41 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenPlace:
+    """A PKCS#11 token: its module, its label, the labels of the keys on it that are used, and a file with its PIN (None: SENTO_PIN, or asked)."""
+
+    module: Path
+    token_label: str
+    key_label: str | None = None
+    seal_label: str | None = None
+    pin_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class KeyFiles:
-    """Key files in the forms of `keyfiles.py`. `signing` is None for a client that only reads."""
+    """Key files in the forms of `keyfiles.py`. `signing` is None for a client that only reads, and where a token signs; `seal` where a token opens seals."""
 
     signing: Path | None
-    seal: Path
+    seal: Path | None
     kek_seals: Path
-    pseudonyms: Path
+    pseudonyms: Path | None
+    """None for a client that asks the pseudonym service."""
+    companion: Path | None = None
+    passphrase_file: Path | None = None
+    token: TokenPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SiteAddress:
     """A site's name, which its certificate must prove, and where it is dialled."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAddress:
+    """The pseudonym service's name, which its certificate must prove, and where it is dialled."""
 
     name: str
     address: str
@@ -85,6 +104,8 @@ class ClientConfig:
     limits: Limits
     outbox: OutboxPlace | None = None
     """None: records that have no answer yet die with the process."""
+    pseudonym_service: ServiceAddress | None = None
+    """None: the pseudonym keys lie in the file `keys.pseudonyms`."""
 
 
 def load_config(path: Path) -> ClientConfig:
@@ -103,16 +124,17 @@ def decode_config(data: bytes, path: Path) -> ClientConfig:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SetupError(Setup.CONFIG_INVALID, f"{path} is not TOML in UTF-8: {error}") from None
     mistakes: list[str] = []
-    root = _Table(document, "", path.parent, mistakes)
+    root = Table(document, "", path.parent, mistakes)
     config = ClientConfig(
         path=path,
         genesis=root.file("genesis"),
         institution=root.name("institution"),
-        tls=_tls(root.table("tls")),
-        keys=_keys(root.table("keys")),
-        sites=_sites(root),
-        limits=_limits(root.table("limits", optional=True)),
+        tls=read_tls(root.table("tls")),
+        keys=_keys(root.table("keys"), asks_service=root.has("pseudonyms")),
+        sites=read_sites(root),
+        limits=read_limits(root.table("limits", optional=True)),
         outbox=_outbox(root.table("outbox", optional=True)),
+        pseudonym_service=_pseudonym_service(root),
     )
     root.end()
     if mistakes:
@@ -120,20 +142,78 @@ def decode_config(data: bytes, path: Path) -> ClientConfig:
     return config
 
 
-def _tls(table: _Table) -> TlsFiles:
+def read_tls(table: Table) -> TlsFiles:
+    """Section `tls`."""
     files = TlsFiles(table.file("ca"), table.file("certificate"), table.file("key"))
     table.end()
     return files
 
 
-def _keys(table: _Table) -> KeyFiles:
+def _keys(table: Table, *, asks_service: bool) -> KeyFiles:
+    """A program that asks the pseudonym service must not hold the keys as well; one that does not has a file of them."""
+    token = read_token(table.table("token")) if table.has("token") else None
+    in_token = token is not None and token.key_label is not None
+    table.check(
+        not (in_token and table.has("signing")),
+        "keys.signing: not beside keys.token.key_label: records are signed with one key",
+    )
     signing = table.file("signing") if table.has("signing") else None
-    files = KeyFiles(signing, table.file("seal"), table.file("kek_seals"), table.file("pseudonyms"))
+    table.check(
+        not (asks_service and table.has("pseudonyms")),
+        "keys.pseudonyms: not beside a section [pseudonyms]: a program that asks the service holds no pseudonym keys",
+    )
+    asks = asks_service and not table.has("pseudonyms")
+    pseudonyms = None if asks else table.file("pseudonyms")
+    files = KeyFiles(
+        signing,
+        _seal(table, token),
+        table.file("kek_seals"),
+        pseudonyms,
+        companion=optional_file(table, "companion"),
+        passphrase_file=optional_file(table, "passphrase_file"),
+        token=token,
+    )
+    table.check(
+        files.companion is None or signing is not None or in_token,
+        "keys.companion: a companion signs beside keys.signing or keys.token.key_label, and neither is there",
+    )
     table.end()
     return files
 
 
-def _limits(table: _Table) -> Limits:
+def _seal(table: Table, token: TokenPlace | None) -> Path | None:
+    if token is None or token.seal_label is None:
+        return table.file("seal")
+    table.check(
+        not table.has("seal"), "keys.seal: not beside keys.token.seal_label: seals are made to one key"
+    )
+    return optional_file(table, "seal")
+
+
+def read_token(table: Table) -> TokenPlace:
+    """Section `keys.token`."""
+    place = TokenPlace(
+        table.file("module"),
+        table.text("token_label", "the token's label"),
+        table.text("key_label", "the signing key's label") if table.has("key_label") else None,
+        table.text("seal_label", "the seal key's label") if table.has("seal_label") else None,
+        optional_file(table, "pin_file"),
+    )
+    table.check(
+        place.key_label is not None or place.seal_label is not None,
+        "keys.token: expected key_label, seal_label or both: a token without a key that is used has no purpose here",
+    )
+    table.end()
+    return place
+
+
+def optional_file(table: Table, field: str) -> Path | None:
+    """A path that may be absent."""
+    return table.file(field) if table.has(field) else None
+
+
+def read_limits(table: Table) -> Limits:
+    """Section `limits`."""
     default = Limits()
     limits = Limits(
         deadline_ms=table.number("deadline_ms", 100, 3_600_000, default.deadline_ms),
@@ -144,7 +224,7 @@ def _limits(table: _Table) -> Limits:
     return limits
 
 
-def _outbox(table: _Table) -> OutboxPlace | None:
+def _outbox(table: Table) -> OutboxPlace | None:
     directory = table.file("directory", "outbox")
     max_mib = table.number("max_mib", 1, 1_048_576, 256)
     enabled = table.flag("enabled", True)
@@ -152,7 +232,8 @@ def _outbox(table: _Table) -> OutboxPlace | None:
     return OutboxPlace(directory, max_mib * 1024 * 1024) if enabled else None
 
 
-def _sites(root: _Table) -> tuple[SiteAddress, ...]:
+def read_sites(root: Table) -> tuple[SiteAddress, ...]:
+    """The list `sites`."""
     sites: list[SiteAddress] = []
     for table in root.tables("sites"):
         sites.append(SiteAddress(table.name("name"), table.address("address")))
@@ -162,91 +243,10 @@ def _sites(root: _Table) -> tuple[SiteAddress, ...]:
     return tuple(sites)
 
 
-class _Table:
-    """One TOML table being read: each field is taken once, a mistake is noted and reading goes on with a stand-in."""
-
-    def __init__(self, fields: Mapping[str, object], path: str, base: Path, mistakes: list[str]) -> None:
-        self._left = dict(fields)
-        self._path = path
-        self._base = base
-        self._mistakes = mistakes
-
-    def has(self, field: str) -> bool:
-        return field in self._left
-
-    def check(self, holds: bool, mistake: str) -> None:
-        if not holds:
-            self._mistakes.append(mistake)
-
-    def name(self, field: str) -> str:
-        text = self._text(field, _NAME_WORDS)
-        self.check(not text or bool(_NAME.fullmatch(text)), f"{self._at(field)}: expected {_NAME_WORDS}")
-        return text
-
-    def address(self, field: str) -> str:
-        expected = '"host:port" with a port from 1 to 65535'
-        text = self._text(field, expected)
-        match = _ADDRESS.fullmatch(text)
-        good = match is not None and 1 <= int(match[2]) <= 65535
-        self.check(not text or good, f"{self._at(field)}: expected {expected}")
-        return text
-
-    def file(self, field: str, default: str = "") -> Path:
-        if default and field not in self._left:
-            return self._base / default
-        return self._base / self._text(field, "a path")
-
-    def flag(self, field: str, default: bool) -> bool:
-        value = self._left.pop(field, default)
-        if isinstance(value, bool):
-            return value
-        self._mistakes.append(f"{self._at(field)}: expected true or false")
-        return default
-
-    def number(self, field: str, low: int, high: int, default: int) -> int:
-        value = self._left.pop(field, default)
-        if type(value) is int and low <= value <= high:
-            return value
-        self._mistakes.append(f"{self._at(field)}: expected a whole number from {low} to {high}")
-        return default
-
-    def table(self, field: str, *, optional: bool = False) -> _Table:
-        value = self._left.pop(field, {} if optional else None)
-        if not isinstance(value, dict):
-            found = "it is missing" if value is None else "it is not a table"
-            self._mistakes.append(f"{self._at(field)}: expected a section [{self._at(field)}]; {found}")
-            return _Ignored()
-        return _Table(cast("dict[str, object]", value), self._at(field), self._base, self._mistakes)
-
-    def tables(self, field: str) -> list[_Table]:
-        value = self._left.pop(field, None)
-        if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
-            self._mistakes.append(f"{self._at(field)}: expected at least one section [[{self._at(field)}]]")
-            return []
-        items = cast("list[dict[str, object]]", value)
-        return [
-            _Table(item, f"{self._at(field)}[{index}]", self._base, self._mistakes)
-            for index, item in enumerate(items)
-        ]
-
-    def end(self) -> None:
-        for field in self._left:
-            self._mistakes.append(f"{self._at(field)}: not known to this release; check its spelling")
-
-    def _text(self, field: str, expected: str) -> str:
-        value = self._left.pop(field, None)
-        if isinstance(value, str) and value:
-            return value
-        found = "it is missing" if value is None else "it is empty or not text"
-        self._mistakes.append(f"{self._at(field)}: expected {expected}; {found}")
-        return ""
-
-    def _at(self, field: str) -> str:
-        return f"{self._path}.{field}" if self._path else field
-
-
-class _Ignored(_Table):
-    """Stands in for a section that is missing, whose fields need not be complained of one by one."""
-
-    def __init__(self) -> None:
-        super().__init__({}, "", Path(), [])
+def _pseudonym_service(root: Table) -> ServiceAddress | None:
+    if not root.has("pseudonyms"):
+        return None
+    table = root.table("pseudonyms")
+    service = ServiceAddress(table.name("name"), table.address("address"))
+    table.end()
+    return service

@@ -1,7 +1,8 @@
 """The transport over gRPC with mutual TLS: one channel to each site, one write stream on it.
 
 A site is dialled at its address and must prove its name: the certificate is checked against `<site>.sento.internal`, whatever the address. When
-certificate files change on disk, the next stream or call uses them; what runs on the old connection may end there.
+certificate files change on disk, the next stream or call uses them; what runs on the old connection may end there. A site that says that the certificate has
+expired is asked again under the renewed one, if there is one by then: to those who use the transport the connection was lost, and nothing else.
 
 Errors: a site names its code in the trailing metadata `sento-error-bin`. Without it the call ended on the way, and the gRPC status is translated.
 """
@@ -11,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import AsyncIterator, Sequence
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import cast
 
 import grpc
@@ -27,7 +29,14 @@ from sento_client.transport import Method, ReplyT, RequestT, StreamListener, Wri
 from sento_proto.errors import Code, SentoError
 from sento_proto.identity import server_name
 from sento_proto.limits import GRPC_MESSAGE_MAX_BYTES
-from sento_proto.v1 import admin_pb2_grpc, client_pb2, client_pb2_grpc, common_pb2
+from sento_proto.v1 import (
+    admin_pb2_grpc,
+    client_pb2,
+    client_pb2_grpc,
+    common_pb2,
+    governance_pb2_grpc,
+    pseudonyms_pb2_grpc,
+)
 
 ERROR_METADATA = "sento-error-bin"
 CONNECT_TIMEOUT_MS = 2_000
@@ -36,7 +45,12 @@ RETIRED_CHANNEL_GRACE_S = 30.0
 READY_POLL_S = 0.01
 LOOK_AT_CERTIFICATES_S = 1.0
 """Questions look at the certificate files this often; a stream that opens always does."""
-_STUBS = {"Registry": client_pb2_grpc.RegistryStub, "Admin": admin_pb2_grpc.AdminStub}
+_STUBS = {
+    "Registry": client_pb2_grpc.RegistryStub,
+    "Admin": admin_pb2_grpc.AdminStub,
+    "Governance": governance_pb2_grpc.GovernanceStub,
+    "Pseudonyms": pseudonyms_pb2_grpc.PseudonymsStub,
+}
 _STATUS_CODES = {
     grpc.StatusCode.UNAVAILABLE: Code.UNREACHABLE,
     grpc.StatusCode.CANCELLED: Code.UNREACHABLE,
@@ -48,6 +62,7 @@ _STATUS_CODES = {
     grpc.StatusCode.INVALID_ARGUMENT: Code.BAD_REQUEST,
 }
 _Pems = tuple[bytes, bytes, bytes]
+_Judge = Callable[[Code, str], tuple[Code, str]]
 
 
 class GrpcTransport:
@@ -71,7 +86,7 @@ class GrpcTransport:
     def open_write(self, site: str, listener: StreamListener) -> WriteStream:
         """Begin to open a write stream."""
         self._take_new_certificates()
-        stream = _GrpcWriteStream(self._channel(site), listener)
+        stream = _GrpcWriteStream(self._channel(site), listener, functools.partial(self._judged, self._pems))
         self._streams.add(stream.task)
         stream.task.add_done_callback(self._streams.discard)
         return stream
@@ -80,10 +95,12 @@ class GrpcTransport:
         self, site: str, method: Method[RequestT, ReplyT], request: RequestT, timeout_ms: int
     ) -> ReplyT:
         """One question, one answer."""
+        asking = self._unary(site, method)
+        pems = self._pems
         try:
-            reply = await self._unary(site, method)(request, timeout=timeout_ms / 1000)
+            reply = await asking(request, timeout=timeout_ms / 1000)
         except grpc.aio.AioRpcError as error:
-            raise self._error(site, error) from None
+            raise self._error(site, error, pems) from None
         return reply
 
     async def stream(
@@ -91,6 +108,7 @@ class GrpcTransport:
     ) -> AsyncIterator[ReplyT]:
         """Answers one by one."""
         call = self._server_stream(site, method)(request)
+        pems = self._pems
         timeout_s = None if silence_ms is None else silence_ms / 1000
         try:
             while True:
@@ -103,7 +121,7 @@ class GrpcTransport:
         except TimeoutError:
             raise SentoError(Code.DEADLINE, f"{site} was silent for {silence_ms} ms") from None
         except grpc.aio.AioRpcError as error:
-            raise self._error(site, error) from None
+            raise self._error(site, error, pems) from None
         finally:
             call.cancel()
 
@@ -165,19 +183,28 @@ class GrpcTransport:
             self._channels.clear()
             self._callables.clear()
 
-    def _error(self, site: str, error: grpc.aio.AioRpcError) -> SentoError:
-        code, detail = code_and_detail(error)
-        if code is Code.UNREACHABLE:
+    def _judged(self, pems: _Pems, code: Code, detail: str) -> tuple[Code, str]:
+        """How something ended that was begun under these certificates, as it is for the user of this transport."""
+        if code is Code.IDENTITY_EXPIRED:
+            self._take_new_certificates()
+            if self._pems != pems:
+                return Code.UNREACHABLE, "the certificate was renewed, so the connection is made anew"
+        elif code is Code.UNREACHABLE:
             detail += _expiry_words(self._pems[1])
+        return code, detail
+
+    def _error(self, site: str, error: grpc.aio.AioRpcError, pems: _Pems) -> SentoError:
+        code, detail = self._judged(pems, *code_and_detail(error))
         return SentoError(code, f"{site}: {detail}" if detail else site)
 
 
 class _GrpcWriteStream:
     """One bidirectional call. Two tasks: one feeds what is queued, one hears the answers and how it ends."""
 
-    def __init__(self, channel: grpc.aio.Channel, listener: StreamListener) -> None:
+    def __init__(self, channel: grpc.aio.Channel, listener: StreamListener, judged: _Judge) -> None:
         self._channel = channel
         self._listener = listener
+        self._judged = judged
         self._queue: asyncio.Queue[client_pb2.WriteRequest] = asyncio.Queue()
         self._closed = False
         self.task = asyncio.get_running_loop().create_task(self._run())
@@ -213,10 +240,15 @@ class _GrpcWriteStream:
         try:
             if ready:
                 self._listener.up()
-            while (reply := await call.read()) is not grpc.aio.EOF:
-                self._listener.reply(cast("client_pb2.WriteReply", reply))
+            while (read := await call.read()) is not grpc.aio.EOF:
+                reply = cast("client_pb2.WriteReply", read)
+                if reply.error.code == Code.IDENTITY_EXPIRED:
+                    code, detail = self._judged(Code.IDENTITY_EXPIRED, "")
+                    if code is not Code.IDENTITY_EXPIRED:
+                        return code, detail
+                self._listener.reply(reply)
         except grpc.aio.AioRpcError as error:
-            return code_and_detail(error)
+            return self._judged(*code_and_detail(error))
         finally:
             feeder.cancel()
             call.cancel()

@@ -1,40 +1,72 @@
 """The key files of one institution: their forms on disk, written and read by the same code.
 
-    signing.key      PKCS #8 PEM, Ed25519
-    seal.key         one line: "sento-seal-key-1 " base64 of 96 bytes (an X-Wing secret)
+    signing.key      PKCS #8 PEM, Ed25519 or P-256
+    keys.companion   PKCS #8 PEM, ML-DSA-65: the companion of the signing key, where it has one
+    seal.key         one line: "sento-seal-key-1 " base64 of 96 bytes (an X-Wing secret); or PKCS #8 PEM, P-256
     kek-seals.json   {"format": "sento-kek-seals-1", "seals": [{"author", "registry", "compartment", "key_epoch", "seal": base64}]}
     pseudonyms.json  {"format": "sento-pseudonyms-1", "registries": {"<registry>": base64 of 32 bytes}}
 
-A key that others could read may be theirs as well, so a file that group or others can read is refused, in words. Files are made under mode 0600
-from their first byte, beside their place, and moved there whole. Every reader raises SetupError with the file's name, never with its content.
+The first three may be encrypted under a passphrase (`key_encryption`), and should be wherever they are not of a drill. A file that group or others can
+read is refused
+(`secret_files`). Every reader raises SetupError with the file's name, never with its content.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import json
-import os
-import secrets
-import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
+from sento_client.key_encryption import (
+    ENCRYPTED_SEAL_KEY_FORMAT,
+    WrongPassphrase,
+    decrypt_seal_key,
+    encrypt_pkcs8,
+    encrypt_seal_key,
+    is_encrypted,
+)
+from sento_client.secret_files import FILE_MAX_BYTES, read_secret, write_secret
 from sento_client.setup_errors import Setup, SetupError
-from sento_proto.kek_seal import XWING_SECRET_BYTES
-from sento_proto.keys import Ed25519Signer
+from sento_client.signers.passphrases import NO_PASSPHRASE, SecretSource
+from sento_proto.keys import Ed25519Signer, Signer
 from sento_proto.pseudonyms import PSEUDONYM_KEY_BYTES
+from sento_proto.seal import XWING_SECRET_BYTES, P256Opener, SealOpener, XWingOpener
+from sento_proto.software_signers import EcdsaP256Signer, MlDsa65Signer
+
+__all__ = [
+    "FILE_MAX_BYTES",
+    "SealedKek",
+    "is_encrypted",
+    "read_companion_key",
+    "read_kek_seals",
+    "read_pseudonyms",
+    "read_seal_key",
+    "read_seal_opener",
+    "read_secret",
+    "read_signing_key",
+    "write_companion_key",
+    "write_kek_seals",
+    "write_private_key",
+    "write_pseudonyms",
+    "write_seal_key",
+    "write_secret",
+    "write_signing_key",
+]
+
+PrivateKey = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | MLDSA65PrivateKey
 
 SEAL_KEY_FORMAT = "sento-seal-key-1"
 KEK_SEALS_FORMAT = "sento-kek-seals-1"
 PSEUDONYMS_FORMAT = "sento-pseudonyms-1"
-FILE_MAX_BYTES = 64 * 1024 * 1024
-_OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class SealedKek(NamedTuple):
@@ -47,73 +79,99 @@ class SealedKek(NamedTuple):
     seal: bytes
 
 
-def read_secret(path: Path) -> bytes:
-    """The bytes of a file that only its owner can read. Raises SetupError KEY_FILE_MISSING, KEY_FILE_OPEN."""
+def write_signing_key(path: Path, seed: bytes, passphrase: bytes | None = None) -> None:
+    """A 32-byte Ed25519 seed as PKCS #8 PEM; encrypted where there is a passphrase."""
+    write_private_key(path, Ed25519PrivateKey.from_private_bytes(seed), passphrase)
+
+
+def write_companion_key(path: Path, seed: bytes, passphrase: bytes | None = None) -> None:
+    """A 32-byte ML-DSA-65 seed as PKCS #8 PEM; encrypted where there is a passphrase."""
+    write_private_key(path, MLDSA65PrivateKey.from_seed_bytes(seed), passphrase)
+
+
+def write_private_key(path: Path, private: PrivateKey, passphrase: bytes | None = None) -> None:
+    """Any key as PKCS #8 PEM; encrypted where there is a passphrase. Raises ValueError on an empty one."""
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    if passphrase is None:
+        write_secret(path, private.private_bytes(serialization.Encoding.PEM, *plain))
+    elif not passphrase:
+        raise ValueError("the passphrase is empty")
+    else:
+        write_secret(
+            path, encrypt_pkcs8(private.private_bytes(serialization.Encoding.DER, *plain), passphrase)
+        )
+
+
+def read_signing_key(path: Path, passphrase: SecretSource = NO_PASSPHRASE) -> Signer:
+    """The signer in the file: Ed25519 or P-256. Raises SetupError, PASSPHRASE_MISSING and PASSPHRASE_WRONG among others."""
+    private = _private_key(path, read_secret(path), passphrase)
+    if isinstance(private, Ed25519PrivateKey):
+        return Ed25519Signer(private.private_bytes_raw())
+    if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name == ec.SECP256R1.name:
+        return EcdsaP256Signer(private)
+    raise _invalid(path, "it is neither an Ed25519 nor a P-256 key")
+
+
+def read_companion_key(path: Path, passphrase: SecretSource = NO_PASSPHRASE) -> MlDsa65Signer:
+    """The ML-DSA-65 signer in the file. Raises SetupError."""
+    private = _private_key(path, read_secret(path), passphrase)
+    if not isinstance(private, MLDSA65PrivateKey):
+        raise _invalid(path, "it is not an ML-DSA-65 key")
+    return MlDsa65Signer(private.private_bytes_raw())
+
+
+def _private_key(path: Path, data: bytes, passphrase: SecretSource) -> object:
+    encrypted = is_encrypted(data)
+    password = passphrase.get(str(path)) if encrypted else None
     try:
-        # Permissions are asked of the opened file: the path could name another one a moment later.
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if mode & _OPEN_TO_OTHERS:
-                raise SetupError(Setup.KEY_FILE_OPEN, f"{path} has mode {stat.S_IMODE(mode):04o}")
-            data = file.read(FILE_MAX_BYTES + 1)
-    except OSError as error:
-        raise SetupError(Setup.KEY_FILE_MISSING, f"{path}: {error.strerror}") from None
-    if len(data) > FILE_MAX_BYTES:
-        raise _invalid(path, f"it is over {FILE_MAX_BYTES} bytes")
-    return data
+        return serialization.load_pem_private_key(data, password)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        if encrypted:
+            raise SetupError(Setup.PASSPHRASE_WRONG, str(path)) from None
+        raise _invalid(path, "it is not a PKCS #8 PEM key") from None
 
 
-def write_secret(path: Path, data: bytes) -> None:
-    """Put `data` at `path` with mode 0600, whole or not at all, flushed. Replaces what was there. Raises OSError."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise
-
-
-def write_signing_key(path: Path, seed: bytes) -> None:
-    """A 32-byte Ed25519 seed as PKCS #8 PEM."""
-    private = Ed25519PrivateKey.from_private_bytes(seed)
-    write_secret(
-        path,
-        private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ),
-    )
-
-
-def read_signing_key(path: Path) -> Ed25519Signer:
-    """The signer in the file."""
-    try:
-        private = serialization.load_pem_private_key(read_secret(path), password=None)
-    except (ValueError, TypeError):
-        raise _invalid(path, "it is not an unencrypted PKCS #8 PEM key") from None
-    if not isinstance(private, Ed25519PrivateKey):
-        raise _invalid(path, "it is not an Ed25519 key")
-    return Ed25519Signer(private.private_bytes_raw())
-
-
-def write_seal_key(path: Path, secret: bytes) -> None:
-    """A 96-byte X-Wing secret. Raises ValueError on another size."""
+def write_seal_key(path: Path, secret: bytes, passphrase: bytes | None = None) -> None:
+    """A 96-byte X-Wing secret; encrypted where there is a passphrase. Raises ValueError on another size or an empty passphrase."""
     if len(secret) != XWING_SECRET_BYTES:
         raise ValueError(f"a seal key has {XWING_SECRET_BYTES} bytes")
-    write_secret(path, f"{SEAL_KEY_FORMAT} {_encode(secret)}\n".encode())
+    if passphrase is None:
+        write_secret(path, f"{SEAL_KEY_FORMAT} {_encode(secret)}\n".encode())
+    elif not passphrase:
+        raise ValueError("the passphrase is empty")
+    else:
+        write_secret(path, encrypt_seal_key(secret, passphrase))
 
 
-def read_seal_key(path: Path) -> bytes:
-    """The 96-byte X-Wing secret in the file."""
-    form, _, rest = read_secret(path).decode("ascii", "replace").partition(" ")
-    if form != SEAL_KEY_FORMAT:
-        raise _invalid(path, f"it does not begin with {SEAL_KEY_FORMAT}")
-    secret = _decode(rest.removesuffix("\n"), path, "the key")
+def read_seal_key(path: Path, passphrase: SecretSource = NO_PASSPHRASE) -> bytes:
+    """The 96-byte X-Wing secret in the file. Raises SetupError."""
+    return _xwing_secret(path, read_secret(path), passphrase)
+
+
+def read_seal_opener(path: Path, passphrase: SecretSource = NO_PASSPHRASE) -> SealOpener:
+    """What opens seals made to the key in the file: X-Wing, or P-256 where it is a PKCS #8 PEM key. Raises SetupError."""
+    data = read_secret(path)
+    if not data.lstrip().startswith(b"-----BEGIN "):
+        return XWingOpener(_xwing_secret(path, data, passphrase))
+    private = _private_key(path, data, passphrase)
+    if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name == ec.SECP256R1.name:
+        return P256Opener(private)
+    raise _invalid(path, "a seal key in PEM is a P-256 key")
+
+
+def _xwing_secret(path: Path, data: bytes, passphrase: SecretSource) -> bytes:
+    if is_encrypted(data):
+        try:
+            secret = decrypt_seal_key(data, passphrase.get(str(path)))
+        except WrongPassphrase:
+            raise SetupError(Setup.PASSPHRASE_WRONG, str(path)) from None
+        except ValueError as error:
+            raise _invalid(path, str(error)) from None
+    else:
+        form, _, rest = data.decode("ascii", "replace").partition(" ")
+        if form != SEAL_KEY_FORMAT:
+            raise _invalid(path, f"it does not begin with {SEAL_KEY_FORMAT} or {ENCRYPTED_SEAL_KEY_FORMAT}")
+        secret = _decode(rest.removesuffix("\n"), path, "the key")
     if len(secret) != XWING_SECRET_BYTES:
         raise _invalid(path, f"the key does not have {XWING_SECRET_BYTES} bytes")
     return secret

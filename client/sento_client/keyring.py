@@ -10,24 +10,25 @@ from collections.abc import Iterable, Mapping
 
 from sento_client.keyfiles import SealedKek
 from sento_client.setup_errors import Setup, SetupError
-from sento_proto.kek_seal import KekName, open_kek
+from sento_proto.kek_seal import KekName, SealOpener, open_kek
+from sento_proto.keys import is_blocking
 from sento_proto.pseudonyms import fact_of, subject_of
 from sento_proto.sealing import CannotOpen
 from sento_proto.wire import Malformed
 
 
 class Keyring:
-    """Keys of one institution in one ledger. `seal_secret`: the 96-byte secret that the seals are made to."""
+    """Keys of one institution in one ledger. `opener`: opens the seals that are made to it, None where there are none."""
 
     def __init__(
         self,
         ledger_id: bytes,
-        seal_secret: bytes,
+        opener: SealOpener | None,
         seals: Iterable[SealedKek],
         pseudonym_keys: Mapping[str, bytes],
     ) -> None:
         self._ledger_id = ledger_id
-        self._seal_secret = seal_secret
+        self._opener = opener
         self._seals = {(seal.author, seal.registry, seal.compartment, seal.key_epoch): seal for seal in seals}
         self._pseudonym_keys = dict(pseudonym_keys)
         self._keks: dict[tuple[str, str, str, int], bytes] = {}
@@ -36,8 +37,14 @@ class Keyring:
             scope = (author, registry, compartment)
             self._newest[scope] = max(key_epoch, self._newest.get(scope, 0))
 
+    @property
+    def blocking(self) -> bool:
+        """Whether `kek_for` may wait for hardware, so that an event loop must call it on a thread."""
+        return is_blocking(self._opener)
+
     def kek_for(self, author: str, registry: str, compartment: str, key_epoch: int) -> bytes:
-        """The 32-byte KEK. Raises SetupError NO_KEK when it is not sealed to this institution or its seal does not open."""
+        """The 32-byte KEK. Raises SetupError NO_KEK when it is not sealed to this institution or its seal does not open;
+        another SetupError when the key is on a token and the token does not work."""
         scope = (author, registry, compartment, key_epoch)
         kek = self._keks.get(scope)
         if kek is None:
@@ -47,10 +54,10 @@ class Keyring:
     def _open(self, scope: tuple[str, str, str, int]) -> bytes:
         words = "author {}, registry {}, compartment '{}', key epoch {}".format(*scope)
         sealed = self._seals.get(scope)
-        if sealed is None:
+        if sealed is None or self._opener is None:
             raise SetupError(Setup.NO_KEK, words)
         try:
-            return open_kek(sealed.seal, KekName(self._ledger_id, *scope), self._seal_secret)
+            return open_kek(sealed.seal, KekName(self._ledger_id, *scope), self._opener)
         except (CannotOpen, Malformed) as error:
             raise SetupError(Setup.NO_KEK, f"{words}: {error}") from None
 

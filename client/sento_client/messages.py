@@ -8,6 +8,7 @@ from sento_client.delivery_values import Answer, code_of
 from sento_client.results import AsOf, Freshness, Outcome, RecordName
 from sento_client.verifying import Inclusion, Stored, SubmissionPath
 from sento_proto.keys import Signature
+from sento_proto.submission import OfficerSignature
 from sento_proto.v1 import client_pb2, common_pb2
 
 _FRESHNESS = {
@@ -36,6 +37,11 @@ def stored_of(message: common_pb2.StoredRecord) -> Stored:
             submission.index,
             tuple(submission.path),
             tuple(Signature(frame.suite, frame.data) for frame in submission.signatures),
+            tuple(
+                OfficerSignature(frame.officer_key_id, Signature(frame.signature.suite, frame.signature.data))
+                for frame in submission.officers
+            ),
+            submission.epoch,
         ),
     )
 

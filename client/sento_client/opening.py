@@ -1,21 +1,26 @@
 """From `sento.toml` to everything a client needs, read and compared once: genesis, trust, signing key, keyring.
 
-What does not fit together is found here and not at the first write at night: an institution or key that is not enrolled, a site that genesis does
-not know, a seal key that is not the one KEKs are sealed to.
+What does not fit together is found here and not at the first write at night: an institution or key that is not enrolled, a site that the ledger does not
+know, a seal key that is not the one KEKs are sealed to. Where acts govern, an act that was not followed yet may have enrolled it: then it is only a `misfit`,
+and the client asks the ledger before it says so.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sento_client.config import ClientConfig, load_config
-from sento_client.keyfiles import read_kek_seals, read_pseudonyms, read_seal_key, read_signing_key
+from sento_client.governing.fitting import can_change, check_institution, check_sites
+from sento_client.governing.following import Followed
+from sento_client.governing.trust_file import TrustFile, trust_path
+from sento_client.keyfiles import read_kek_seals, read_pseudonyms
 from sento_client.keyring import Keyring
 from sento_client.setup_errors import Setup, SetupError
-from sento_client.verifying import Trust
+from sento_client.signers.opening import KeySource
+from sento_client.signers.passphrases import Ask
 from sento_proto.genesis import Genesis, decode_genesis
-from sento_proto.kek_seal import xwing_public
+from sento_proto.governance.state import Governance
 from sento_proto.keys import Signer
 from sento_proto.wire import Malformed
 
@@ -26,49 +31,50 @@ class Installation:
 
     config: ClientConfig
     genesis: Genesis
-    trust: Trust
+    followed: Followed
     signer: Signer | None
     keyring: Keyring
+    seal_public: bytes = b""
+    trust_file: TrustFile | None = None
+    """None: what is followed is forgotten with the process."""
+    misfit: SetupError | None = None
+    """What does not fit the governance that is known so far, and may fit the one that the sites know."""
+
+    def check(self, governance: Governance) -> None:
+        """Raises SetupError CONFIG_INVALID or NOT_ENROLLED when this installation does not fit."""
+        check_sites(governance, (site.name for site in self.config.sites))
+        check_institution(governance, self.config.institution, self.signer, self.seal_public)
 
 
-def open_installation(path: Path) -> Installation:
-    """Read the configuration at `path` and all that it names. Raises SetupError."""
+def open_installation(path: Path, *, ask: Ask | None = None) -> Installation:
+    """Read the configuration at `path` and all that it names. `ask` asks a person for a passphrase or PIN that is nowhere else. Raises SetupError."""
     config = load_config(path)
-    genesis = _read_genesis(config.genesis)
-    signer = None if config.keys.signing is None else read_signing_key(config.keys.signing)
-    seal_secret = read_seal_key(config.keys.seal)
-    _compare(config, genesis, signer, xwing_public(seal_secret))
+    trust_file = open_trust_file(config.genesis, trust_path(config))
+    genesis, followed = trust_file.genesis, trust_file.read()
+    keys = KeySource(config.keys, ask=ask)
+    signer, opener = keys.signer(), keys.seal_opener()
     keyring = Keyring(
         genesis.ledger_id,
-        seal_secret,
+        opener,
         read_kek_seals(config.keys.kek_seals),
-        read_pseudonyms(config.keys.pseudonyms),
+        {} if config.keys.pseudonyms is None else read_pseudonyms(config.keys.pseudonyms),
     )
-    return Installation(config, genesis, Trust.of(genesis), signer, keyring)
-
-
-def _read_genesis(path: Path) -> Genesis:
+    opened = Installation(config, genesis, followed, signer, keyring, opener.public_key, trust_file)
     try:
-        return decode_genesis(path.read_bytes())
+        opened.check(followed.governance)
+    except SetupError as error:
+        if not can_change(followed.governance):
+            raise
+        return replace(opened, misfit=error)
+    return opened
+
+
+def open_trust_file(genesis_path: Path, path: Path) -> TrustFile:
+    """The trust file at `path`, which need not be there yet, of the ledger whose genesis file is at `genesis_path`. Raises SetupError GENESIS_INVALID."""
+    try:
+        data = genesis_path.read_bytes()
+        return TrustFile(path, decode_genesis(data), data)
     except OSError as error:
-        raise SetupError(Setup.GENESIS_INVALID, f"{path}: {error.strerror}") from None
+        raise SetupError(Setup.GENESIS_INVALID, f"{genesis_path}: {error.strerror}") from None
     except Malformed as error:
-        raise SetupError(Setup.GENESIS_INVALID, f"{path}: {error}") from None
-
-
-def _compare(config: ClientConfig, genesis: Genesis, signer: Signer | None, seal_public: bytes) -> None:
-    unknown = [site.name for site in config.sites if genesis.site(site.name) is None]
-    if unknown:
-        raise SetupError(
-            Setup.CONFIG_INVALID, *(f"sites: {name} does not stand in the genesis file" for name in unknown)
-        )
-    institution = config.institution
-    authors = [author for author in genesis.authors if author.name == institution]
-    readers = [reader for reader in genesis.readers if reader.name == institution]
-    if signer is not None and not any(signer.public_key in author.keys for author in authors):
-        raise SetupError(Setup.NOT_ENROLLED, f"{institution} is no author with the key of keys.signing")
-    if not authors and not readers:
-        raise SetupError(Setup.NOT_ENROLLED, f"{institution} is neither author nor reader")
-    sealed_to = [author.seal_key for author in authors] + [reader.seal_key for reader in readers]
-    if seal_public not in sealed_to:
-        raise SetupError(Setup.NOT_ENROLLED, f"keys.seal is not the key that is named for {institution}")
+        raise SetupError(Setup.GENESIS_INVALID, f"{genesis_path}: {error}") from None

@@ -5,7 +5,7 @@ A proof is good wherever it comes from, so any site is asked, and one that canno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sento_client.asker import Asker, Terms, damaged, must_hold
 from sento_client.messages import inclusion_of
@@ -32,9 +32,9 @@ _NOT_COVERED_YET = frozenset({Code.OUT_OF_RANGE, Code.NOT_FOUND})
 
 
 class Prover:
-    """Proofs under one genesis file."""
+    """Proofs of one ledger. `trust`: what is believed now, asked anew for each answer."""
 
-    def __init__(self, asker: Asker, trust: Trust) -> None:
+    def __init__(self, asker: Asker, trust: Callable[[], Trust]) -> None:
         self._asker = asker
         self._trust = trust
 
@@ -46,7 +46,7 @@ class Prover:
                 checkpoint = decode_checkpoint(reply.checkpoint)
             except Malformed as error:
                 raise damaged(site, str(error)) from None
-            finding = check_checkpoint(checkpoint, self._trust)
+            finding = check_checkpoint(checkpoint, self._trust())
             if finding.verdict is not Verdict.HOLDS:
                 raise damaged(site, finding.why)
             if checkpoint.size < at_least_size:
@@ -112,7 +112,7 @@ class Prover:
 
     def checked(self, checkpoint: Checkpoint) -> Finding:
         """The finding on a checkpoint's cosignatures."""
-        return check_checkpoint(checkpoint, self._trust)
+        return check_checkpoint(checkpoint, self._trust())
 
 
 def _must_prove(site: str, proof: Inclusion, checkpoint: Checkpoint) -> None:

@@ -49,12 +49,12 @@ WHOLE = Part()
 
 
 class Reader:
-    """Questions of one institution. Nothing here writes."""
+    """Questions of one institution. Nothing here writes. `trust`: what is believed now, asked anew for each answer."""
 
     def __init__(
         self,
         asker: Asker,
-        trust: Trust,
+        trust: Callable[[], Trust],
         keyring: Keyring,
     ) -> None:
         self._asker = asker
@@ -153,8 +153,11 @@ class Reader:
             opened_ms = self._asker.now_ms
             try:
                 async for message in self._asker.stream(site, CHANGES, request, endless=follow):
-                    as_of = AsOf(0, 0, 0, site)
-                    version = self._version(site, message, as_of, asked)
+                    version = await self._asker.taken(
+                        site,
+                        message,
+                        lambda site, given: self._version(site, given, AsOf(0, 0, 0, site), asked),
+                    )
                     if version.position < request.from_position:
                         raise damaged(site, f"position {version.position} comes out of order")
                     request.from_position = version.position + 1
@@ -245,10 +248,11 @@ class Reader:
     def _version(self, site: str, message: common_pb2.StoredRecord, as_of: AsOf, asked: Asked) -> Version:
         """The record checked and opened. Raises SentoError DAMAGED."""
         stored = stored_of(message)
-        header, findings = check_record(stored, self._trust, asked)
+        trust = self._trust()
+        header, findings = check_record(stored, trust, asked)
         if header is None or not findings.ok:
             raise damaged(site, findings.why)
-        author = self._trust.author_name(header.author_key_id)
+        author = trust.author_name(header.author_key_id)
         content, closed_because = self._open(author, header, stored)
         return Version(stored.position, author, header, stored, as_of, findings, content, closed_because)
 

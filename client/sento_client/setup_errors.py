@@ -19,9 +19,23 @@ class Setup(StrEnum):
     KEY_FILE_MISSING = "KEY_FILE_MISSING"
     KEY_FILE_OPEN = "KEY_FILE_OPEN"
     KEY_FILE_INVALID = "KEY_FILE_INVALID"
+    PASSPHRASE_MISSING = "PASSPHRASE_MISSING"
+    PASSPHRASE_WRONG = "PASSPHRASE_WRONG"
+    TOKEN_MODULE_MISSING = "TOKEN_MODULE_MISSING"
+    TOKEN_MISSING = "TOKEN_MISSING"
+    TOKEN_KEY_MISSING = "TOKEN_KEY_MISSING"
+    TOKEN_KEY_UNSUITED = "TOKEN_KEY_UNSUITED"
+    TOKEN_FAILED = "TOKEN_FAILED"
+    TOKEN_SILENT = "TOKEN_SILENT"
+    PIN_MISSING = "PIN_MISSING"
+    PIN_WRONG = "PIN_WRONG"
+    PIN_LOCKED = "PIN_LOCKED"
+    TRUST_INVALID = "TRUST_INVALID"
+    RULES_UNKNOWN = "RULES_UNKNOWN"
     NOT_ENROLLED = "NOT_ENROLLED"
     CANNOT_SIGN = "CANNOT_SIGN"
     NO_PSEUDONYM_KEY = "NO_PSEUDONYM_KEY"
+    NAMES_ARE_ASKED = "NAMES_ARE_ASKED"
     NO_KEK = "NO_KEK"
     TLS_INVALID = "TLS_INVALID"
     OUTBOX_UNUSABLE = "OUTBOX_UNUSABLE"
@@ -57,6 +71,58 @@ TABLE: dict[Setup, Words] = {
     Setup.KEY_FILE_INVALID: Words(
         "A key file is not in the form that its name promises.", "Restore it from its backup; do not edit it."
     ),
+    Setup.PASSPHRASE_MISSING: Words(
+        "A key file is encrypted and there is no passphrase for it.",
+        "Name a file with it as keys.passphrase_file, set SENTO_PASSPHRASE, or start from a terminal.",
+    ),
+    Setup.PASSPHRASE_WRONG: Words(
+        "The passphrase does not open a key file.",
+        "Try the right passphrase; without it the key is lost and another one must be enrolled.",
+    ),
+    Setup.TOKEN_MODULE_MISSING: Words(
+        "The PKCS#11 module of the token cannot be loaded.",
+        "Install the vendor's module and the extra sento[token], and check keys.token.module.",
+    ),
+    Setup.TOKEN_MISSING: Words(
+        "The token is not there.",
+        "Plug it in, or check keys.token.token_label; the next call finds it, and nothing was half signed.",
+    ),
+    Setup.TOKEN_KEY_MISSING: Words(
+        "The token has no such key.",
+        "Check key_label and seal_label of keys.token; a private key needs its public key under the same label.",
+    ),
+    Setup.TOKEN_KEY_UNSUITED: Words(
+        "The key on the token cannot be used here.",
+        "Make an Ed25519 or P-256 key pair on the token (P-256 for seals) that is sensitive and cannot be extracted.",
+    ),
+    Setup.TOKEN_FAILED: Words(
+        "The token failed in the middle of its work; nothing was signed or opened.",
+        "Plug it in anew and try again; if it goes on, ask its vendor what the named error means.",
+    ),
+    Setup.TOKEN_SILENT: Words(
+        "The token does not answer; nothing was signed or opened.",
+        "See whether it waits to be touched or unlocked; if not, plug it in anew and restart this program.",
+    ),
+    Setup.PIN_MISSING: Words(
+        "There is no PIN for the token.",
+        "Name a file with it as keys.token.pin_file, set SENTO_PIN, or start from a terminal.",
+    ),
+    Setup.PIN_WRONG: Words(
+        "The token refused the PIN, and this program does not send it again, because a few wrong ones lock the token.",
+        "Correct the PIN, then start again.",
+    ),
+    Setup.PIN_LOCKED: Words(
+        "The token is locked, or one wrong PIN away from it.",
+        "Log in once with the vendor's own tool, or have the token's security officer set a new PIN.",
+    ),
+    Setup.TRUST_INVALID: Words(
+        "The file trust.json, in which this client keeps the governance that it followed, cannot be used.",
+        "Move it away and look at who could change it; the client then follows governance anew from the genesis file and the sites.",
+    ),
+    Setup.RULES_UNKNOWN: Words(
+        "The ledger is under rules that this release does not know, so it cannot judge what was decided since.",
+        "Install a release that knows them; the message names the rules that this one knows.",
+    ),
     Setup.NOT_ENROLLED: Words(
         "The institution or its key does not stand in the genesis file.",
         "Compare institution and key files with the genesis file, or have the key enrolled.",
@@ -68,6 +134,10 @@ TABLE: dict[Setup, Words] = {
     Setup.NO_PSEUDONYM_KEY: Words(
         "The pseudonym key of this registry is not in the key files, so nobody can be named in it.",
         "Ask the registry's officers for the key if the institution may use this registry.",
+    ),
+    Setup.NAMES_ARE_ASKED: Words(
+        "This client asks the pseudonym service for names, so it cannot compose a record without waiting for them.",
+        "Await compose_named, or names and then compose with what it gave; write and the other calls do so by themselves.",
     ),
     Setup.NO_KEK: Words(
         "The key for this author, registry, compartment and key epoch is not sealed to this institution.",

@@ -20,6 +20,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sento_client.client import SentoClient
 from sento_client.composing import Draft
+from sento_client.naming import Named
 from sento_client.outbox.keeping import Counts
 from sento_proto.genesis import Genesis
 from sento_proto.record import Record
@@ -103,13 +104,13 @@ class SyncSentoClient:
         finally:
             self._stop()
 
-    def compose(self, draft: Draft) -> Record:
+    def compose(self, draft: Draft, named: Named | None = None) -> Record:
         """A sealed record with an id, not sent yet. Raises SentoError, SetupError."""
-        return self._client.compose(draft)
+        return self._client.compose(draft, named)
 
-    def compose_group(self, drafts: Sequence[Draft]) -> list[Record]:
+    def compose_group(self, drafts: Sequence[Draft], named: Sequence[Named] | None = None) -> list[Record]:
         """Sealed records that stand or fall together."""
-        return self._client.compose_group(drafts)
+        return self._client.compose_group(drafts, named)
 
     def empty_outbox(self) -> Counts:
         """Begin to send what earlier programs left in the outbox; returns what is kept now. Raises SetupError."""
@@ -119,6 +120,8 @@ class SyncSentoClient:
 
         return self._run(begin())
 
+    compose_named = _waits(SentoClient.compose_named)
+    names = _waits(SentoClient.names)
     write = _waits(SentoClient.write)
     update = _waits(SentoClient.update)
     write_many = _waits(SentoClient.write_many)

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from google.protobuf.message import Message
 
 from sento_proto.errors import Code
-from sento_proto.v1 import admin_pb2, client_pb2, common_pb2
+from sento_proto.v1 import admin_pb2, client_pb2, common_pb2, governance_pb2
 
 RequestT = TypeVar("RequestT", bound=Message)
 ReplyT = TypeVar("ReplyT", bound=Message)
@@ -36,6 +36,9 @@ OUTCOMES = Method("Registry", "Outcomes", client_pb2.OutcomesRequest, client_pb2
 PROOF = Method("Registry", "Proof", client_pb2.ProofRequest, client_pb2.ProofReply)
 CHECKPOINT = Method("Registry", "Checkpoint", client_pb2.CheckpointRequest, client_pb2.CheckpointReply)
 CHANGES = Method("Registry", "Changes", client_pb2.ChangesRequest, common_pb2.StoredRecord)
+ACTS = Method("Governance", "Acts", governance_pb2.ActsRequest, governance_pb2.ActsReply)
+SUBMIT_ACT = Method("Governance", "SubmitAct", governance_pb2.SubmitActRequest, governance_pb2.SubmitActReply)
+USAGE = Method("Governance", "Usage", governance_pb2.UsageRequest, governance_pb2.UsageReply)
 STATUS = Method("Admin", "Status", admin_pb2.StatusRequest, admin_pb2.StatusReply)
 
 

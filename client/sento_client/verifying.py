@@ -6,13 +6,15 @@ Each rule is one `Check`; the whole list:
     ASKED_FOR    it is the record that was asked for, not merely a good one
     PAYLOAD      the payload hashes to the given payload hash and has the length that the header names
     HASH         the record hash follows from header and payload hash
-    AUTHOR       the author's key stands in the genesis file, and the header names the same key as the submission
-    SIGNATURE    path and signature lead from the record hash to that key
-    CHECKPOINT   a quorum of the receipt set cosigned the checkpoint, and it is of this ledger
+    AUTHOR       the key was enrolled at some time for an author, a site or an officer, and the header names the same key as the submission
+    SIGNATURE    path and signatures lead from the record hash to that key, and to its companion where it has one
+    CHECKPOINT   a quorum of the receipt set that is in force at its size cosigned the checkpoint, and it is of this ledger
     INCLUSION    the record stands at its position in the checkpoint's tree
     CONSISTENCY  the newer checkpoint extends the older one
     FACT_CHAIN   each version names the one before it, the oldest names none
     SUBJECT_CHAIN  the links of a subject's records follow from each other, none is left out between them
+
+Keys are those that governance ever enrolled, as far as the client has followed it (`governing/`): what stands stays verifiable after its key was revoked.
 
 Pure: values in, findings out. A finding says in words why; it quotes hashes and positions and nothing of a person.
 """
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -29,12 +31,16 @@ from typing import NamedTuple
 from sento_proto import header as header_layout
 from sento_proto.chain import FIRST_LINK, next_link
 from sento_proto.checkpoint import Checkpoint, cosigners
+from sento_proto.errors import Code
 from sento_proto.genesis import Genesis
-from sento_proto.header import ZERO32, Header
-from sento_proto.keys import PublicKey, Signature, verifies
+from sento_proto.governance.acts import OFFICERS_AUTHOR, act_signatures_refusal, is_act_header
+from sento_proto.governance.site_rules import site_author
+from sento_proto.governance.state import Governance, from_genesis
+from sento_proto.header import ZERO16, ZERO32, Header
+from sento_proto.keys import PublicKey, Signature
 from sento_proto.merkle import node_hash, verify_consistency, verify_inclusion
 from sento_proto.record import record_hash_of
-from sento_proto.submission import signed_bytes
+from sento_proto.submission import OfficerSignature, signatures_hold
 from sento_proto.wire import Malformed
 
 
@@ -88,38 +94,48 @@ class Findings(tuple[Finding, ...]):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What the genesis file says about keys: authors by key id, the receipt set's sites, and how many of them make a quorum."""
+    """Whose keys are believed: everything that governance says of keys, as far as it was followed."""
 
-    ledger_id: bytes
-    authors: Mapping[bytes, tuple[str, PublicKey]]
-    receipt_keys: Mapping[str, PublicKey]
-    quorum: int
+    governance: Governance
 
     @classmethod
-    def of(cls, genesis: Genesis) -> Trust:
-        """Trust as of position 0."""
-        return cls(
-            ledger_id=genesis.ledger_id,
-            authors={key.key_id: (author.name, key) for author in genesis.authors for key in author.keys},
-            receipt_keys={
-                site.name: site.key for site in genesis.sites if site.name in genesis.receipt_set.sites
-            },
-            quorum=genesis.receipt_set.quorum,
-        )
+    def of(cls, known: Governance | Genesis) -> Trust:
+        """Trust in what was followed; in a genesis file: as of position 0."""
+        return cls(from_genesis(known) if isinstance(known, Genesis) else known)
+
+    @property
+    def ledger_id(self) -> bytes:
+        """Which ledger."""
+        return self.governance.ledger_id
+
+    def signer(self, key_id: bytes) -> tuple[str, tuple[PublicKey, ...]] | None:
+        """Whose key it was at any time, and the keys that sign under it: itself, and its companion. A site is called `/sites/<name>`."""
+        known = self.governance.author_keys.get(key_id)
+        if known is not None:
+            return known.author, known.keys
+        site = self.governance.site_keys_ever.get(key_id)
+        return None if site is None else (site_author(site[0]), (site[1],))
 
     def author_name(self, key_id: bytes) -> str:
-        """The institution with that key; empty when nobody has it."""
-        return self.authors[key_id][0] if key_id in self.authors else ""
+        """The institution or site with that key, `/officers` for the zeros of an act; empty when nobody ever had it."""
+        if key_id == ZERO16:
+            return OFFICERS_AUTHOR
+        signer = self.signer(key_id)
+        return "" if signer is None else signer[0]
 
 
 class SubmissionPath(NamedTuple):
-    """How a record hangs under its author's signature: place and path in the submission's small tree."""
+    """How a record hangs under its author's signature: place and path in the submission's small tree.
+
+    An officers' act has an author key id of zeros, no signatures, the officers' signatures and the epoch they are for."""
 
     author_key_id: bytes
     records: int
     place: int
     path: tuple[bytes, ...]
     signatures: tuple[Signature, ...]
+    officers: tuple[OfficerSignature, ...] = ()
+    epoch: int = 0
 
 
 class Stored(NamedTuple):
@@ -209,33 +225,60 @@ def _check_payload(stored: Stored, header: Header) -> Finding:
 
 def _check_signature(stored: Stored, header: Header, trust: Trust) -> list[Finding]:
     submission = stored.submission
-    known = trust.authors.get(submission.author_key_id)
-    if known is None or header.author_key_id != submission.author_key_id:
-        why = (
-            "no author in the genesis file has this key" if known is None else "header and submission differ"
-        )
-        return [_fails(Check.AUTHOR, why)]
-    name, key = known
+    if header.author_key_id != submission.author_key_id:
+        return [_fails(Check.AUTHOR, "header and submission differ")]
+    if submission.author_key_id == ZERO16:
+        return _check_officers(stored, header, trust)
+    known = trust.signer(submission.author_key_id)
+    if known is None:
+        return [_fails(Check.AUTHOR, "no author and no site that governance knows ever had this key")]
+    name, keys = known
     author = _finding(Check.AUTHOR, True, f"{name} has this key", "")
     root = root_from_path(stored.record_hash, submission.place, submission.records, submission.path)
-    if root is None or len(submission.signatures) != 1:
+    if root is None or len(submission.signatures) != len(keys):
         return [author, _fails(Check.SIGNATURE, "path or signature frame does not fit the submission")]
-    message = signed_bytes(trust.ledger_id, root, submission.records, submission.author_key_id)
     return [
         author,
         _finding(
             Check.SIGNATURE,
-            _signature_holds(key, submission.signatures[0], message),
+            _signatures_hold(trust.ledger_id, root, submission.records, keys, submission.signatures),
             f"{name} signed the submission that holds it",
             f"the signature is not that of {name} over this record",
         ),
     ]
 
 
+def _check_officers(stored: Stored, header: Header, trust: Trust) -> list[Finding]:
+    """Whether those who signed an act ever were officers; whether they were enough is asked by whoever follows governance."""
+    submission = stored.submission
+    if not is_act_header(header) or not submission.officers or submission.records != 1:
+        return [_fails(Check.AUTHOR, "it names no author and is no act of officers")]
+    refusal = act_signatures_refusal(
+        trust.governance, submission.epoch, stored.record_hash, submission.officers
+    )
+    if refusal is Code.NOT_AN_OFFICER:
+        return [_fails(Check.AUTHOR, "one of those who signed the act never was an officer")]
+    return [
+        _finding(Check.AUTHOR, True, "officers signed it", ""),
+        _finding(
+            Check.SIGNATURE,
+            refusal is None,
+            f"{len(submission.officers)} signatures of officers are over this act",
+            "an officer's signature is not over this act, for this ledger and epoch",
+        ),
+    ]
+
+
 @functools.lru_cache(maxsize=1024)
-def _signature_holds(key: PublicKey, signature: Signature, message: bytes) -> bool:
-    """Records of one submission share one signature; it is verified once (about 140 µs)."""
-    return verifies(key, signature, message)
+def _signatures_hold(
+    ledger_id: bytes,
+    root: bytes,
+    count: int,
+    keys: tuple[PublicKey, ...],
+    signatures: tuple[Signature, ...],
+) -> bool:
+    """Records of one submission share its signatures; they are verified once (about 140 µs)."""
+    return signatures_hold(ledger_id, root, count, keys, signatures)
 
 
 def root_from_path(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes | None:
@@ -264,10 +307,11 @@ def check_checkpoint(checkpoint: Checkpoint, trust: Trust) -> Finding:
     """Whether a receipt-set quorum cosigned it, for this ledger."""
     if checkpoint.ledger_id != trust.ledger_id:
         return _fails(Check.CHECKPOINT, "it is of another ledger")
-    sites = cosigners(checkpoint, trust.receipt_keys)
-    words = f"{len(sites)} of {len(trust.receipt_keys)} sites cosigned size {checkpoint.size}"
+    wanted = trust.governance.receipt_quorum_at(checkpoint.size)
+    sites = cosigners(checkpoint, wanted.keys)
+    words = f"{len(sites)} of {len(wanted.keys)} sites cosigned size {checkpoint.size}"
     return _finding(
-        Check.CHECKPOINT, len(sites) >= trust.quorum, words, f"{words}; {trust.quorum} are needed"
+        Check.CHECKPOINT, len(sites) >= wanted.quorum, words, f"{words}; {wanted.quorum} are needed"
     )
 
 

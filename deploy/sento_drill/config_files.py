@@ -1,13 +1,13 @@
-"""The configuration files of a world: `node.toml` for a site, `sento.toml` for whoever dials sites, as text.
+"""The configuration files of a world: `node.toml` for a site, `sento.toml` for whoever dials sites, `pseudonyms.toml` for a pseudonym service, as text.
 
 Names in them are the ones that node and client read; paths are relative to the file. The standard library reads TOML and does not write it, so the few
-forms that occur here (text, whole numbers, tables, lists of tables) are written by hand.
+forms that occur here (text, whole numbers, lists of text, tables, lists of tables) are written by hand.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sento_drill.ports import SitePorts
@@ -17,6 +17,7 @@ NODE_CA = "node-ca.pem"
 NODE_CERTIFICATE = "node.pem"
 NODE_KEY = "node.key"
 SITE_KEY = "site.key"
+SITE_ML_DSA_KEY = "site-ml-dsa.key"
 ORDERING_CA = "ordering-ca.pem"
 ORDERING_CERTIFICATE = "ordering.pem"
 ORDERING_KEY = "ordering.key"
@@ -28,9 +29,13 @@ KEK_SEALS = "kek-seals.json"
 PSEUDONYMS = "pseudonyms.json"
 NODE_TOML = "node.toml"
 SENTO_TOML = "sento.toml"
+PSEUDONYMS_TOML = "pseudonyms.toml"
+PSEUDONYM_KEYS = "pseudonym-keys.json"
+SERVICE_CERTIFICATE = "service.pem"
+SERVICE_KEY = "service.key"
 DATA_DIR = "data"
 
-Table = Mapping[str, str | int]
+Table = Mapping[str, str | int | list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,13 @@ class OrderingSettings:
 def node_toml(site: str, ports: Mapping[str, SitePorts], ordering: OrderingSettings) -> str:
     """The configuration of one site's node; the other sites in `ports` are its peers."""
     own = ports[site]
-    head: Table = {"site": site, "data_dir": DATA_DIR, "genesis": GENESIS, "signing_key": SITE_KEY}
+    head: Table = {
+        "site": site,
+        "data_dir": DATA_DIR,
+        "genesis": GENESIS,
+        "signing_key": SITE_KEY,
+        "ml_dsa_key": SITE_ML_DSA_KEY,
+    }
     tables: dict[str, Table] = {
         "listen": {"address": own.address},
         "tls": {"ca": NODE_CA, "certificate": NODE_CERTIFICATE, "key": NODE_KEY},
@@ -73,20 +84,54 @@ def node_toml(site: str, ports: Mapping[str, SitePorts], ordering: OrderingSetti
     return toml_text(head, tables, {"peers": peers})
 
 
-def sento_toml(institution: str, ports: Mapping[str, SitePorts], *, signs: bool) -> str:
-    """The configuration of one institution; a reader does not sign."""
+@dataclass(frozen=True, slots=True)
+class ServicePlace:
+    """A pseudonym service: its name, where it listens, and how many names a minute each institution may ask for in a registry."""
+
+    name: str
+    address: str
+    names_per_minute: int = 6_000
+
+
+def pseudonyms_toml(service: ServicePlace, registries_of: Mapping[str, Sequence[str]]) -> str:
+    """The configuration of a pseudonym service; `registries_of`: institution -> the registries in which it may name people."""
+    tables: dict[str, Table] = {
+        "listen": {"address": service.address},
+        "tls": {"ca": NODE_CA, "certificate": SERVICE_CERTIFICATE, "key": SERVICE_KEY},
+        "keys": {"file": PSEUDONYM_KEYS},
+        "log": {"directory": "log", "max_mib": 64},
+    }
+    allow: list[Table] = [
+        {
+            "institution": institution,
+            "registries": list(registries),
+            "names_per_minute": service.names_per_minute,
+        }
+        for institution, registries in registries_of.items()
+        if registries
+    ]
+    return toml_text({"name": service.name, "genesis": GENESIS}, tables, {"allow": allow})
+
+
+def sento_toml(
+    institution: str, ports: Mapping[str, SitePorts], *, signs: bool, service: ServicePlace | None = None
+) -> str:
+    """The configuration of one institution; a reader does not sign. With `service` it asks there for names and has no pseudonym keys."""
     head: Table = {"genesis": GENESIS, "institution": institution}
     signing = {"signing": SIGNING_KEY} if signs else {}
+    naming = {"pseudonyms": PSEUDONYMS} if service is None else {}
     tables: dict[str, Table] = {
         "tls": {"ca": NODE_CA, "certificate": CLIENT_CERTIFICATE, "key": CLIENT_KEY},
-        "keys": {**signing, "seal": SEAL_KEY, "kek_seals": KEK_SEALS, "pseudonyms": PSEUDONYMS},
+        "keys": {**signing, "seal": SEAL_KEY, "kek_seals": KEK_SEALS, **naming},
     }
+    if service is not None:
+        tables["pseudonyms"] = {"name": service.name, "address": service.address}
     sites: list[Table] = [{"name": name, "address": site.address} for name, site in ports.items()]
     return toml_text(head, tables, {"sites": sites})
 
 
 def toml_text(head: Table, tables: Mapping[str, Table], lists: Mapping[str, Iterable[Table]]) -> str:
-    """TOML with the keys of `head` first, then tables, then lists of tables; values are text or whole numbers."""
+    """TOML with the keys of `head` first, then tables, then lists of tables; values are text, whole numbers or lists of text."""
     blocks = [_lines(head)]
     blocks += [f"[{name}]\n{_lines(table)}" for name, table in tables.items() if table]
     blocks += [f"[[{name}]]\n{_lines(item)}" for name, items in lists.items() for item in items]

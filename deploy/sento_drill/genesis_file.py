@@ -13,6 +13,7 @@ from sento_drill.keys import DevelopmentKeys, public_bytes
 from sento_drill.places import Place
 from sento_drill.plan import AuthorPlan, ReaderPlan, WorldPlan
 from sento_proto.genesis import FORMAT, RULES_KNOWN, Scope, decode_genesis
+from sento_proto.software_signers import MlDsa44Signer
 
 BUDGET_PER_10000_POSITIONS = {"records": 10_000, "subjects": 10_000}
 """A drill may fill the ledger alone; a ministry's budget is what it usually writes and a margin."""
@@ -47,6 +48,7 @@ def _site(place: Place, keys: DevelopmentKeys) -> dict[str, object]:
     return {
         "name": place.site,
         "key": _key(keys.site_seeds[place.site]),
+        "ml_dsa_44": _base64(MlDsa44Signer(keys.site_ml_dsa_seeds[place.site]).public_key.data),
         "votes": True,
         "country": place.country,
         "region": place.region,

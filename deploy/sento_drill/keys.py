@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
 from sento_drill.plan import PERSONAL_REGISTRIES, WorldPlan
+from sento_proto.checkpoint import SiteSigners
 from sento_proto.kek_seal import XWING_SECRET_BYTES, xwing_public
 from sento_proto.keys import Ed25519Signer
 from sento_proto.pseudonyms import PSEUDONYM_KEY_BYTES
+from sento_proto.software_signers import ML_DSA_SEED_BYTES, MlDsa44Signer
 
 Entropy = Callable[[int], bytes]
 """So many random bytes."""
@@ -21,9 +26,10 @@ _SEED_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class DevelopmentKeys:
-    """Ed25519 seeds (32 bytes) by name, X-Wing secrets (96 bytes) by institution, pseudonym keys (32 bytes) by registry."""
+    """Ed25519 seeds (32 bytes) by name, ML-DSA-44 seeds (32 bytes) by site, X-Wing secrets (96 bytes) by institution, pseudonym keys (32 bytes) by registry."""
 
     site_seeds: Mapping[str, bytes]
+    site_ml_dsa_seeds: Mapping[str, bytes]
     author_seeds: Mapping[str, bytes]
     officer_seeds: Mapping[str, bytes]
     seal_secrets: Mapping[str, bytes]
@@ -33,6 +39,10 @@ class DevelopmentKeys:
         """The X-Wing public key (1,216 bytes) that KEKs are sealed to for this institution."""
         return xwing_public(self.seal_secrets[institution])
 
+    def site_signers(self, site: str) -> SiteSigners:
+        """What a site cosigns checkpoints with."""
+        return SiteSigners(Ed25519Signer(self.site_seeds[site]), MlDsa44Signer(self.site_ml_dsa_seeds[site]))
+
 
 def make_keys(plan: WorldPlan, entropy: Entropy) -> DevelopmentKeys:
     """Fresh keys for everybody in the plan."""
@@ -40,6 +50,7 @@ def make_keys(plan: WorldPlan, entropy: Entropy) -> DevelopmentKeys:
     registries = [registry for registry in plan.registries if registry in PERSONAL_REGISTRIES]
     return DevelopmentKeys(
         site_seeds={place.site: entropy(_SEED_BYTES) for place in plan.sites},
+        site_ml_dsa_seeds={place.site: entropy(ML_DSA_SEED_BYTES) for place in plan.sites},
         author_seeds={author.name: entropy(_SEED_BYTES) for author in plan.authors},
         officer_seeds={officer: entropy(_SEED_BYTES) for officer in plan.officers},
         seal_secrets={name: entropy(XWING_SECRET_BYTES) for name in dict.fromkeys(institutions)},
@@ -50,3 +61,11 @@ def make_keys(plan: WorldPlan, entropy: Entropy) -> DevelopmentKeys:
 def public_bytes(seed: bytes) -> bytes:
     """The Ed25519 public key of a seed."""
     return Ed25519Signer(seed).public_key.data
+
+
+def ml_dsa_44_pem(seed: bytes) -> bytes:
+    """A site's ML-DSA-44 key as its file holds it: PKCS#8 PEM, not encrypted."""
+    key = MLDSA44PrivateKey.from_seed_bytes(seed)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

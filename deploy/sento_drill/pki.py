@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from sento_proto.identity import Identity, server_name
+from sento_proto.identity import Identity, pseudonyms_host, server_name
 
 ORDERING_SERVER_NAME = "ordering.sento.internal"
 """The host name that every ordering member's certificate carries and that members demand of each other."""
@@ -121,6 +121,17 @@ def issue_ordering_member(authority: Authority, site: str, validity: Validity) -
         dns_names=(ORDERING_SERVER_NAME, server_name(site)),
         addresses=(LOOPBACK,),
         usages=(_SERVER, _CLIENT),
+    )
+
+
+def issue_pseudonyms(authority: Authority, service: str, validity: Validity) -> KeyPair:
+    """What a pseudonym service shows to the programs that ask it."""
+    return authority.issue(
+        Identity("pseudonyms", service),
+        validity,
+        dns_names=(server_name(pseudonyms_host(service)),),
+        addresses=(LOOPBACK,),
+        usages=(_SERVER,),
     )
 
 

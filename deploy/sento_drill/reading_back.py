@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 
 from sento_client import SentoClient, SentoError
-from sento_client.verifying import Trust
 from sento_drill.audit import LedgerAudit
 from sento_drill.offices import CASE_NUMBER, PURPOSE
 from sento_drill.tally import Tally, present_everywhere
@@ -43,7 +42,7 @@ class ReadingBack:
         """Read and check. Waits for a quorum checkpoint that covers every acknowledged record; raises SentoError when there is none in time."""
         checkpoint = await self._auditor.checkpoint(self._tally.size, deadline_ms=CHECKPOINT_DEADLINE_MS)
         await asyncio.gather(*(self._read(site, audit) for site, audit in self.audits.items()))
-        trust = Trust.of(self._auditor.genesis)
+        trust = self._auditor.followed.trust
         for audit in self.audits.values():
             audit.check_checkpoint(checkpoint, trust)
         held = {site: audit.record_hashes for site, audit in self.audits.items()}

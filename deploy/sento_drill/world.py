@@ -1,8 +1,10 @@
 """A development world: one directory with all that sites, institutions and an operator need, and nothing that lives elsewhere.
 
     <world>/genesis.json                     the ledger's name is the hash of this file; everybody has a copy
-    <world>/sites/<site>/                    node.toml, site.key, node.pem/.key, ordering.pem/.key, both CAs; later data/, node.log
+    <world>/sites/<site>/                    node.toml, site.key, site-ml-dsa.key, node.pem/.key, ordering.pem/.key, both CAs; later data/, node.log
     <world>/institutions/<institution>/      sento.toml, client.pem/.key, signing.key, seal.key, kek-seals.json, pseudonyms.json
+    <world>/pseudonyms/                      pseudonyms.toml, service.pem/.key, pseudonym-keys.json; later log/: only in a world with a pseudonym service,
+                                             whose institutions then have no pseudonyms.json
     <world>/operator/                        client.pem/.key
     <world>/officers/<name>/signing.key
 
@@ -25,20 +27,25 @@ from sento_client.keyfiles import (
     write_secret,
     write_signing_key,
 )
+from sento_client.pseudonym_service.key_file import make_keys as make_keys_of
+from sento_client.pseudonym_service.key_file import write_keys
+from sento_client.pseudonym_service.macs import KeyName
 from sento_drill import config_files as names
 from sento_drill import pki
 from sento_drill.ceremony import SealsOf, seal_keks
 from sento_drill.config_files import OrderingSettings
 from sento_drill.genesis_file import genesis_bytes
-from sento_drill.keys import DevelopmentKeys, Entropy, make_keys
+from sento_drill.keys import DevelopmentKeys, Entropy, make_keys, ml_dsa_44_pem
 from sento_drill.plan import WorldPlan
 from sento_drill.ports import SitePorts, fixed_ports, free_ports
 from sento_drill.private_files import make_directory, write_public
 from sento_proto.genesis import Genesis, decode_genesis
 from sento_proto.identity import Identity
+from sento_proto.pseudonyms import KeyKind
 
 SITES = "sites"
 INSTITUTIONS = "institutions"
+PSEUDONYM_SERVICE = "pseudonyms"
 OPERATOR = "operator"
 OFFICERS = "officers"
 
@@ -103,6 +110,11 @@ class World:
         return ClientFiles(self.directory / INSTITUTIONS / name)
 
     @property
+    def pseudonym_service(self) -> Path:
+        """The configuration of the pseudonym service, in a world that has one."""
+        return self.directory / PSEUDONYM_SERVICE / names.PSEUDONYMS_TOML
+
+    @property
     def operator(self) -> ClientFiles:
         """The operator's files."""
         return ClientFiles(self.directory / OPERATOR)
@@ -121,10 +133,12 @@ def make_world(
     base_port: int | None = None,
     ordering: OrderingSettings | None = None,
     validity: pki.Validity | None = None,
+    service: names.ServicePlace | None = None,
 ) -> World:
     """Write a world into `directory`, which must be empty or absent.
 
-    Without `base_port` free ports are asked of the OS. Raises NoWorld when something lies there, Malformed when the plan cannot be a genesis.
+    Without `base_port` free ports are asked of the OS. With `service` there is a pseudonym service, and institutions have no pseudonym keys. Raises
+    NoWorld when something lies there, Malformed when the plan cannot be a genesis.
     """
     if directory.exists() and any(directory.iterdir()):
         raise NoWorld(f"{directory} is not empty; remove it or name another directory")
@@ -133,7 +147,7 @@ def make_world(
     keys = make_keys(plan, entropy)
     genesis_data = genesis_bytes(plan, keys, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
     genesis = decode_genesis(genesis_data)
-    writer = _Writer(directory, plan, keys, genesis_data, validity or pki.Validity.around(now))
+    writer = _Writer(directory, plan, keys, genesis_data, validity or pki.Validity.around(now), service)
     sites = [place.site for place in plan.sites]
     chosen = fixed_ports(base_port, len(sites)) if base_port is not None else free_ports(len(sites))
     ports = dict(zip(sites, chosen, strict=True))
@@ -141,6 +155,8 @@ def make_world(
     write_public(directory / names.GENESIS, genesis_data)
     writer.write_sites(ports, ordering or OrderingSettings())
     writer.write_institutions(ports, seal_keks(plan, keys, genesis.ledger_id, entropy))
+    if service is not None:
+        writer.write_pseudonym_service(service, entropy)
     writer.write_operator()
     writer.write_officers()
     return open_world(directory)
@@ -173,12 +189,14 @@ class _Writer:
         keys: DevelopmentKeys,
         genesis_data: bytes,
         validity: pki.Validity,
+        service: names.ServicePlace | None = None,
     ) -> None:
         self._directory = directory
         self._plan = plan
         self._keys = keys
         self._genesis_data = genesis_data
         self._validity = validity
+        self._service = service
         self._node_ca = pki.Authority("Sento drill: node authority", validity)
         self._ordering_ca = pki.Authority("Sento drill: ordering authority", validity)
 
@@ -191,6 +209,7 @@ class _Writer:
             _write_pair(directory, names.ORDERING_CERTIFICATE, names.ORDERING_KEY, member_pair)
             write_public(directory / names.ORDERING_CA, self._ordering_ca.certificate_pem)
             write_signing_key(directory / names.SITE_KEY, self._keys.site_seeds[site])
+            write_secret(directory / names.SITE_ML_DSA_KEY, ml_dsa_44_pem(self._keys.site_ml_dsa_seeds[site]))
             write_public(directory / names.NODE_TOML, names.node_toml(site, ports, ordering).encode("utf-8"))
 
     def write_institutions(self, ports: Mapping[str, SitePorts], seals: SealsOf) -> None:
@@ -200,6 +219,19 @@ class _Writer:
             write_signing_key(directory / names.SIGNING_KEY, self._keys.author_seeds[author.name])
         for reader in self._plan.readers:
             self._institution(Identity("reader", reader.name), ports, reader.registries, seals, signs=False)
+
+    def write_pseudonym_service(self, service: names.ServicePlace, entropy: Entropy) -> None:
+        directory = self._start(self._directory / PSEUDONYM_SERVICE)
+        pair = pki.issue_pseudonyms(self._node_ca, service.name, self._validity)
+        _write_pair(directory, names.SERVICE_CERTIFICATE, names.SERVICE_KEY, pair)
+        pseudonym_keys = self._keys.pseudonym_keys
+        held = make_keys_of(pseudonym_keys, entropy)
+        held |= {KeyName(registry, KeyKind.PSEUDONYM): key for registry, key in pseudonym_keys.items()}
+        write_keys(directory / names.PSEUDONYM_KEYS, held)
+        registries_of = {author.name: author.registries for author in self._plan.authors}
+        registries_of |= {reader.name: reader.registries for reader in self._plan.readers}
+        config = names.pseudonyms_toml(service, registries_of)
+        write_public(directory / names.PSEUDONYMS_TOML, config.encode("utf-8"))
 
     def write_operator(self) -> None:
         self._client(self._directory / OPERATOR, Identity("operator", self._plan.operator))
@@ -223,8 +255,9 @@ class _Writer:
         pseudonym_keys = {registry: self._keys.pseudonym_keys[registry] for registry in registries}
         write_seal_key(directory / names.SEAL_KEY, self._keys.seal_secrets[identity.name])
         write_kek_seals(directory / names.KEK_SEALS, seals[identity.name])
-        write_pseudonyms(directory / names.PSEUDONYMS, pseudonym_keys)
-        config = names.sento_toml(identity.name, ports, signs=signs)
+        if self._service is None:
+            write_pseudonyms(directory / names.PSEUDONYMS, pseudonym_keys)
+        config = names.sento_toml(identity.name, ports, signs=signs, service=self._service)
         write_public(directory / names.SENTO_TOML, config.encode("utf-8"))
         return directory
 

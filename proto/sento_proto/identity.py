@@ -1,6 +1,6 @@
 """Who is at the other end: the SPIFFE URI in a certificate, as role and name.
 
-    spiffe://sento.internal/<role>/<name>        role: site, author, reader, operator
+    spiffe://sento.internal/<role>/<name>        role: site, author, reader, operator, officer, pseudonyms
 
 mTLS proves the certificate; this says what it stands for. A certificate with no such URI, or with two, is nobody.
 
@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 TRUST_DOMAIN = "sento.internal"
-ROLES = ("site", "author", "reader", "operator")
+ROLES = ("site", "author", "reader", "operator", "officer", "pseudonyms")
 _URI = re.compile(rf"spiffe://{re.escape(TRUST_DOMAIN)}/({'|'.join(ROLES)})/([a-z0-9][a-z0-9-]{{0,31}})")
 
 
 class Identity(NamedTuple):
-    """A role and the name of the site, institution or operator."""
+    """A role and the name of the site, institution, operator, officer or pseudonym service."""
 
     role: str
     name: str
@@ -42,3 +42,8 @@ def parse_identity(uris: Iterable[str]) -> Identity | None:
 def server_name(site: str) -> str:
     """The DNS name in a site's certificate: what a client checks, whatever address it dialled."""
     return f"{site}.{TRUST_DOMAIN}"
+
+
+def pseudonyms_host(service: str) -> str:
+    """What stands for a pseudonym service where a site's name would: `server_name` of it is in its certificate. No site's: those have no dot."""
+    return f"{service}.pseudonyms"

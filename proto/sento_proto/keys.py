@@ -1,28 +1,39 @@
-"""Signature suites, key ids, and the two questions asked of every key: is it acceptable, and did it sign this.
+"""Signature suites, key ids, and the two questions asked of every key: is it one at all, and did it sign this.
 
-A public key is (suite, bytes); its key id is SHA-256(suite || bytes)[:16]. A key of small order would verify signatures that nobody made, and
-bytes that are no point of the curve none at all: `check_public_key` refuses both before they can be enrolled. OpenSSL, behind `cryptography`,
-refuses non-canonical S and R.
+A public key is (suite, bytes); its key id is SHA-256(suite || bytes)[:16]. `check_public_key` refuses bytes under which nothing could verify and keys under
+which anybody could sign, before they can be enrolled. `verifies` answers for every suite and never raises. Which suites may sign what is the business of the
+rules number and of an author's policy, not of this module.
 
-Source: RFC 8032 section 5.1.7; C. Cremers and D. Jackson, "Prime, Order Please!" (small-order points); FIPS 204 for ML-DSA numbers.
+| suite | key | signature |
+|---|---|---|
+| ED25519 | 32 bytes, canonical, not of small order | 64 bytes |
+| ECDSA_P256 | 33 bytes, compressed point | 64 bytes r, s, with s at most n / 2, over SHA-256 of the message |
+| ML_DSA_65 | 1,952 bytes | 3,309 bytes, pure, empty context |
+| ML_DSA_44 | 1,312 bytes | 2,420 bytes, pure, empty context |
+
+A key may have a *companion* of another suite: then every submission under it carries both signatures over the same message, suites rising (`sign_all`).
+
+Source: `sento_proto.suites`, one module a suite.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sento_proto.suites import ecdsa_p256, ed25519, ml_dsa
 from sento_proto.wire import Malformed, u8
 
 KEY_ID_BYTES = 16
-ED25519_KEY_BYTES = 32
-ED25519_SIGNATURE_BYTES = 64
+ED25519_KEY_BYTES = ed25519.KEY_BYTES
+ED25519_SIGNATURE_BYTES = ed25519.SIGNATURE_BYTES
 SIGNATURE_MAX_BYTES = 3400
 """Longest signature of any suite: ML-DSA-65 has 3,309 bytes."""
 
@@ -56,7 +67,9 @@ class Signature(NamedTuple):
 
 
 class Signer(Protocol):
-    """Holds a private key; may be a file, a token or a service."""
+    """Holds a private key; may be a file, a token or a service.
+
+    One that waits for hardware has an attribute `blocking`, True (`is_blocking`): its `sign` belongs on a thread of its own and not on an event loop."""
 
     @property
     def public_key(self) -> PublicKey:
@@ -68,53 +81,70 @@ class Signer(Protocol):
         ...
 
 
+@runtime_checkable
+class CompanionSigner(Protocol):
+    """A signer whose key has a companion: what it signs counts with both signatures only."""
+
+    @property
+    def companion_key(self) -> PublicKey:
+        """The key that verifies the second signature."""
+        ...
+
+    def sign_all(self, message: bytes) -> list[Signature]:
+        """Both signatures over `message`, suites rising."""
+        ...
+
+
+def sign_all(signer: Signer, message: bytes) -> list[Signature]:
+    """Every signature that `signer` puts under `message`, suites rising: one, or two where its key has a companion."""
+    if isinstance(signer, CompanionSigner):
+        return signer.sign_all(message)
+    return [signer.sign(message)]
+
+
+def is_blocking(signer: object) -> bool:
+    """Whether `sign` (or, of a seal opener, `open`) waits for hardware, so that an event loop must call it on a thread (`asyncio.to_thread`)."""
+    return bool(getattr(signer, "blocking", False))
+
+
 @functools.lru_cache(maxsize=4096)
 def key_id_of(suite: int, data: bytes) -> bytes:
     """SHA-256(suite || public key)[:16]."""
     return hashlib.sha256(u8(suite) + data).digest()[:KEY_ID_BYTES]
 
 
-_FIELD_PRIME = 2**255 - 19
-_ORDER_8_Y = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
-_SMALL_ORDER_Y = frozenset({0, 1, _FIELD_PRIME - 1, _ORDER_8_Y, _FIELD_PRIME - _ORDER_8_Y})
-"""The y coordinates of the eight points whose order divides 8."""
-_CURVE_D = -121665 * pow(121666, -1, _FIELD_PRIME) % _FIELD_PRIME
-
-
-def _on_curve(y: int) -> bool:
-    """Whether some x has -x^2 + y^2 = 1 + d x^2 y^2: else the bytes name no point and nothing could ever verify under them."""
-    x_squared = (y * y - 1) * pow(_CURVE_D * y * y + 1, -1, _FIELD_PRIME) % _FIELD_PRIME
-    return pow(x_squared, (_FIELD_PRIME - 1) // 2, _FIELD_PRIME) in (0, 1)
+_CHECKS: Mapping[int, Callable[[bytes], None]] = {
+    Suite.ED25519: ed25519.check_key,
+    Suite.ECDSA_P256: ecdsa_p256.check_key,
+    Suite.ML_DSA_65: ml_dsa.check_key_65,
+    Suite.ML_DSA_44: ml_dsa.check_key_44,
+}
+_VERIFIERS: Mapping[int, Callable[[bytes, bytes, bytes], None]] = {
+    Suite.ED25519: ed25519.verify,
+    Suite.ECDSA_P256: ecdsa_p256.verify,
+    Suite.ML_DSA_65: ml_dsa.verify_65,
+    Suite.ML_DSA_44: ml_dsa.verify_44,
+}
 
 
 def check_public_key(key: PublicKey) -> None:
-    """Refuse a key that must never be enrolled. Raises Malformed with the reason."""
-    if key.suite != Suite.ED25519:
-        raise Malformed(f"public key: suite {key.suite} cannot be enrolled under these rules")
-    if len(key.data) != ED25519_KEY_BYTES:
-        raise Malformed(f"public key: an Ed25519 key has 32 bytes, this has {len(key.data)}")
-    y = int.from_bytes(key.data, "little") & ((1 << 255) - 1)
-    if y >= _FIELD_PRIME:
-        raise Malformed("public key: not in canonical form")
-    if y in _SMALL_ORDER_Y:
-        raise Malformed("public key: a point of small order, with which anybody can make signatures")
-    if not _on_curve(y):
-        raise Malformed("public key: not a point of the curve, so nothing could verify under it")
-
-
-@functools.lru_cache(maxsize=4096)
-def _ed25519(data: bytes) -> Ed25519PublicKey:
-    check_public_key(PublicKey(Suite.ED25519, data))
-    return Ed25519PublicKey.from_public_bytes(data)
+    """Refuse bytes that are no key of any suite, and keys that must never be enrolled. Raises Malformed with the reason."""
+    check = _CHECKS.get(key.suite)
+    if check is None:
+        raise Malformed(f"public key: suite {key.suite} is none that this release knows")
+    check(key.data)
 
 
 def verifies(key: PublicKey, signature: Signature, message: bytes) -> bool:
-    """Whether `key` made `signature` over `message`. A suite that does not match, a suite not known here, or a key that
+    """Whether `key` made `signature` over `message`. A suite that does not match, a suite not known here, a form that is not the one accepted, or a key that
     `check_public_key` refuses is a no."""
-    if key.suite != signature.suite or key.suite != Suite.ED25519:
+    if key.suite != signature.suite:
+        return False
+    verify = _VERIFIERS.get(key.suite)
+    if verify is None:
         return False
     try:
-        _ed25519(key.data).verify(signature.data, message)
+        verify(key.data, signature.data, message)
     except (InvalidSignature, ValueError):
         return False
     return True

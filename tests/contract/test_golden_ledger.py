@@ -9,7 +9,6 @@ import pytest
 
 from golden_ledger import EVERY_OUTCOME, result_value
 from sento_node.ledger.apply import apply_block
-from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.state import LedgerState
@@ -17,6 +16,7 @@ from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.port import OrderedBlock
 from sento_proto.errors import Code
 from sento_proto.genesis import decode_genesis
+from sento_proto.governance.state import from_genesis
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "ledger_rules_1.json"
 

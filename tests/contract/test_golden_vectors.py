@@ -17,14 +17,20 @@ from golden_vectors.assembly import groups, vectors_bytes
 from golden_vectors.ground import hexed, unhexed
 from sento_proto import header
 from sento_proto.block import decode_block, site_signature_holds
-from sento_proto.checkpoint import cosigners, decode_checkpoint, encode_checkpoint, note_signature_holds
+from sento_proto.checkpoint import (
+    SiteKeys,
+    cosigners,
+    decode_checkpoint,
+    encode_checkpoint,
+    note_signature_holds,
+)
 from sento_proto.kek_seal import KekName, open_kek
 from sento_proto.keys import PublicKey, Signature, check_public_key, verifies
 from sento_proto.merkle import verify_consistency, verify_inclusion
 from sento_proto.sealing import CannotOpen, decode_payload, open_payload
 from sento_proto.submission import (
     act_signed_bytes,
-    author_signature_holds,
+    author_signatures_hold,
     decode_submission,
 )
 from sento_proto.wire import Malformed
@@ -114,7 +120,7 @@ def test_a_false_signature_does_not_count(vector: dict[str, Any]) -> None:
         return
     submission = decode_submission(data)
     assert submission.is_act == (vector["what"] == "act")
-    assert not author_signature_holds(submission, key)
+    assert not author_signatures_hold(submission, [key])
     if submission.is_act:
         message = act_signed_bytes(submission.ledger_id, submission.epoch, submission.records[0].record_hash)
         officers = [officer for officer in submission.officers if officer.officer_key_id == key.key_id]
@@ -129,7 +135,8 @@ def test_under_a_checkpoint_stand_those_that_the_vector_names(vector: dict[str, 
     checkpoint = decode_checkpoint(data)
     assert encode_checkpoint(checkpoint) == data
     keys = {name: PublicKey(1, bytes.fromhex(key)) for name, key in vector["keys"].items()}
-    assert {name: str(time_s) for name, time_s in cosigners(checkpoint, keys).items()} == vector[
+    site_keys = {name: SiteKeys(key) for name, key in keys.items()}
+    assert {name: str(time_s) for name, time_s in cosigners(checkpoint, site_keys).items()} == vector[
         "cosigned_by"
     ]
     note_by = [name for name, key in keys.items() if note_signature_holds(checkpoint, name, key)]
@@ -168,6 +175,18 @@ def test_true_proofs_hold_and_false_ones_do_not() -> None:
     assert [
         vector["name"] for vector in VECTORS["false_consistency_proofs"] if _consistency_holds(vector)
     ] == []
+
+
+def test_a_line_that_ml_dsa_44_signed_once_counts_with_every_later_library() -> None:
+    (vector,) = VECTORS["ml_dsa_44_lines"]
+    checkpoint, site = decode_checkpoint(unhexed(vector["bytes"])), vector["site"]
+    keys = SiteKeys(
+        PublicKey(1, bytes.fromhex(vector["ed25519"])), PublicKey(4, bytes.fromhex(vector["ml_dsa_44"]))
+    )
+    assert cosigners(checkpoint, {site: keys}) == {site: int(vector["time_s"])}
+    signature = Signature(4, checkpoint.signatures[1].data[8:])
+    assert keys.ml_dsa_44 is not None
+    assert verifies(keys.ml_dsa_44, signature, bytes.fromhex(vector["message"]))
 
 
 def test_a_kek_sealed_once_opens_with_every_later_library() -> None:

@@ -124,6 +124,7 @@ CORRUPTIONS: dict[str, Callable[[Vectors, list[Any]], None]] = {
     "acts": _alters("epoch"),
     "blocks": _alters("signed_hash"),
     "checkpoints": _alters("root"),
+    "ml_dsa_44_lines": _alters("message"),
     "kek_seals": _alters("info"),
     "trees": _alters("roots"),
     "inclusion_proofs": _alters("root"),

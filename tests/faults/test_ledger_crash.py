@@ -22,7 +22,6 @@ import pytest
 import ledger_writer
 from genesis_builder import TestWorld, build_genesis
 from ledger_driver import LedgerDriver, everything
-from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.lmdb_files import LedgerNotOpened, payloads_directory
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.rows import position_key
@@ -52,7 +51,7 @@ def driver(world: TestWorld, directory: Path) -> Iterator[LedgerDriver]:
 
 def verified(directory: Path, world: TestWorld) -> int:
     """Verify the closed ledger, which must be sound; returns its size."""
-    verification = Verification(directory, from_genesis(world.genesis))
+    verification = Verification(directory, world.genesis)
     assert [str(finding) for finding in verification.findings()] == []
     assert verification.summary.sound
     return verification.summary.size
@@ -176,7 +175,7 @@ def test_a_torn_tail_and_unnamed_files_are_cut_off_at_the_next_start(
     with segment_path(payloads, last).open("ab") as file:
         file.write(b"half an entry")
     segment_path(payloads, last + 1).write_bytes(b"begun and never named")
-    verification = Verification(directory, from_genesis(world.genesis))
+    verification = Verification(directory, world.genesis)
     assert list(verification.findings()) == []
     assert verification.summary.unnamed_bytes == len(b"half an entry") + len(b"begun and never named")
     store = LmdbStore.open(directory, world.ledger_id, segment_max_bytes=5_000)
@@ -310,7 +309,7 @@ def test_a_second_process_is_refused_while_the_first_has_the_ledger(
     with pytest.raises(LedgerNotOpened, match="Another process has the ledger"):
         LmdbStore.open(directory, world.ledger_id)
     with pytest.raises(LedgerNotOpened, match="Another process has the ledger"):
-        list(Verification(directory, from_genesis(world.genesis)).findings())
+        list(Verification(directory, world.genesis).findings())
 
 
 def test_another_ledgers_directory_is_refused_and_left_as_it_was(

@@ -15,7 +15,6 @@ from genesis_builder import SITES, TestWorld, build_genesis, make_submission
 from ledger_driver import LedgerDriver, fact, signed_checkpoint, subject
 from sento_node.ledger import rows
 from sento_node.ledger.findings import Finding, Kind
-from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.lmdb_files import Tables, database_directory, payloads_directory
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.results import NOWHERE, StandingRecord
@@ -76,7 +75,7 @@ def directory(original: Path, tmp_path: Path) -> Path:
 
 def found(directory: Path, world: TestWorld) -> list[Finding]:
     """All findings, said in order of position as far as they are about records, with a summary that counts them."""
-    verification = Verification(directory, from_genesis(world.genesis))
+    verification = Verification(directory, world.genesis)
     findings = list(verification.findings())
     kinds = [finding.kind for finding in findings]
     summary = verification.summary
@@ -141,9 +140,7 @@ def segment_of(directory: Path, locator: Locator) -> Path:
 
 def test_a_sound_ledger_has_no_findings_and_a_whole_summary(directory: Path, world: TestWorld) -> None:
     steps: list[tuple[int, int]] = []
-    verification = Verification(
-        directory, from_genesis(world.genesis), lambda done, total: steps.append((done, total))
-    )
+    verification = Verification(directory, world.genesis, lambda done, total: steps.append((done, total)))
     assert list(verification.findings()) == []
     summary = verification.summary
     assert (summary.blocks, summary.records, summary.size, summary.checkpoints) == (12, 312, 312, 5)
@@ -529,7 +526,7 @@ def test_a_tip_that_is_not_the_records_is_found_and_the_records_are_verified(
         else:
             changed = good._replace(size=313, frontier=(*good.frontier, bytes(32)))
             txn.put(b"tip", rows.encode_tip(changed), db=tables.meta)
-    verification = Verification(directory, from_genesis(world.genesis))
+    verification = Verification(directory, world.genesis)
     findings = list(verification.findings())
     assert findings
     assert not verification.summary.sound

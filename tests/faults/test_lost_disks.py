@@ -12,16 +12,18 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc.aio
 import pytest
 import pytest_asyncio
 
 from live_sites import AUDITOR, AUTHOR, LiveSites, running_sites, writes_again
-from raw_calls import PURPOSE, WriteStream, codes
+from raw_calls import PURPOSE, WriteStream, codes, refusal
 from sento_drill import procfs
 from sento_drill.cluster import Status
 from sento_drill.waiting import until
 from sento_proto.checkpoint import cosigners, decode_checkpoint
 from sento_proto.errors import Code
+from sento_proto.governance.state import keys_of_site
 from sento_proto.v1 import client_pb2, common_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -64,12 +66,17 @@ async def refused(sites: LiveSites, site: str) -> Status:
 
 async def every_newest_checkpoint_is_cosigned_by(sites: LiveSites, site: str) -> None:
     """Write until all other sites keep a newest checkpoint that holds the site's cosignature over everything."""
-    keys = {one.name: one.key for one in sites.world.genesis.sites}
+    keys = {one.name: keys_of_site(one) for one in sites.world.genesis.sites}
     author = sites.author()
 
     async def cosigned_at(other: str) -> bool:
         async with sites.caller(AUDITOR, other) as caller:
-            reply = await caller.registry.Checkpoint(client_pb2.CheckpointRequest(), timeout=10)
+            try:
+                reply = await caller.registry.Checkpoint(client_pb2.CheckpointRequest(), timeout=10)
+            except grpc.aio.AioRpcError as error:
+                if refusal(error).code is Code.NOT_FOUND:
+                    return False  # in a ledger that is still empty no checkpoint was ever made
+                raise
         note = decode_checkpoint(reply.checkpoint)
         return site in cosigners(note, keys) and note.size == (await sites.status(other)).applied_size
 

@@ -22,6 +22,7 @@ from sento_drill import procfs
 from sento_drill.waiting import until
 from sento_proto.checkpoint import cosigners, decode_checkpoint
 from sento_proto.errors import Code
+from sento_proto.governance.state import keys_of_site
 from sento_proto.v1 import admin_pb2, client_pb2, common_pb2
 from steady_writer import SteadyWriter, all_agree, nothing_is_lost
 
@@ -73,7 +74,7 @@ async def test_the_newest_checkpoint_of_every_site_is_cosigned_by_a_quorum_over_
     await writes_again(sites, sites.names[0])
     size = await all_agree(sites)
     genesis = sites.world.genesis
-    keys = {site.name: site.key for site in genesis.sites}
+    keys = {site.name: keys_of_site(site) for site in genesis.sites}
     for name in sites.names:
         await sites.wait_status(
             name, lambda s: s.quorum_size == size, "a quorum's checkpoint over everything"

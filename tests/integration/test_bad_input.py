@@ -16,7 +16,6 @@ import pytest_asyncio
 from live_sites import AUDITOR, AUTHOR, ONE_SITE, LiveSites, paused_member, running_sites
 from raw_calls import Author, WriteStream, codes, ledger_of
 from sento_node.intake.queues import AUTHOR_QUEUE_MAX_BYTES
-from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.verify import Verification
 from sento_proto import limits
 from sento_proto.errors import TABLE, Code, Standing
@@ -264,6 +263,6 @@ async def test_everything_on_the_disk_verifies_after_all_that_was_refused(sites:
     site = sites.names[0]
     await sites.wait_status(site, lambda status: status.applied_size == status.flushed_size, "the flush")
     await asyncio.to_thread(sites.cluster.processes[site].stop)
-    verification = Verification(sites.data(site) / "ledger", from_genesis(sites.world.genesis))
+    verification = Verification(sites.data(site) / "ledger", sites.world.genesis)
     assert list(verification.findings()) == []
     assert verification.summary.records > 0

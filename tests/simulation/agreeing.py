@@ -56,24 +56,26 @@ class Agreeing:
             raise Violation(
                 "sites-agree", f"{host.name} has another tree than {proposer.name} at {checkpoint.size}"
             )
-        if answer.line is not None:
+        if answer.lines:
             self._check_own(checkpoint)
         store = host.disk.store
         kept = store.checkpoint()
         progress = (store.tip.block, 0 if kept is None else kept.block)
         heard = proposer.agreeing.answered
         host.around.network.send(
-            host.name, proposer.name, heard, life, host.name, checkpoint.size, answer.line, progress
+            host.name, proposer.name, heard, life, host.name, checkpoint.size, answer.lines, progress
         )
 
     def answered(
-        self, life: int, site: str, size: int, line: NoteSignature | None, progress: tuple[int, int]
+        self, life: int, site: str, size: int, lines: tuple[NoteSignature, ...], progress: tuple[int, int]
     ) -> None:
         """Another site's answer to a proposal of this life arrives; `progress` is (flushed block, quorum checkpoint's block)."""
         host = self._host
         if life == host.life and host.state == "running":
             flushed, held = progress
-            host.carry_out(host.site.cosign_reply(site, size, line, flushed, host.heap.now_ms, held))
+            host.carry_out(
+                host.site.cosign_reply(site, size, lines, flushed, host.heap.now_ms, held, host.wall_s)
+            )
 
     def hand_over(self, reached: QuorumReached) -> None:
         """Hand a quorum's checkpoint to the other sites."""

@@ -47,11 +47,11 @@ class Answering:
             return
         ticket = host.next_ticket()
         self._submitted[ticket] = (tell, submission_id, data)
-        host.carry_out(host.site.submit(ticket, data))
+        host.carry_out(host.site.submit(ticket, data, host.wall_s))
 
     def _lie(self, tell: Tell, submission_id: int, data: bytes) -> bool:
         """Acknowledge what is never ordered, at positions that could be true; False for what everybody sees to be false."""
-        _, _, submission = check_submission(self._host.site.state, data)
+        _, _, submission = check_submission(self._host.site.state, self._host.site.state.governance, data)
         if submission is None:
             return False
         size = self._host.site.state.size

@@ -152,8 +152,8 @@ def cosigned_by(host: SiteHost, site: str) -> int:
     kept = host.disk.store.checkpoint()
     if kept is None:
         return 0
-    key = host.around.checkers.site_key(site)
-    return kept.size if cosigners(decode_checkpoint(kept.note), {site: key}) else 0
+    keys = host.around.checkers.site_keys(site)
+    return kept.size if cosigners(decode_checkpoint(kept.note), {site: keys}) else 0
 
 
 def _announced(peer: SiteHost, host: SiteHost, booting: Booting, life: int, announced: Announcement) -> None:

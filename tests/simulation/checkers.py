@@ -37,13 +37,13 @@ from sento_node.ledger.state import Batch, Tip
 from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.port import OrderedBlock, OrderingError
 from sento_node.quorum.checkpoints import Cosigned
-from sento_node.site import Alarm, Reply
+from sento_node.site import Alarm, AlarmOver, Reply
 from sento_proto import merkle
-from sento_proto.checkpoint import Checkpoint, cosigners
+from sento_proto.checkpoint import Checkpoint, SiteKeys, cosigners
 from sento_proto.errors import STANDING_CODES, Code
 from sento_proto.genesis import Genesis
+from sento_proto.governance.state import keys_of_site
 from sento_proto.header import ZERO16
-from sento_proto.keys import PublicKey
 from sento_proto.record import Record
 from sento_proto.submission import Submission
 
@@ -78,7 +78,7 @@ class Checkers(OrderFeed):
         self._genesis = genesis
         self._epoch = epoch
         self._window = window
-        self._site_keys = {site.name: site.key for site in genesis.sites}
+        self._site_keys = {site.name: keys_of_site(site) for site in genesis.sites}
         self.reference = Reference(genesis, epoch, window)
         self.order: list[OrderedBlock] = []
         self.number_of: dict[tuple[str, int], int] = {}
@@ -93,9 +93,10 @@ class Checkers(OrderFeed):
         self.lied_about: set[bytes] = set()
         self.held: set[bytes] = set()
         self.lost_blocks = 0
+        self.clock_was_off = False
 
-    def site_key(self, site: str) -> PublicKey:
-        """A site's public key."""
+    def site_keys(self, site: str) -> SiteKeys:
+        """A site's public keys."""
         return self._site_keys[site]
 
     # -- the order --------------------------------------------------------------------------------------------------------
@@ -313,11 +314,16 @@ class Checkers(OrderFeed):
 
     # -- trouble ------------------------------------------------------------------------------------------------------------
 
-    def alarmed(self, site: str, alarm: Alarm) -> None:
-        """A site raised an alarm."""
+    def alarmed(self, site: str, alarm: Alarm | AlarmOver) -> None:
+        """A site raised an alarm, or ended one."""
+        if isinstance(alarm, AlarmOver):
+            self._heap.faults[f"alarm {alarm.name} over"] += 1
+            return
         self._heap.note(f"{site} alarm {alarm.name}")
         self._heap.faults[f"alarm {alarm.name}"] += 1
         if alarm.name in ("block-vanished", "own-block-refused") and not self.lost_blocks:
+            raise Violation("no-false-alarm", f"{site}: {alarm.words}")
+        if alarm.name == "clock-off" and not self.clock_was_off:
             raise Violation("no-false-alarm", f"{site}: {alarm.words}")
 
     # -- the end --------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 Survived by design, so injected without limit of time or number: crashes of sites and clients at any instant (also between two writes to disk), failed flushes,
 slow disks, ordering members killed alone, lost, doubled and late messages, lost answers, links cut in one or both directions, leads moved or lost, streams that
-stall with or without a word, garbage in the log under names of real sites' lanes, sites that acknowledge falsely what offices send them.
+stall with or without a word, garbage in the log under names of real sites' lanes, sites that acknowledge falsely what offices send them. A site's clock is set
+wrong by up to ten minutes while all others' are right.
 
 Limits, as the design states them:
 
@@ -72,6 +73,7 @@ class Faults:
             (self._break_client_stream, 4),
             (self._burst, 5),
             (self._lie, 4),
+            (self._clock_off, 3),
             (self._disk, 4),
             (self._disk_at_the_worst_time, 5),
         ]
@@ -80,6 +82,7 @@ class Faults:
         self._pause_ms = heap.one_of([250, 500, 900])
         self.running = True
         self.dead: SiteHost | None = None
+        self._clock_is_off = False
 
     def start(self) -> None:
         """Begin."""
@@ -160,6 +163,21 @@ class Faults:
         directions = self._heap.one_of(["both", "both", "both", "in", "out"])
         self._heap.fault(f"site isolated ({directions})", host.name)
         self._network.isolate(host.name, self._short_or_long(), directions)
+
+    def _clock_off(self) -> None:
+        """Somebody sets a site's clock, and later sets it right: one at a time, because with two of three nobody can know the time."""
+        if self._clock_is_off:
+            return
+        host = self._lead_or_any()
+        skew_s, right_s = self._heap.one_of([-1, 1]) * self._heap.between(360, 600), host.wall_skew_s
+        self._heap.fault("clock set wrong", f"{host.name} by {skew_s} s")
+        self._clock_is_off = host.around.checkers.clock_was_off = True
+        host.wall_skew_s = skew_s
+        self._heap.after(self._heap.between(500, 9_000), self._clock_right, host, right_s)
+
+    def _clock_right(self, host: SiteHost, skew_s: int) -> None:
+        host.wall_skew_s = skew_s
+        self._clock_is_off = False
 
     def _lead_or_any(self) -> SiteHost:
         lead = self._ordering.lead

@@ -17,7 +17,6 @@ from sento_client.outbox.keeping import Effect as KeepingEffect
 from sento_node.intake.lanes import Append
 from sento_node.ledger.adopt import OfferedBlock
 from sento_node.ledger.apply import Scratch, check_submission
-from sento_node.ledger.governance import Governance
 from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome
 from sento_node.ledger.state import LedgerState
 from sento_node.ordering.boot import Announcement, BootDecision, Refuse, Start
@@ -27,6 +26,7 @@ from sento_node.quorum.trimming import decide_trim
 from sento_node.site import Effect, Reply, ServeRead, Site, TrimLog
 from sento_proto.checkpoint import Checkpoint
 from sento_proto.errors import Code
+from sento_proto.governance.state import Governance
 from sento_proto.header import ZERO16, ZERO32
 from sento_proto.record import Record
 from sento_proto.submission import Submission
@@ -40,9 +40,9 @@ class AcknowledgeBeforeOrdering(Hooks):
 
 
 class _Early(Site):
-    def submit(self, ticket: int, data: bytes) -> list[Effect]:
-        effects = super().submit(ticket, data)
-        _, _, submission = check_submission(self.state, data)
+    def submit(self, ticket: int, data: bytes, now_s: int) -> list[Effect]:
+        effects = super().submit(ticket, data, now_s)
+        _, _, submission = check_submission(self.state, self.state.governance, data)
         if submission is None or any(isinstance(effect, Reply) for effect in effects):
             return effects
         outcomes = tuple(
@@ -215,8 +215,8 @@ class CosignBeforeFlush(Hooks):
 
 
 class _Unflushed(Checkpoints):
-    def applied(self, result: BlockResult) -> None:
-        super().applied(result)
+    def applied(self, result: BlockResult, governance: Governance) -> None:
+        super().applied(result, governance)
         self._flushed = self._trees[-1]
 
 

@@ -18,7 +18,7 @@ from sento_proto.header import ZERO16, ZERO32
 from sento_proto.keys import PublicKey
 from sento_proto.merkle import Frontier
 from sento_proto.record import Record
-from sento_proto.submission import Submission, author_signature_holds, decode_submission
+from sento_proto.submission import Submission, author_signatures_hold, decode_submission
 from sento_proto.wire import Malformed
 
 NO_POSITION = 0xFFFF_FFFF_FFFF_FFFF
@@ -129,7 +129,7 @@ class Reference:
         author, key = self._keys.get(submission.author_key_id, (None, None))
         if author is None or key is None:
             return Code.UNKNOWN_AUTHOR, None, None
-        if not author_signature_holds(submission, key):
+        if not author_signatures_hold(submission, [key]):
             return Code.BAD_SIGNATURE, None, None
         return None, author, submission
 

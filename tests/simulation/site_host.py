@@ -44,7 +44,7 @@ from sento_node.quorum.checkpoints import (
     QuorumReached,
     WriteCosigned,
 )
-from sento_node.site import Alarm, Effect, Flush, Reply, ServeRead, Site, TrimLog
+from sento_node.site import Alarm, AlarmOver, Effect, Flush, Reply, ServeRead, Site, TrimLog
 from sento_proto.checkpoint import encode_checkpoint
 from sento_proto.genesis import Genesis
 from sento_proto.keys import Signer
@@ -202,7 +202,7 @@ class SiteHost:
 
     @property
     def wall_s(self) -> int:
-        """This site's wall clock, a little wrong."""
+        """This site's wall clock, a little wrong, and now and then ten minutes."""
         return WALL_S + self.wall_skew_s + self.heap.now_ms // 1000
 
     # -- effects ------------------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class SiteHost:
                     self._write(self._trim, effect)
                 case ServeRead():
                     self.answering.serve(effect.ticket)
-                case Alarm():
+                case Alarm() | AlarmOver():
                     self.around.checkers.alarmed(self.name, effect)
                 case Diverged():
                     raise Violation("sites-agree", f"{self.name} found a quorum against it at {effect.size}")

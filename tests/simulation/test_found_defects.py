@@ -7,7 +7,6 @@ from collections import deque
 from genesis_builder import SITES, TestWorld, build_genesis, make_record, make_submission
 from sento_node.intake.lanes import Append, Lanes
 from sento_node.intake.queues import Waiting
-from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.results import BlockResult
 from sento_node.ledger.state import LedgerState
@@ -26,14 +25,23 @@ from sento_node.quorum.checkpoints import (
     AskCosign,
     CheckpointEffect,
     Checkpoints,
+    ClockHeard,
     QuorumReached,
     TreeAt,
     WriteCosigned,
 )
 from sento_node.quorum.trimming import RetainedBlock
 from sento_node.site import Site, SiteParts, TrimLog
-from sento_proto.checkpoint import Checkpoint, NoteSignature, cosign, merge_signatures, sign_note
+from sento_proto.checkpoint import (
+    Checkpoint,
+    NoteSignature,
+    SiteSigners,
+    cosign,
+    merge_signatures,
+    sign_note,
+)
 from sento_proto.errors import Code
+from sento_proto.governance.state import from_genesis
 
 HOME, SECOND, THIRD = SITES
 
@@ -45,9 +53,8 @@ def checkpoints_of(world: TestWorld, trees: list[TreeAt]) -> Checkpoints:
         ledger_id=world.ledger_id,
         epoch=0,
         site=HOME,
-        signer=world.site_signers[HOME],
-        site_keys=governance.site_keys,
-        receipt_set=governance.receipt_set,
+        signers=SiteSigners(world.site_signers[HOME]),
+        governance=governance,
         last_cosigned=None,
         flushed=TreeAt(0, 0, bytes(32)),
         quorum=TreeAt(0, 0, bytes(32)),
@@ -55,7 +62,8 @@ def checkpoints_of(world: TestWorld, trees: list[TreeAt]) -> Checkpoints:
     )
     for tree in trees:
         checkpoints.applied(
-            BlockResult(tree.block, tree.block + 1, "x/1/0", 1, HOME, tree.size, None, (), (), tree.root)
+            BlockResult(tree.block, tree.block + 1, "x/1/0", 1, HOME, tree.size, None, (), (), tree.root),
+            governance,
         )
     checkpoints.flushed(trees[-1].block, 0, 0)
     return checkpoints
@@ -114,7 +122,7 @@ def test_a_smaller_checkpoint_is_refused_while_the_note_of_a_larger_one_is_on_it
     larger = checkpoints.cosign_request(1, SECOND, proposal(world, SECOND, tree(2)), 2, 10)
     assert [type(effect) for effect in larger] == [WriteCosigned]
     smaller = checkpoints.cosign_request(2, THIRD, proposal(world, THIRD, tree(1)), 1, 10)
-    assert smaller == [AnswerCosign(2, None, Code.STALE)]
+    assert smaller == [AnswerCosign(2, (), Code.STALE)]
 
 
 def propose(checkpoints: Checkpoints, now_ms: int) -> Checkpoint:
@@ -131,10 +139,16 @@ def test_a_site_does_not_go_back_to_its_own_quorum_when_anothers_newer_one_came_
     checkpoints = checkpoints_of(world, [tree(1)])
     own = propose(checkpoints, 2_000)
     later = tree(2)
-    checkpoints.applied(BlockResult(2, 3, "x/1/0", 2, HOME, later.size, None, (), (), later.root))
+    checkpoints.applied(
+        BlockResult(2, 3, "x/1/0", 2, HOME, later.size, None, (), (), later.root), from_genesis(world.genesis)
+    )
     checkpoints.flushed(2, 2_100, 0)
     checkpoints.published(quorum_of(world, later), 2, 2_200)
-    effects: list[CheckpointEffect] = checkpoints.cosign_reply(SECOND, 2, line_of(world, SECOND, own))
+    effects: list[CheckpointEffect] = [
+        effect
+        for effect in checkpoints.cosign_reply(SECOND, 2, [line_of(world, SECOND, own)], 0)
+        if not isinstance(effect, ClockHeard)
+    ]
     assert effects == []
     assert checkpoints.quorum == later
 
@@ -159,13 +173,15 @@ def test_nothing_is_trimmed_before_a_quorum_of_disks_holds_a_checkpoint_that_pro
     checkpoints = checkpoints_of(world, [tree(1)])
     site = site_with(world, checkpoints, [block_at(1), block_at(2)])
     own = propose(checkpoints, 2_000)
-    first = site.cosign_reply(SECOND, 2, line_of(world, SECOND, own), 1, 2_050, quorum_block=0)
+    first = site.cosign_reply(SECOND, 2, [line_of(world, SECOND, own)], 1, 2_050, 0, 0)
     assert [type(effect) for effect in first] == [QuorumReached]
     later = tree(2)
-    checkpoints.applied(BlockResult(2, 3, "x/1/0", 2, HOME, later.size, None, (), (), later.root))
+    checkpoints.applied(
+        BlockResult(2, 3, "x/1/0", 2, HOME, later.size, None, (), (), later.root), from_genesis(world.genesis)
+    )
     checkpoints.flushed(2, 2_900, 0)
     own = propose(checkpoints, 3_100)
-    second = site.cosign_reply(SECOND, 4, line_of(world, SECOND, own), 2, 3_150, quorum_block=1)
+    second = site.cosign_reply(SECOND, 4, [line_of(world, SECOND, own)], 2, 3_150, 1, 0)
     assert [effect.trim.through_block for effect in second if isinstance(effect, TrimLog)] == [1]
 
 

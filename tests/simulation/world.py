@@ -28,9 +28,9 @@ from tests.simulation.site_host import SiteHost, Surroundings
 from tests.simulation.workload import ground
 
 from genesis_builder import SITES
-from sento_proto import keys
 from sento_proto.block import decode_block
 from sento_proto.submission import decode_submission
+from sento_proto.suites import ed25519
 
 FIVE_SITES = (*SITES, "jp-sapporo", "jp-okinawa")
 OFFICES = ("iizuka-city", "iizuka-hospital", "kaga-city", "soo-village", "iizuka-city")
@@ -186,7 +186,7 @@ class RememberingKey:
             raise InvalidSignature
 
 
-_public_key = keys._ed25519
+_public_key = ed25519.key_of
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -201,7 +201,7 @@ def _verifies(data: bytes, signature: bytes, message: bytes) -> bool:
 _decode_submission = functools.lru_cache(maxsize=2_000)(decode_submission)
 _decode_block = functools.lru_cache(maxsize=2_000)(decode_block)
 ONCE = {
-    "sento_proto.keys._ed25519": RememberingKey,
+    "sento_proto.suites.ed25519.key_of": RememberingKey,
     "sento_node.ledger.verified.decode_submission": _decode_submission,
     "sento_node.ledger.apply.decode_block": _decode_block,
     "tests.simulation.reference.decode_submission": _decode_submission,
@@ -215,7 +215,7 @@ def scaled() -> Iterator[None]:
     """Small numbers in place of those that would need hours."""
     with contextlib.ExitStack() as patches:
         for module, name in (
-            ("governance", "BUDGET_WINDOW_POSITIONS"),
+            ("governing", "BUDGET_WINDOW_POSITIONS"),
             ("state", "BUDGET_WINDOW_POSITIONS"),
             ("memory_store", "BUDGET_WINDOW_POSITIONS"),
             ("apply", "BUDGET_WINDOW"),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from lone_runner import SITE, LoneSite, ManualClock
 from sento_node.config import Listen, NodeConfig, Ordering, Peer, Tls
-from sento_node.ledger.governance import from_genesis
 from sento_node.ordering.port import OrderingStatus
 from sento_node.service.node_state import NodeState
 
@@ -24,7 +23,6 @@ class BareNode:
         self.state = NodeState(
             config=_config(peers),
             genesis=self.lone.world.genesis,
-            governance=from_genesis(self.lone.world.genesis),
             store=self.lone.store,
             clock=self.clock,
             writer=ThreadPoolExecutor(max_workers=1),  # starts no thread before it gets work

@@ -6,17 +6,22 @@ random bytes in order; a test that must not depend on other tests builds a world
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 from sento_client.testing.world import BUDGET, Numbers, Scopes, World, build_world, derived
 from sento_proto.block import Lane, sign_block
+from sento_proto.genesis import decode_genesis
+from sento_proto.governance.acts import FORMAT, act_header
 from sento_proto.header import ZERO16, ZERO32, Header
-from sento_proto.keys import PublicKey
+from sento_proto.keys import CompanionSigner, Ed25519Signer, PublicKey, Signer, Suite
 from sento_proto.record import Record
 from sento_proto.record import make_record as record_without_payload
 from sento_proto.sealing import seal_record
+from sento_proto.software_signers import EcdsaP256Signer, HybridSigner, MlDsa65Signer
 from sento_proto.submission import sign_act, sign_submission
 
 SITES = ("jp-fukuoka", "jp-ishikawa", "jp-ibaraki")
@@ -38,6 +43,16 @@ class TestWorld(World):
 
     kek: bytes
     numbers: Numbers = field(default_factory=Numbers)
+    other_signers: dict[str, Signer] = field(default_factory=dict)
+    """Authors whose key is not a plain Ed25519 one; a test that enrols a key puts its signer here, under a name of its own."""
+
+    def signer(self, author: str) -> Signer:
+        """Who signs for the author."""
+        return self.other_signers.get(author) or self.author_signers[author]
+
+    def key_id(self, author: str) -> bytes:
+        """The key id under which `author` signs."""
+        return self.signer(author).public_key.key_id
 
     @property
     def site_keys(self) -> dict[str, PublicKey]:
@@ -58,10 +73,13 @@ def build_genesis(
     receipt_set: Sequence[str] | None = None,
     rules: int = 1,
     name: str = "sento-test",
+    deputies: Mapping[str, str] | None = None,
+    signers: Mapping[str, Signer] | None = None,
 ) -> TestWorld:
     """A world of its own. `budget` is (records, subjects) per 10,000 positions for authors that `budgets` does not name.
 
-    `embassies` are sites without a vote. The receipt set is the voting sites unless named; its quorum is the smallest majority."""
+    `embassies` are sites without a vote. The receipt set is the voting sites unless named; its quorum is the smallest majority. `deputies`: officer ->
+    name of the deputy, who signs as `officer_signers[name]`. `signers`: authors that sign with another key than an Ed25519 one of their own."""
     world = build_world(
         name,
         sites=sites,
@@ -75,7 +93,65 @@ def build_genesis(
         rules=rules,
     )
     parts = {part.name: getattr(world, part.name) for part in fields(world)}
-    return TestWorld(**parts, kek=derived(name, "kek"))
+    if deputies or signers:
+        parts |= _changed_genesis(world, deputies or {}, signers or {})
+    return TestWorld(**parts, kek=derived(name, "kek"), other_signers=dict(signers or {}))
+
+
+def _changed_genesis(
+    world: World, deputies: Mapping[str, str], signers: Mapping[str, Signer]
+) -> dict[str, object]:
+    """The parts of a world that are others when officers have deputies and authors other keys."""
+    document = json.loads(world.genesis_bytes)
+    by_deputy = {deputy: Ed25519Signer(derived("deputy", deputy)) for deputy in deputies.values()}
+    for officer in document["officers"]["people"]:
+        if officer["name"] in deputies:
+            deputy = deputies[officer["name"]]
+            officer["deputy"] = {"name": deputy, "key": key_json(by_deputy[deputy])}
+    for author in document["authors"]:
+        if author["name"] in signers:
+            author["keys"] = [key_json(signers[author["name"]])]
+    data = json.dumps(document, indent=2).encode() + b"\n"
+    return {
+        "genesis": decode_genesis(data),
+        "genesis_bytes": data,
+        "officer_signers": world.officer_signers | by_deputy,
+    }
+
+
+def ed25519(name: str) -> Ed25519Signer:
+    """An Ed25519 key of this name, enrolled nowhere."""
+    return Ed25519Signer(derived("ed25519", name))
+
+
+def p256(name: str) -> EcdsaP256Signer:
+    """A P-256 key of this name, enrolled nowhere."""
+    return EcdsaP256Signer.from_scalar(derived("p-256", name))
+
+
+def hybrid(name: str) -> HybridSigner:
+    """An Ed25519 key of this name with its ML-DSA-65 companion, enrolled nowhere."""
+    return HybridSigner(ed25519(f"{name} hybrid"), MlDsa65Signer(derived("ml-dsa-65", name)))
+
+
+def base64_of(data: bytes) -> str:
+    """As genesis files and acts write bytes."""
+    return base64.b64encode(data).decode()
+
+
+def key_json(signer: Signer) -> dict[str, object]:
+    """A signing key, with its companion if it has one, as genesis files and acts name it."""
+    key = signer.public_key
+    suite = "ed25519" if key.suite == Suite.ED25519 else "ecdsa-p256"
+    value: dict[str, object] = {"suite": suite, "public_key": base64_of(key.data)}
+    if isinstance(signer, CompanionSigner):
+        value["ml_dsa_65"] = base64_of(signer.companion_key.data)
+    return value
+
+
+def act_content(*changes: Mapping[str, object], reason: str = "a test needs it") -> bytes:
+    """The clear content of an act with these changes."""
+    return json.dumps({"format": FORMAT, "reason": reason, "changes": list(changes)}).encode()
 
 
 def make_record(
@@ -92,6 +168,7 @@ def make_record(
     *,
     group: bytes = ZERO16,
     clear: bytes = b"",
+    key_epoch: int = 1,
     numbers: Numbers | None = None,
 ) -> Record:
     """A record by `author`, sealed under the world's KEK. `content=None` makes one without payload; `clear` is content in clear."""
@@ -100,7 +177,7 @@ def make_record(
         record_id=numbers.record_id() if record_id is None else record_id,
         author_key_id=world.key_id(author),
         time_ms=numbers.next_time_ms(),
-        key_epoch=1,
+        key_epoch=key_epoch,
         payload_bytes=0,
         subject=subject,
         fact=fact,
@@ -119,7 +196,7 @@ def make_record(
 
 def make_submission(world: TestWorld, author: str, records: Sequence[Record]) -> bytes:
     """Submission bytes over `records`, signed by `author`."""
-    return sign_submission(world.ledger_id, records, world.author_signers[author])
+    return sign_submission(world.ledger_id, records, world.signer(author))
 
 
 def make_act(
@@ -129,28 +206,17 @@ def make_act(
     *,
     previous: bytes = ZERO32,
     epoch: int = 1,
-    kind: str = "act",
     numbers: Numbers | None = None,
+    payload: bytes = b"",
+    **fields: object,
 ) -> bytes:
-    """Bytes of an officers' act in registry governance with content `clear`. All acts are versions of the fact of sixteen zeros."""
+    """Bytes of an officers' act in registry governance with content `clear`. It follows the act `previous`; `fields` are the header's, set otherwise than an
+    act's may be."""
     numbers = numbers or world.numbers
-    header = Header(
-        record_id=numbers.record_id(),
-        author_key_id=ZERO16,
-        time_ms=numbers.next_time_ms(),
-        key_epoch=0,
-        payload_bytes=0,
-        subject=ZERO32,
-        fact=ZERO16,
-        previous=previous,
-        group=ZERO16,
-        dek_commit=ZERO32,
-        registry="governance",
-        compartment="",
-        kind=kind,
-        content=clear,
+    header = act_header(
+        numbers.record_id(), numbers.next_time_ms(), clear, previous, payload_bytes=len(payload)
     )
-    record = record_without_payload(header, b"")
+    record = record_without_payload(cast("Header", header._replace(**fields)), payload)  # type: ignore[arg-type]
     return sign_act(world.ledger_id, epoch, record, [world.officer_signers[officer] for officer in officers])
 
 

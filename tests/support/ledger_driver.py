@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from genesis_builder import SITES, TestWorld, make_block, make_record, make_submission
+from genesis_builder import (
+    OFFICERS,
+    SITES,
+    TestWorld,
+    act_content,
+    make_act,
+    make_block,
+    make_record,
+    make_submission,
+)
 from sento_node.ledger.apply import apply_block
-from sento_node.ledger.governance import from_genesis
+from sento_node.ledger.replay import governance_of
 from sento_node.ledger.results import BlockResult, RecordOutcome
 from sento_node.ledger.state import Batch, LedgerState
 from sento_node.ledger.store import KeptCheckpoint, LedgerStore
 from sento_node.ordering.port import OrderedBlock
 from sento_proto.checkpoint import Checkpoint, cosign, encode_checkpoint, sign_note
 from sento_proto.errors import Code
+from sento_proto.governance.acts import REGISTRY, Judgement, judge_act
+from sento_proto.governance.site_rules import SiteRules, site_rules_header, subject_of_site
+from sento_proto.governance.state import Governance
 from sento_proto.header import ZERO16, ZERO32
 from sento_proto.merkle import root_of
 from sento_proto.record import Record
+from sento_proto.record import make_record as record_without_payload
+from sento_proto.submission import sign_submission
 
 LANE = f"{SITES[0]}/1/0"
 
@@ -37,7 +51,7 @@ class LedgerDriver:
     def __init__(self, world: TestWorld, store: LedgerStore) -> None:
         self.world = world
         self.store = store
-        self.state = LedgerState(from_genesis(world.genesis), store, store.tip, store.window())
+        self.state = LedgerState(governance_of(world.genesis, store), store, store.tip, store.window())
         self.seq = store.tip.block
 
     def order(self, submissions: Sequence[bytes], data: bytes | None = None, lane: str = LANE) -> BlockResult:
@@ -68,12 +82,67 @@ class LedgerDriver:
         compartment: str = "",
         record_id: bytes | None = None,
         group: bytes = ZERO16,
+        key_epoch: int = 1,
     ) -> Record:
         """A record of a fact, by default about a subject of the same name and without payload."""
         return make_record(
             self.world, author, registry, "address", subject(about or fact_name), fact(fact_name), previous, content,
-            record_id, compartment, group=group,
+            record_id, compartment, group=group, key_epoch=key_epoch,
         )  # fmt: skip
+
+    # -- governance -------------------------------------------------------------------------------------------------
+
+    @property
+    def governance(self) -> Governance:
+        """In force for the next record."""
+        return self.state.governance
+
+    def act_bytes(
+        self,
+        *changes: Mapping[str, object],
+        officers: Sequence[str] = OFFICERS[:2],
+        previous: bytes | None = None,
+    ) -> bytes:
+        """An act that follows the newest one, or the one given."""
+        return make_act(
+            self.world,
+            act_content(*changes),
+            officers,
+            previous=self.governance.last_act if previous is None else previous,
+            epoch=self.state.epoch,
+        )
+
+    def act(
+        self,
+        *changes: Mapping[str, object],
+        officers: Sequence[str] = OFFICERS[:2],
+        previous: bytes | None = None,
+    ) -> Code:
+        """What an act comes to that follows the newest one, or the one given, in a block of its own."""
+        return code_of(self.order([self.act_bytes(*changes, officers=officers, previous=previous)]))
+
+    def judged(self, *changes: Mapping[str, object]) -> Judgement:
+        """What such an act would come to, with the words of a refusal."""
+        signers = [self.world.officer_signers[name].public_key.key_id for name in OFFICERS[:2]]
+        return judge_act(self.governance, act_content(*changes), signers, self.state.size)
+
+    def announce(self, site: str, rules: Sequence[int], **fields: object) -> Code:
+        """What a site's announcement comes to; `fields`: the header's, set otherwise than an announcement's may be."""
+        return code_of(self.order([self.announcement(site, rules, **fields)]))
+
+    def announcement(self, site: str, rules: Sequence[int], **fields: object) -> bytes:
+        """A site's announcement that follows its last one."""
+        head = self.state.fact_head(REGISTRY, subject_of_site(site)[:16])
+        signer = self.world.site_signers[site]
+        header = site_rules_header(
+            self.world.numbers.record_id(),
+            signer.public_key.key_id,
+            self.world.numbers.next_time_ms(),
+            SiteRules(site, tuple(rules), "0.4.0"),
+            ZERO32 if head is None else head.record_hash,
+        )
+        record = record_without_payload(header._replace(**fields), b"")  # type: ignore[arg-type]
+        return sign_submission(self.world.ledger_id, [record], signer)
 
     def fill(
         self, count: int, *, prefix: str = "fill", content: bytes | None = None, per_block: int = 200
@@ -94,6 +163,12 @@ class LedgerDriver:
     def checkpoint(self, cosigners: Sequence[str] = SITES[:2]) -> KeptCheckpoint:
         """The checkpoint at the state's end, cosigned."""
         return signed_checkpoint(self.world, self.state, cosigners)
+
+
+def code_of(result: BlockResult, submission: int = 0) -> Code:
+    """What one submission of one record came to."""
+    told = result.submissions[submission]
+    return told.refusal or told.outcomes[0].code
 
 
 def signed_checkpoint(

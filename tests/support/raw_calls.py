@@ -41,6 +41,8 @@ from sento_proto.v1 import (
 
 ERROR_METADATA = "sento-error-bin"
 CALL_TIMEOUT_S = 15.0
+CONNECT_TIMEOUT_MS = 10_000
+"""gRPC gives an attempt to connect up after its `min_reconnect_backoff_ms`: below a busy machine's TLS handshake, a site that serves looks dead."""
 PURPOSE = common_pb2.Purpose(purpose="drill", case_number="2026-001")
 
 
@@ -74,7 +76,7 @@ class Caller:
             ("grpc.max_send_message_length", message_max_bytes),
             ("grpc.max_receive_message_length", message_max_bytes),
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", CONNECT_TIMEOUT_MS),
             ("grpc.max_reconnect_backoff_ms", 500),
         ]
         self.site = site.name

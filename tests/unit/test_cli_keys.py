@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from cli_terminal import Terminal
 from client_world import AUTHOR, build_client_world
 from mtls_sites import LONG, OVER, write_client_tls
+from sento_client.cli import prompts
 from sento_client.cli.exits import Exit
 from sento_client.cli.findings import Finding, State
 from sento_client.cli.key_checks import check_installation
@@ -20,6 +22,7 @@ from sento_client.config import load_config
 from sento_client.keyfiles import (
     SealedKek,
     read_kek_seals,
+    write_companion_key,
     write_kek_seals,
     write_pseudonyms,
     write_seal_key,
@@ -27,6 +30,7 @@ from sento_client.keyfiles import (
 )
 from sento_client.testing.world import derived
 from sento_drill.pki import Authority, Validity
+from sento_proto.software_signers import MlDsa65Signer
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 
@@ -281,6 +285,7 @@ def test_no_secret_is_shown_and_the_table_fits(tmp_path: Path, columns: int) -> 
     config = load_config(files.config)
     secrets: list[str] = []
     for path in (config.keys.seal, config.keys.pseudonyms, config.keys.kek_seals, config.tls.key):
+        assert path is not None
         secrets += [word.strip('",') for word in path.read_text().split() if len(word) > 24]
     assert len(secrets) > 8
     shown = Terminal(files.place).run("keys", columns=columns).stdout
@@ -288,3 +293,50 @@ def test_no_secret_is_shown_and_the_table_fits(tmp_path: Path, columns: int) -> 
     assert not any(secret in json.dumps(Terminal(files.place).value("keys")) for secret in secrets)
     table = [line for line in shown.splitlines() if line.startswith(" ")]
     assert max(map(len, table)) <= columns
+
+
+def test_each_key_says_whether_its_file_is_encrypted(
+    files: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for item in ("signing key", "seal key"):
+        (found,) = of(files.check(), item)
+        assert found.value["encrypted"] is False
+        assert "not encrypted" in found.words
+    write_seal_key(files.directory / "seal.key", files.place.world.seal_secrets[AUTHOR], b"passphrase")
+    write_signing_key(files.directory / "signing.key", derived("sento-test", "author", AUTHOR), b"passphrase")
+    assert files.wrong() == {("signing key", "PASSPHRASE_MISSING"), ("seal key", "PASSPHRASE_MISSING")}
+    monkeypatch.setenv("SENTO_PASSPHRASE", "wrong")
+    assert files.wrong() == {("signing key", "PASSPHRASE_WRONG"), ("seal key", "PASSPHRASE_WRONG")}
+    monkeypatch.setenv("SENTO_PASSPHRASE", "passphrase")
+    assert not files.wrong()
+    for item in ("signing key", "seal key"):
+        (found,) = of(files.check(), item)
+        assert found.value["encrypted"] is True
+        assert "0600, encrypted" in found.words
+
+
+def test_companion_key_is_shown_with_its_key_id(files: Installation) -> None:
+    write_companion_key(files.directory / "keys.companion", bytes(32))
+    files.replace('signing = "signing.key"', 'signing = "signing.key"\ncompanion = "keys.companion"')
+    assert not files.wrong()
+    (found,) = of(files.check(), "companion key")
+    assert found.value["key_id"] == MlDsa65Signer(bytes(32)).public_key.key_id.hex()
+
+
+def test_token_that_is_not_there_hides_no_other_finding(files: Installation) -> None:
+    token = '[keys.token]\nmodule = "missing.so"\ntoken_label = "t"\nkey_label = "k"\n[tls]'
+    files.replace('signing = "signing.key"\n', "")
+    files.replace("[tls]", token)
+    (files.directory / "seal.key").unlink()
+    assert {item for item, _ in files.wrong()} == {"signing key", "seal key"}
+
+
+@pytest.mark.parametrize(("stdin", "stderr"), [(True, True), (True, False), (False, True)])
+def test_a_person_is_asked_only_where_one_sits(
+    monkeypatch: pytest.MonkeyPatch, stdin: bool, stderr: bool
+) -> None:
+    def stream(is_terminal: bool) -> SimpleNamespace:
+        return SimpleNamespace(isatty=lambda: is_terminal)
+
+    monkeypatch.setattr(prompts, "sys", SimpleNamespace(stdin=stream(stdin), stderr=stream(stderr)))
+    assert (prompts.person_to_ask() is not None) == (stdin and stderr)

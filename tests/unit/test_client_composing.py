@@ -121,8 +121,9 @@ def test_seal_that_was_made_for_another_scope_does_not_open(tmp_path: Path) -> N
     swapped = [
         seal._replace(registry="tax" if seal.registry == "residency" else "residency") for seal in seals
     ]
-    secret = keyfiles.read_seal_key(installation.config.keys.seal)
-    keyring = Keyring(installation.genesis.ledger_id, secret, swapped, {})
+    assert installation.config.keys.seal is not None
+    opener = keyfiles.read_seal_opener(installation.config.keys.seal)
+    keyring = Keyring(installation.genesis.ledger_id, opener, swapped, {})
     with pytest.raises(SetupError) as refused:
         keyring.kek_for(AUTHOR, "tax", "", 1)
     assert refused.value.code is Setup.NO_KEK

@@ -143,3 +143,18 @@ def test_outbox_has_defaults_beside_the_file_and_may_be_moved_or_switched_off() 
 )
 def test_mistake_in_the_outbox_is_named(line: str, mistake: str) -> None:
     assert mistakes(f"{GOOD}[outbox]\n{line}\n") == (mistake,)
+
+
+SERVICE = '[pseudonyms]\nname = "iizuka"\naddress = "127.0.0.1:7301"\n'
+KEY_FILE = 'pseudonyms = "pseudonyms.json"\n'
+
+
+def test_program_that_asks_the_pseudonym_service_has_no_key_file() -> None:
+    config = decode_config((GOOD.replace(KEY_FILE, "") + SERVICE).encode(), PLACE)
+    assert config.keys.pseudonyms is None
+    assert config.pseudonym_service is not None
+    assert (config.pseudonym_service.name, config.pseudonym_service.address) == ("iizuka", "127.0.0.1:7301")
+    (mistake,) = mistakes(GOOD + SERVICE)
+    assert mistake.startswith("keys.pseudonyms: not beside a section [pseudonyms]")
+    (mistake,) = mistakes(GOOD.replace(KEY_FILE, ""))
+    assert mistake == "keys.pseudonyms: expected a path; it is missing"

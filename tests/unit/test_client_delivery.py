@@ -21,6 +21,7 @@ from sento_client.delivery_values import (
     Settings,
     Settle,
 )
+from sento_client.outbox.keeping import stays
 from sento_proto.errors import Code
 from sento_proto.header import ZERO16, ZERO32
 
@@ -298,6 +299,22 @@ def test_held_record_that_is_admitted_later_is_acknowledged() -> None:
     bench.wait_until(300)
     bench.answer(A, one, Code.KNOWN, Code.ACCEPTED)
     assert bench.ends() == [(one, 0, Code.ACCEPTED), (one, 1, Code.ACCEPTED)]
+
+
+def test_record_that_every_site_finds_ahead_of_its_clock_is_told_so_at_its_deadline_and_stays_kept() -> None:
+    bench = Bench()
+    one = bench.offer(record("x", deadline_ms=2_000))
+    answered = 0
+    while bench.now_ms < 2_000:
+        if len(bench.sends) > answered:
+            answered = len(bench.sends)
+            bench.refuse(bench.sends[-1][0], one, Code.CLOCK_AHEAD)
+        bench.wait_until(bench.now_ms + 10)
+    assert [site for site, _ in bench.sent_to()][:3] == [A, B, C], "another site's clock may be the right one"
+    assert len(bench.sends) < 15, "with pauses between"
+    (end,) = bench.settled
+    assert (end.code, end.may_stand) == (Code.CLOCK_AHEAD, False)
+    assert stays(end), "the outbox goes on sending it until clocks are set right"
 
 
 def test_deadline_with_an_unanswered_attempt_says_that_the_outcome_is_unknown() -> None:

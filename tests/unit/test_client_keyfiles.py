@@ -86,8 +86,8 @@ def _seals(**change: object) -> bytes:
     return json.dumps({"format": "sento-kek-seals-1", "seals": [entry]}).encode()
 
 
-def _p256() -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
+def _ec(curve: ec.EllipticCurve) -> bytes:
+    key = ec.generate_private_key(curve)
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     return key.private_bytes(pem, pkcs8, serialization.NoEncryption())
 
@@ -99,9 +99,9 @@ SECRET = base64.b64encode(b"never to be quoted, whatever else is wrong with it")
     ("name", "data", "words"),
     [
         ("signing.key", b"not a key", "PKCS #8"),
-        ("signing.key", _p256(), "Ed25519"),
+        ("signing.key", _ec(ec.SECP384R1()), "Ed25519"),
         ("seal.key", b"", "sento-seal-key-1"),
-        ("seal.key", f"sento-seal-key-2 {SECRET}\n".encode(), "sento-seal-key-1"),
+        ("seal.key", f"sento-seal-key-3 {SECRET}\n".encode(), "sento-seal-key-1"),
         ("seal.key", f"sento-seal-key-1 {SECRET}\n".encode(), "96 bytes"),
         ("seal.key", f"sento-seal-key-1 {SECRET}!\n".encode(), "base64"),
         ("kek-seals.json", b"{", "JSON"),
@@ -131,3 +131,35 @@ def test_file_in_another_form_is_refused_without_quoting_it(
     assert refused.value.code is Setup.KEY_FILE_INVALID
     assert words in str(refused.value)
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["signing.key", "seal.key", "kek-seals.json", "pseudonyms.json"])
+def test_link_to_a_file_that_others_can_read_is_refused(tmp_path: Path, name: str) -> None:
+    read = write_each(tmp_path)[name]
+    (tmp_path / "elsewhere").mkdir()
+    target = (tmp_path / name).rename(tmp_path / "elsewhere" / name)
+    (tmp_path / name).symlink_to(target)
+    read(tmp_path / name)
+    target.chmod(0o644)
+    with pytest.raises(SetupError) as refused:
+        read(tmp_path / name)
+    assert refused.value.code is Setup.KEY_FILE_OPEN
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["the file's own", "behind a link"])
+def test_directory_in_which_anybody_can_exchange_the_file_is_refused(tmp_path: Path, linked: bool) -> None:
+    directory = tmp_path / "keys"
+    directory.mkdir()
+    write_each(directory)
+    path = directory / "signing.key"
+    if linked:
+        (tmp_path / "link").symlink_to(path)
+        path = tmp_path / "link"
+    keyfiles.read_signing_key(path)
+    directory.chmod(0o777)
+    with pytest.raises(SetupError) as refused:
+        keyfiles.read_signing_key(path)
+    assert refused.value.code is Setup.KEY_FILE_OPEN
+    assert "everybody may write" in str(refused.value)
+    directory.chmod(0o1777)
+    keyfiles.read_signing_key(path)

@@ -51,7 +51,7 @@ def test_institution_that_nobody_knows_is_found(place: ClientWorld) -> None:
 
 def test_site_that_genesis_does_not_know_is_found(place: ClientWorld) -> None:
     place.config.write_text(place.config.read_text().replace("jp-ibaraki", "jp-atlantis"))
-    assert refusal(place).details == ("sites: jp-atlantis does not stand in the genesis file",)
+    assert refusal(place).details == ("sites: jp-atlantis is no site of sento-test",)
 
 
 def test_altered_genesis_is_refused(place: ClientWorld) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import chain
 
 import pytest
 
@@ -15,7 +16,7 @@ from sento_drill.keys import DevelopmentKeys, make_keys
 from sento_drill.plan import WorldPlan
 from sento_proto import merkle
 from sento_proto.chain import FIRST_LINK, next_link
-from sento_proto.checkpoint import Checkpoint, cosign
+from sento_proto.checkpoint import Checkpoint, cosign_all
 from sento_proto.genesis import decode_genesis
 from sento_proto.header import ZERO16, ZERO32, Header
 from sento_proto.ids import uuid7
@@ -152,8 +153,8 @@ def test_a_ledger_renumbered_after_leaving_one_out_is_found(trust: Trust, ledger
 
 def checkpoint_over(keys: DevelopmentKeys, trust: Trust, root: bytes, size: int, *sites: str) -> Checkpoint:
     checkpoint = Checkpoint(trust.ledger_id, 1, size, root)
-    lines = [cosign(checkpoint, site, Ed25519Signer(keys.site_seeds[site]), NOW_MS // 1000) for site in sites]
-    return checkpoint._replace(signatures=tuple(lines))
+    each = [cosign_all(checkpoint, site, keys.site_signers(site), NOW_MS // 1000) for site in sites]
+    return checkpoint._replace(signatures=tuple(chain.from_iterable(each)))
 
 
 def test_checkpoint_holds_when_a_quorum_cosigned_the_root_of_a_prefix(

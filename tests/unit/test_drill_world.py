@@ -31,9 +31,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def keyring_of(world: World, institution: str) -> Keyring:
     keys = load_config(world.institution(institution).config).keys
+    assert keys.pseudonyms is not None
+    assert keys.seal is not None
     return Keyring(
         world.genesis.ledger_id,
-        keyfiles.read_seal_key(keys.seal),
+        keyfiles.read_seal_opener(keys.seal),
         keyfiles.read_kek_seals(keys.kek_seals),
         keyfiles.read_pseudonyms(keys.pseudonyms),
     )
@@ -69,7 +71,7 @@ def test_directories_are_their_owners_and_key_files_too(world: World) -> None:
     assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
     secret = {"kek-seals.json", "pseudonyms.json"}
     keys = {path: mode for path, mode in modes.items() if path.suffix == ".key" or path.name in secret}
-    assert len(keys) == 3 * 3 + 2 * 5 + 2 * 4 + 1 + len(OFFICERS)
+    assert len(keys) == 3 * 4 + 2 * 5 + 2 * 4 + 1 + len(OFFICERS)
     assert set(keys.values()) == {0o600}
 
 

@@ -9,11 +9,11 @@ import pytest
 from genesis_builder import SITES, TestWorld, build_genesis, make_block, make_submission
 from ledger_driver import LANE, LedgerDriver
 from sento_node.ledger.apply import UnknownRules, apply_block
-from sento_node.ledger.governance import from_genesis
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.state import LedgerState
 from sento_node.ordering.port import OrderedBlock
 from sento_proto.errors import Code
+from sento_proto.governance.state import from_genesis
 from sento_proto.merkle import EMPTY_ROOT, root_of
 
 
@@ -101,9 +101,9 @@ def test_unknown_rules_stop_before_the_block_and_say_which_release_is_needed() -
     world = build_genesis()
     governance = from_genesis(world.genesis)
     disk = MemoryDisk(world.ledger_id)
-    state = LedgerState(replace(governance, rules=2), MemoryStore(disk), disk.tip)
+    state = LedgerState(replace(governance, rules=99), MemoryStore(disk), disk.tip)
     before = state.tip
-    with pytest.raises(UnknownRules, match="rules 2 and this release knows rules 1"):
+    with pytest.raises(UnknownRules, match="rules 99 and this release knows rules 1, 2, 3"):
         apply_block(state, OrderedBlock(1, 2, LANE, 1, make_block(world, SITES[0], [], 1, epoch=0)))
     assert (state.tip, state.pending_blocks) == (before, 0)
 

@@ -9,7 +9,7 @@ import pytest
 from genesis_builder import TestWorld, build_genesis, make_act, make_submission
 from ledger_driver import LedgerDriver, fact, subject
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
-from sento_node.ledger.results import NOWHERE, RecordOutcome
+from sento_node.ledger.results import NOWHERE, RecordOutcome, SubmissionResult
 from sento_proto.chain import next_link
 from sento_proto.errors import Code
 from sento_proto.header import ZERO32
@@ -186,7 +186,7 @@ def test_a_signature_that_does_not_verify_refuses_the_submission_whole(damage: s
         message = world.author_signers["kaga-city"].sign(b"anything")
         signatures = [message]
     data = encode_submission(world.ledger_id, good.author_key_id, records, signatures)
-    assert driver.order([data]).submissions[0] == (Code.BAD_SIGNATURE, b"", (), ())
+    assert driver.order([data]).submissions[0] == SubmissionResult(Code.BAD_SIGNATURE, b"", (), ())
     assert driver.state.size == 0
 
 
@@ -214,7 +214,7 @@ def test_a_key_that_was_never_enrolled_is_an_unknown_author() -> None:
 def test_another_ledgers_submission_is_refused_whole() -> None:
     driver, other = new_driver(), new_driver(build_genesis(name="training"))
     data = make_submission(other.world, "iizuka-city", [other.record("a")])
-    assert driver.order([data]).submissions[0] == (Code.WRONG_LEDGER, b"", (), ())
+    assert driver.order([data]).submissions[0] == SubmissionResult(Code.WRONG_LEDGER, b"", (), ())
 
 
 @pytest.mark.parametrize("data", [b"", b"\1", b"\3" + bytes(200)])
@@ -229,7 +229,7 @@ def test_a_malformed_submission_is_refused_and_its_neighbours_are_not(data: byte
 def test_an_officers_act_has_no_power_under_rules_1() -> None:
     driver = new_driver()
     act = make_act(driver.world, b"retire a key", epoch=driver.state.epoch)
-    assert driver.order([act]).submissions[0] == (Code.NOT_PERMITTED, b"", (), ())
+    assert driver.order([act]).submissions[0] == SubmissionResult(Code.NOT_PERMITTED, b"", (), ())
 
 
 def test_a_record_without_payload_stands_like_any_other() -> None:

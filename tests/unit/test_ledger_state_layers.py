@@ -133,4 +133,4 @@ def test_a_block_result_out_of_order_is_not_absorbed() -> None:
     driver = LedgerDriver(world, MemoryStore(MemoryDisk(world.ledger_id)))
     result = driver.order([])
     with pytest.raises(ValueError, match="in order, each once"):
-        driver.state.absorb(result)
+        driver.state.absorb(result, driver.state.governance)

@@ -140,7 +140,7 @@ def test_the_signing_key_of_another_site_is_refused(site: Path, world: Path) -> 
     shutil.copy(world / "sites" / OTHER / "site.key", site / "site.key")
     result = check(site)
     assert result.exit_code == EXIT_MISTAKE
-    assert f"is not the key that the genesis file names for {SITE}" in result.output
+    assert f"is not the key that genesis file and acts name for {SITE}" in result.output
 
 
 def test_what_a_key_file_holds_is_never_shown(site: Path) -> None:

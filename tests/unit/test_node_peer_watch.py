@@ -15,7 +15,7 @@ from sento_node import peer_watch
 from sento_node.peers import PeerNode, PeerProgress, PeerSilent
 
 NAMES = ("jp-ishikawa", "jp-ibaraki")
-FAR = PeerProgress(flushed_block=9, flushed_size=90, quorum_size=80, quorum_block=8)
+FAR = PeerProgress(flushed_block=9, flushed_size=90, quorum_size=80, quorum_block=8, now_ms=0)
 
 
 class Peer:

@@ -75,6 +75,8 @@ def test_rule_1_one_record_without_an_end_keeps_its_neighbours_that_stand() -> N
         (Settle(1, 0, Code.TOO_LARGE), False),
         (Settle(1, 0, Code.TOO_LARGE, may_stand=True), True),
         (Settle(1, 0, Code.IDENTITY_REFUSED), True),
+        (Settle(1, 0, Code.IDENTITY_EXPIRED), True),
+        (Settle(1, 0, Code.CLOCK_AHEAD), True),
     ],
     ids=lambda value: value.code.name if isinstance(value, Settle) else str(value),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,13 @@ from golden_vectors.ground import LEDGER_ID, digest
 from sento_proto.kek_seal import (
     XWING_PUBLIC_BYTES,
     KekName,
+    kek_commit,
     open_kek,
     recipient_key_id,
     seal_kek,
     xwing_public,
 )
+from sento_proto.seal import seal
 from sento_proto.sealing import CannotOpen
 from sento_proto.wire import Malformed
 
@@ -80,8 +83,19 @@ def test_keys_that_are_none_are_refused_in_words() -> None:
         (KEK, b"\xff" * XWING_PUBLIC_BYTES),
         (KEK, public[:-32] + bytes(32)),
     ):
-        with pytest.raises(Malformed, match=r"^kek seal:"):
+        with pytest.raises(Malformed, match=r"^(kek )?seal:"):
             seal_kek(kek, NAME, recipient)
     for size_bytes in (0, 95, 97):
         with pytest.raises(Malformed, match="96 bytes"):
             open_kek(SEAL, NAME, bytes(size_bytes))
+
+
+def test_a_kek_is_named_by_a_commitment_that_no_other_kek_has() -> None:
+    assert kek_commit(KEK) == hashlib.sha256(b"sento kek v1" + KEK).digest()
+    assert kek_commit(KEK) != kek_commit(digest("another kek"))
+
+
+@pytest.mark.parametrize("size_bytes", [16, 31, 33, 128])
+def test_a_seal_of_something_that_is_no_kek_is_malformed(size_bytes: int) -> None:
+    with pytest.raises(Malformed, match="not a KEK"):
+        open_kek(seal(bytes(size_bytes), NAME.info(), xwing_public(SECRET)), NAME, SECRET)

@@ -19,10 +19,12 @@ from rich.console import Console
 
 from sento_client.cli.error_words import error_lines, error_value
 from sento_client.cli.exits import Exit, exit_of
+from sento_client.cli.prompts import open_asking
 from sento_client.cli.terminal import json_text, progress_console, results_console
 from sento_client.cli.waiting import PATIENCE_S, spinner_after
 from sento_client.client import SentoClient
 from sento_client.config import load_config
+from sento_client.recovery.standing import Standing
 from sento_client.setup_errors import SetupError
 from sento_proto.errors import SentoError
 
@@ -36,9 +38,10 @@ class App:
 
     config: Path = Path("sento.toml")
     as_json: bool = False
-    open_client: Callable[[Path], SentoClient] = SentoClient.open
+    open_client: Callable[[Path], SentoClient] = open_asking
     patience_s: float = PATIENCE_S
     progress_console: Callable[[], Console] = progress_console
+    recovery_standing: Callable[[Path], Standing] | None = None
 
     def with_options(self, config: Path, as_json: bool) -> App:
         """The same with what the command line said."""

@@ -16,6 +16,8 @@ from sento_client.cli.exits import Exit, exit_of
 from sento_client.cli.lines import Defaults, LineSplitter, draft_of
 from sento_client.cli.source import Source
 from sento_client.client import COMPOSED_AT_ONCE, SentoClient
+from sento_client.composing import Draft
+from sento_client.naming import Named
 from sento_client.results import Acknowledgement, WriteError, WriteResult
 from sento_client.setup_errors import Setup, SetupError
 from sento_proto.errors import TABLE, Code, SentoError, Standing
@@ -43,7 +45,8 @@ class Tally:
     refused: int = 0
     unknown: int = 0
     kept: int = 0
-    stopped_by: WriteError | None = None
+    stopped_by: SentoError | None = None
+    """A WriteError when no site takes records now; another when the pseudonym service gives no names."""
 
     @property
     def exit(self) -> Exit:
@@ -138,11 +141,26 @@ class Load:
 
     async def _write(self, lines: list[tuple[int, bytes | None]], next_line: int) -> None:
         results: list[LineResult] = []
-        records: list[Record] = []
-        numbers: list[int] = []
+        drafts: list[tuple[int, Draft]] = []
         for count, (number, line) in enumerate(lines):
             try:
-                records.append(self.sento.compose(draft_of(line, self.defaults)))
+                drafts.append((number, draft_of(line, self.defaults)))
+            except SentoError as error:
+                results.append(LineResult(number, error))
+            if count % COMPOSED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        try:
+            all_named = await self._names([draft for _, draft in drafts])
+        except SentoError as error:
+            self.tally.stopped_by = error
+            return
+        records: list[Record] = []
+        numbers: list[int] = []
+        for count, ((number, draft), named) in enumerate(zip(drafts, all_named, strict=True)):
+            try:
+                if isinstance(named, SentoError):
+                    raise named
+                records.append(self.sento.compose(draft, named))
                 numbers.append(number)
             except SetupError as error:
                 if error.code is Setup.CANNOT_SIGN:
@@ -161,6 +179,27 @@ class Load:
         if self.tally.stopped_by is None or all(isinstance(r, WriteError) and r.kept for r in written):
             self.tally.next_line = next_line
         self.tell(results)
+
+    async def _names(self, drafts: list[Draft]) -> list[Named | SentoError | None]:
+        """Names from the pseudonym service, or why one draft has none; None where keys are here. Raises SentoError when the service gives none now."""
+        if not self.sento.names_are_asked:
+            return [None] * len(drafts)
+        try:
+            return list(await self.sento.names(drafts, deadline_ms=self.deadline_ms))
+        except SentoError as error:
+            if error.code is not Code.BAD_REQUEST:
+                raise
+        # One of them cannot be named; which one shows when each is asked for by itself.
+        return [await self._name(draft) for draft in drafts]
+
+    async def _name(self, draft: Draft) -> Named | SentoError:
+        try:
+            (named,) = await self.sento.names([draft], deadline_ms=self.deadline_ms)
+        except SentoError as error:
+            if error.code is not Code.BAD_REQUEST:
+                raise
+            return error
+        return named
 
 
 def _not_now(results: list[WriteResult]) -> WriteError | None:

@@ -16,16 +16,13 @@ from pathlib import Path
 from sento_client.cli.findings import Finding, in_order, wrong
 from sento_client.cli.named_files import NamedFiles, read_named
 from sento_client.cli.tls_checks import check_tls
-from sento_client.keyfiles import (
-    SealedKek,
-    read_kek_seals,
-    read_pseudonyms,
-    read_seal_key,
-    read_signing_key,
-)
+from sento_client.config import KeyFiles, TokenPlace
+from sento_client.keyfiles import SealedKek, is_encrypted, read_kek_seals, read_pseudonyms, read_secret
 from sento_client.setup_errors import Setup, SetupError
+from sento_client.signers.opening import KeySource
+from sento_client.signers.passphrases import Ask
 from sento_proto.genesis import Author, Genesis, Reader, decode_genesis
-from sento_proto.kek_seal import KekName, open_kek, xwing_public
+from sento_proto.kek_seal import KekName, SealOpener, open_kek
 from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
 from sento_proto.sealing import CannotOpen
 from sento_proto.wire import Malformed
@@ -54,8 +51,8 @@ class _Place:
         return self.genesis.authors if self.genesis is not None else ()
 
 
-def check_installation(path: Path, now: dt.datetime) -> list[Finding]:
-    """Findings on the configuration at `path` and on all that it names. Never raises for what it finds."""
+def check_installation(path: Path, now: dt.datetime, *, ask: Ask | None = None) -> list[Finding]:
+    """Findings on the configuration at `path` and on all that it names; `ask` asks a person for a passphrase or PIN. Never raises for what it finds."""
     findings: list[Finding] = []
     named = read_named(path.absolute(), findings)
     if named is None:
@@ -65,9 +62,11 @@ def check_installation(path: Path, now: dt.datetime) -> list[Finding]:
     if genesis is not None and named.institution is not None:
         findings.append(_check_institution(place, genesis))
     findings += check_tls(named.tls, named.institution, now)
-    findings += _check_signing(named.signing, place)
-    secret = _check_seal_key(named.seal, place, findings)
-    findings += _check_keks(named.kek_seals, place, secret)
+    source = _source(named, ask)
+    findings += _check_signing(named, source, place)
+    findings += _check_companion(named.companion, source)
+    opener = _check_seal_key(named, source, place, findings)
+    findings += _check_keks(named.kek_seals, place, opener)
     findings += _check_pseudonyms(named.pseudonyms, place)
     return findings
 
@@ -114,18 +113,48 @@ def _check_institution(place: _Place, genesis: Genesis) -> Finding:
 # Key files.
 
 
-def _check_signing(path: Path | None, place: _Place) -> Iterator[Finding]:
-    item = "signing key"
-    if path is None:
-        yield in_order(item, "none: this installation can read and not write", {"key_id": None})
-        return
+def _source(named: NamedFiles, ask: Ask | None) -> KeySource:
+    nowhere = Path()  # KEK seals and pseudonyms are looked at by themselves
+    keys = KeyFiles(
+        signing=named.signing,
+        seal=named.seal,
+        kek_seals=nowhere,
+        pseudonyms=None,
+        companion=named.companion,
+        passphrase_file=named.passphrase_file,
+        token=named.token,
+    )
+    return KeySource(keys, ask=ask)
+
+
+def _kept(path: Path | None, token: TokenPlace | None, label: str | None) -> tuple[str, dict[str, object]]:
+    """How a private key is kept, in words and for programs. Never raises: who opens the key tells what is wrong."""
+    if token is not None and label is not None:
+        words = f"on token {token.token_label} as {label}"
+        return words, {"token": token.token_label, "label": label, "encrypted": None, "mode": None}
+    assert path is not None, "the key is in a file or on a token"
     try:
-        key = read_signing_key(path).public_key
+        encrypted = is_encrypted(read_secret(path))
+    except SetupError:
+        encrypted = False
+    words = f"mode {_mode(path)}, {'encrypted' if encrypted else 'not encrypted'}"
+    return words, {"mode": _mode(path), "encrypted": encrypted}
+
+
+def _check_signing(named: NamedFiles, source: KeySource, place: _Place) -> Iterator[Finding]:
+    item = "signing key"
+    try:
+        signer = source.primary()
     except SetupError as error:
         yield _unreadable(item, error)
         return
-    value: dict[str, object] = {"key_id": key.key_id.hex(), "mode": _mode(path), "author": None}
-    words = f"key id {key.key_id.hex()}, mode {_mode(path)}"
+    if signer is None:
+        yield in_order(item, "none: this installation can read and not write", {"key_id": None})
+        return
+    key = signer.public_key
+    kept, how = _kept(named.signing, named.token, None if named.token is None else named.token.key_label)
+    value: dict[str, object] = {"key_id": key.key_id.hex(), "author": None, **how}
+    words = f"key id {key.key_id.hex()}, {kept}"
     if place.genesis is None:
         yield in_order(item, f"{words}; there is no genesis file to compare it with", value)
         return
@@ -140,20 +169,38 @@ def _check_signing(path: Path | None, place: _Place) -> Iterator[Finding]:
         yield in_order(item, f"{words}, enrolled as {owner}", value)
 
 
-def _check_seal_key(path: Path | None, place: _Place, findings: list[Finding]) -> bytes | None:
-    """The finding goes to `findings`; returns the secret, for opening seals."""
-    item = "seal key"
+def _check_companion(path: Path | None, source: KeySource) -> Iterator[Finding]:
     if path is None:
+        return
+    try:
+        companion = source.companion()
+    except SetupError as error:
+        yield _unreadable("companion key", error)
+        return
+    if companion is not None:
+        kept, how = _kept(path, None, None)
+        key_id = companion.public_key.key_id.hex()
+        yield in_order("companion key", f"key id {key_id}, {kept}", {"key_id": key_id, **how})
+
+
+def _check_seal_key(
+    named: NamedFiles, source: KeySource, place: _Place, findings: list[Finding]
+) -> SealOpener | None:
+    """The finding goes to `findings`; returns the opener, for opening seals."""
+    item = "seal key"
+    label = None if named.token is None else named.token.seal_label
+    if named.seal is None and label is None:
         return None
     try:
-        secret = read_seal_key(path)
+        opener = source.seal_opener()
     except SetupError as error:
         findings.append(_unreadable(item, error))
         return None
-    public = xwing_public(secret)
+    public = opener.public_key
     fingerprint = hashlib.sha256(public).digest()[:FINGERPRINT_BYTES].hex()
-    value = {"fingerprint": fingerprint, "mode": _mode(path)}
-    words = f"public fingerprint {fingerprint}, mode {_mode(path)}"
+    kept, how = _kept(named.seal, named.token, label)
+    value = {"fingerprint": fingerprint, **how}
+    words = f"public fingerprint {fingerprint}, {kept}"
     enrolled = [found.seal_key for found in (place.author, place.reader) if found is not None]
     if not enrolled:
         findings.append(in_order(item, f"{words}; there is nothing to compare it with", value))
@@ -162,10 +209,10 @@ def _check_seal_key(path: Path | None, place: _Place, findings: list[Finding]) -
     else:
         why = f"{words}: it is not the key that is named for {place.institution}"
         findings.append(wrong(item, Setup.NOT_ENROLLED, why, value))
-    return secret
+    return opener
 
 
-def _check_keks(path: Path | None, place: _Place, secret: bytes | None) -> Iterator[Finding]:
+def _check_keks(path: Path | None, place: _Place, opener: SealOpener | None) -> Iterator[Finding]:
     if path is None:
         return
     try:
@@ -174,7 +221,7 @@ def _check_keks(path: Path | None, place: _Place, secret: bytes | None) -> Itera
         yield _unreadable("KEK seals", error)
         return
     for seal in sorted(seals):
-        yield _check_kek(seal, place.genesis, secret)
+        yield _check_kek(seal, place.genesis, opener)
     author = place.author
     for scope in author.may_write if author is not None else ():
         held = (
@@ -193,21 +240,23 @@ def _check_keks(path: Path | None, place: _Place, secret: bytes | None) -> Itera
             )
 
 
-def _check_kek(seal: SealedKek, genesis: Genesis | None, secret: bytes | None) -> Finding:
+def _check_kek(seal: SealedKek, genesis: Genesis | None, opener: SealOpener | None) -> Finding:
     words = (
         f"author {seal.author}, registry {seal.registry}, compartment '{seal.compartment}', "
         f"key epoch {seal.key_epoch}"
     )
     value: dict[str, object] = {name: part for name, part in seal._asdict().items() if name != "seal"}
-    if genesis is None or secret is None:
+    if genesis is None or opener is None:
         return in_order(
             "KEK", f"{words}: not tried, genesis file or seal key is missing", {**value, "opens": None}
         )
     name = KekName(genesis.ledger_id, seal.author, seal.registry, seal.compartment, seal.key_epoch)
     try:
-        open_kek(seal.seal, name, secret)
+        open_kek(seal.seal, name, opener)
     except (CannotOpen, Malformed) as error:
         return wrong("KEK", Setup.NO_KEK, f"{words}: {error}", {**value, "opens": False})
+    except SetupError as error:
+        return wrong("KEK", error.code, f"{words}: {'; '.join(error.details)}", {**value, "opens": None})
     return in_order("KEK", f"{words}: opens", {**value, "opens": True})
 
 

@@ -16,6 +16,7 @@ from sento_client.cli.app import App, pass_app
 from sento_client.cli.exits import Exit
 from sento_client.cli.findings import Finding, State
 from sento_client.cli.key_checks import check_installation
+from sento_client.cli.prompts import person_to_ask
 
 _STYLE = {State.IN_ORDER: "green", State.SOON: "yellow", State.WRONG: "bold red"}
 
@@ -25,6 +26,9 @@ _STYLE = {State.IN_ORDER: "green", State.SOON: "yellow", State.WRONG: "bold red"
 def keys(app: App) -> None:
     """Look at every key and certificate of this installation; no site is asked and no secret shown.
 
+    Says of each key whether its file is encrypted, or which token holds it. A passphrase or PIN that is in no file and not in the environment is asked for
+    once.
+
     Ends with 0 when all are in order, with 5 when one ends within 14 days, with 2 when one is missing, unreadable, open to others, not enrolled or
     does not fit. Each mistake is listed with its remedy, also those that keep the other commands from starting.
 
@@ -33,7 +37,7 @@ def keys(app: App) -> None:
         sento keys
         sento --json keys | jq '.findings[] | select(.state != "in order")'
     """
-    findings = check_installation(app.config, dt.datetime.now(dt.UTC))
+    findings = check_installation(app.config, dt.datetime.now(dt.UTC), ask=person_to_ask())
     troubled = [finding for finding in findings if finding.state is not State.IN_ORDER]
     wrong = [finding for finding in troubled if finding.state is State.WRONG]
     sentence = _sentence(len(findings), len(wrong), len(troubled) - len(wrong))

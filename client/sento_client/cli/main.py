@@ -15,7 +15,9 @@ from sento_client.cli.group import Commands
 from sento_client.cli.history import history
 from sento_client.cli.keys import keys
 from sento_client.cli.outbox import outbox
+from sento_client.cli.pseudonyms import pseudonyms
 from sento_client.cli.read import read
+from sento_client.cli.recovery import recovery
 from sento_client.cli.status import status
 from sento_client.cli.subject import subject
 from sento_client.cli.verify import verify
@@ -57,5 +59,19 @@ def main(ctx: click.Context, config: Path, as_json: bool) -> None:
     ctx.obj = app.with_options(config, as_json)
 
 
-for command in (write, read, history, subject, changes, verify, status, outbox, keys, errors, completion):
+for command in (
+    write,
+    read,
+    history,
+    subject,
+    changes,
+    verify,
+    status,
+    outbox,
+    recovery,
+    keys,
+    pseudonyms,
+    errors,
+    completion,
+):
     main.add_command(command)

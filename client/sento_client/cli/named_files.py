@@ -13,7 +13,7 @@ from typing import cast
 
 from sento_client.cli.findings import Finding, in_order, wrong
 from sento_client.cli.tls_checks import TlsPaths
-from sento_client.config import decode_config
+from sento_client.config import TokenPlace, decode_config
 from sento_client.setup_errors import Setup, SetupError
 
 
@@ -29,6 +29,9 @@ class NamedFiles:
     seal: Path | None
     kek_seals: Path | None
     pseudonyms: Path | None
+    companion: Path | None = None
+    passphrase_file: Path | None = None
+    token: TokenPlace | None = None
 
 
 def read_named(path: Path, findings: list[Finding]) -> NamedFiles | None:
@@ -73,4 +76,19 @@ def _named_in(document: Mapping[str, object], base: Path) -> NamedFiles:
         seal=file("keys", "seal"),
         kek_seals=file("keys", "kek_seals"),
         pseudonyms=file("keys", "pseudonyms"),
+        companion=file("keys", "companion"),
+        passphrase_file=file("keys", "passphrase_file"),
+        token=_token_in(document.get("keys"), base),
     )
+
+
+def _token_in(keys: object, base: Path) -> TokenPlace | None:
+    table = cast("dict[str, object]", keys).get("token") if isinstance(keys, dict) else None
+    if not isinstance(table, dict):
+        return None
+    texts = {name: value for name, value in table.items() if isinstance(value, str) and value}
+    if not {"module", "token_label"} <= texts.keys():
+        return None
+    pin_file = base / texts["pin_file"] if "pin_file" in texts else None
+    labels = texts.get("key_label"), texts.get("seal_label")
+    return TokenPlace(base / texts["module"], texts["token_label"], *labels, pin_file)

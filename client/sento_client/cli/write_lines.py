@@ -18,7 +18,7 @@ from sento_client.cli.source import Source, open_source
 from sento_client.cli.terminal import json_text
 from sento_client.cli.waiting import spinner_column
 from sento_client.client import SentoClient
-from sento_client.results import Acknowledgement
+from sento_client.results import Acknowledgement, WriteError
 
 REFUSALS_SHOWN = 20
 """Further ones are counted for people and listed for programs."""
@@ -62,8 +62,9 @@ def _conclude(app: App, tally: Tally) -> None:
             )
         click.echo(tally.words())
     if tally.stopped_by is not None:
-        why = f"{tally.stopped_by.code.name}: no site takes records now"
-        click.echo(f"Stopped by {why}. {tally.resume_words()}", err=True)
+        by_sites = isinstance(tally.stopped_by, WriteError)
+        why = "no site takes records now" if by_sites else f"no names now ({tally.stopped_by.detail})"
+        click.echo(f"Stopped by {tally.stopped_by.code.name}: {why}. {tally.resume_words()}", err=True)
     if tally.exit:
         sys.exit(tally.exit)
 

@@ -74,6 +74,7 @@ class Note(NamedTuple):
     rounds: int
 
 
+_SOON = (Standing.TRY_AGAIN, Standing.UNKNOWN)
 Effect = Forget | Deliver | AskCheckpoint | AskProofs | SetAside | Note
 
 
@@ -112,6 +113,9 @@ class _Kept:
     refused: set[int] = field(default_factory=set)
 
 
+_ABOUT_THE_CALLER = (Code.IDENTITY_REFUSED, Code.IDENTITY_EXPIRED)
+
+
 def stays(settle: Settle) -> bool:
     """Whether a record with this end goes on being kept and sent, although its caller hears no more of it."""
     standing = standing_of(settle.code)
@@ -119,7 +123,7 @@ def stays(settle: Settle) -> bool:
         return False
     if standing is Standing.FIX_CALL:
         # The certificate is the program's, not the record's: mended, the same record stands.
-        return settle.may_stand or settle.code is Code.IDENTITY_REFUSED
+        return settle.may_stand or settle.code in _ABOUT_THE_CALLER
     return True
 
 
@@ -203,7 +207,9 @@ class Keeping:
             state.refused.add(settle.place)
         else:
             state.told = settle.told or settle.code
-            state.soon = state.soon or standing_of(state.told) in (Standing.TRY_AGAIN, Standing.UNKNOWN)
+            # A certificate that ended is renewed any moment now: nobody else can do anything for the record.
+            soon = standing_of(state.told) in _SOON or state.told is Code.IDENTITY_EXPIRED
+            state.soon = state.soon or soon
         if not state.waiting:
             self._round_over(kept, state, now_ms)
         return self.tick(now_ms)

@@ -1,13 +1,14 @@
 """Who may ask what: the rules of a node's service, so that a program's test meets the refusals that the program will meet.
 
 An institution reads what it may read and what it may write. One that may read nothing of a registry is refused its lists; a record of a compartment
-that is closed to it comes in lists as a header alone, and not at all by name.
+that is closed to it comes in lists as a header alone, and not at all by name. Acts and KEK seals have nothing closed: every institution may read them.
 """
 
 from __future__ import annotations
 
 from sento_proto.errors import Code, SentoError
-from sento_proto.genesis import Genesis, Scope
+from sento_proto.governance.state import Governance
+from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
 from sento_proto.submission import decode_submission
 from sento_proto.v1 import common_pb2
 from sento_proto.wire import Malformed
@@ -18,29 +19,30 @@ PURPOSE_MAX_CHARACTERS = 200
 class Access:
     """What one institution may ask of a ledger. `institution` None: whoever asks is let through, because somebody else has looked."""
 
-    def __init__(self, genesis: Genesis, institution: str | None) -> None:
+    def __init__(self, governance: Governance, institution: str | None) -> None:
+        self._governance = governance
         self._institution = institution
-        self._author_of_key = {key.key_id: author.name for author in genesis.authors for key in author.keys}
-        self._is_author = institution in self._author_of_key.values()
-        scopes: list[Scope] = []
-        for author in genesis.authors:
-            scopes += author.may_write if author.name == institution else ()
-        for reader in genesis.readers:
-            scopes += reader.may_read if reader.name == institution else ()
-        self._scopes = scopes
 
     def may_read(self, registry: str, compartment: str) -> bool:
         """Whether records from there are given out."""
-        return self._institution is None or any(scope.covers(registry, compartment) for scope in self._scopes)
+        if self._institution is None or registry in CLEAR_CONTENT_REGISTRIES:
+            return True
+        return self._governance.may_read(self._institution, registry, compartment)
+
+    def may_release(self, record_hash: bytes, registry: str, compartment: str) -> bool:
+        """Whether the payload is given out: no order says that it is to be destroyed."""
+        return record_hash not in self._governance.erasures and self.may_read(registry, compartment)
 
     def require_registry(self, registry: str) -> None:
         """Raises SentoError NOT_PERMITTED unless something of the registry may be read."""
-        if self._institution is not None and all(scope.registry != registry for scope in self._scopes):
+        if self._institution is None or registry in CLEAR_CONTENT_REGISTRIES:
+            return
+        if all(scope.registry != registry for scope in self._governance.readable(self._institution)):
             raise SentoError(Code.NOT_PERMITTED, "this institution may not read that registry")
 
     def require_author(self) -> None:
         """Raises SentoError IDENTITY_REFUSED for an institution that only reads."""
-        if self._institution is not None and not self._is_author:
+        if self._institution is not None and self._institution not in self._governance.authors:
             raise SentoError(Code.IDENTITY_REFUSED, "no author of that name is enrolled")
 
     def require_own_name(self, author: str) -> None:
@@ -51,10 +53,10 @@ class Access:
     def require_own_submission(self, data: bytes) -> None:
         """Raises SentoError IDENTITY_REFUSED for what another author signed. What nobody signed passes: the ledger says what it is."""
         try:
-            signer = self._author_of_key.get(decode_submission(data).author_key_id, self._institution)
+            known = self._governance.author_keys.get(decode_submission(data).author_key_id)
         except Malformed:
             return
-        if self._institution not in (None, signer):
+        if known is not None and self._institution not in (None, known.author):
             raise SentoError(Code.IDENTITY_REFUSED, "an author submits what it signed itself")
 
 

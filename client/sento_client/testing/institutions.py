@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sento_client.config import Limits, OutboxPlace, decode_config
+from sento_client.governing.following import Followed
 from sento_client.keyfiles import SealedKek
 from sento_client.keyring import Keyring
 from sento_client.opening import Installation
 from sento_client.setup_errors import Setup, SetupError
 from sento_client.testing.world import BUDGET, Scopes, World, derived
-from sento_client.verifying import Trust
 from sento_proto.genesis import Budget, Scope
-from sento_proto.kek_seal import KekName, seal_kek, xwing_public
+from sento_proto.kek_seal import KekName, XWingOpener, seal_kek, xwing_public
 from sento_proto.pseudonyms import subject_of
 from sento_proto.record import Record
 from sento_proto.sealing import open_payload
@@ -110,8 +110,8 @@ class CabinetKeyring(Keyring):
         self._cabinet = cabinet
         self._institution = institution
         self._opened: dict[tuple[str, str, str, int], bytes] = {}
-        self._secret = cabinet.world.seal_secrets[institution]
-        super().__init__(cabinet.world.ledger_id, self._secret, (), cabinet.pseudonym_keys(institution))
+        self._opener = XWingOpener(cabinet.world.seal_secrets[institution])
+        super().__init__(cabinet.world.ledger_id, self._opener, (), cabinet.pseudonym_keys(institution))
 
     def kek_for(self, author: str, registry: str, compartment: str, key_epoch: int) -> bytes:
         """The 32-byte KEK. Raises SetupError NO_KEK when it is not this institution's to open."""
@@ -126,7 +126,7 @@ class CabinetKeyring(Keyring):
 
     def _with_seals(self, author: str, registry: str, compartment: str) -> Keyring:
         seals = self._cabinet.seals_to(self._institution, author, registry, compartment)
-        return Keyring(self._cabinet.world.ledger_id, self._secret, seals, {})
+        return Keyring(self._cabinet.world.ledger_id, self._opener, seals, {})
 
 
 def install(cabinet: KeyCabinet, institution: str, limits: Limits, outbox: Path | None) -> Installation:
@@ -144,7 +144,7 @@ def install(cabinet: KeyCabinet, institution: str, limits: Limits, outbox: Path 
     return Installation(
         config=replace(config, outbox=None if outbox is None else OutboxPlace(outbox)),
         genesis=world.genesis,
-        trust=Trust.of(world.genesis),
+        followed=Followed.start(world.genesis),
         signer=signer,
         keyring=CabinetKeyring(cabinet, institution),
     )

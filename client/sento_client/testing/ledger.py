@@ -3,8 +3,9 @@
 It stands on `sento_proto` alone and is written to be read, not to be fast: a submission is applied to the ledger itself, and a group that does not
 stand whole is taken back. A contract test drives it beside the node's own apply and demands the same answers.
 
-The checks, in the order that the rules give: form; ledger; an officers' act is not permitted; the author's key; its signature; then for each record
-whether its (author, record id) stands already, permission, budget, and the fact's `previous`.
+The checks, in the order that the rules give: form; ledger; the author's key, or that officers signed the act; the signatures; then for each record
+whether its (author, record id) stands already, permission, budget, and the fact's `previous`. Who may do what is `sento_proto.governance`'s to say, of
+the governance in force at the record's position. Under rules 1 acts have no power; from rules 2 on they hold for what stands behind them.
 """
 
 from __future__ import annotations
@@ -15,12 +16,24 @@ from typing import NamedTuple
 
 from sento_proto.chain import FIRST_LINK, next_link
 from sento_proto.errors import Code
-from sento_proto.genesis import Author, Genesis
-from sento_proto.header import ZERO16, ZERO32
-from sento_proto.keys import PublicKey
+from sento_proto.genesis import Genesis
+from sento_proto.governance.acts import (
+    OFFICERS_AUTHOR,
+    act_signatures_refusal,
+    is_act_header,
+    judge_act,
+    with_act,
+)
+from sento_proto.governance.acts import REGISTRY as GOVERNANCE_REGISTRY
+from sento_proto.governance.site_rules import judge_site_rules, site_author, site_of_author
+from sento_proto.governance.state import Governance, from_genesis
+from sento_proto.header import ZERO16, ZERO32, Header
+from sento_proto.kek_record import REGISTRY as KEYS_REGISTRY
+from sento_proto.kek_record import kek_seals_refusal
 from sento_proto.merkle import Frontier
 from sento_proto.record import Record
-from sento_proto.submission import Submission, author_signature_holds, decode_submission
+from sento_proto.rules import RULES
+from sento_proto.submission import Submission, author_signatures_hold, decode_submission
 from sento_proto.wire import Malformed
 
 EPOCH = 1
@@ -67,14 +80,12 @@ class Placed:
 
 
 class Ledger:
-    """One ledger in its first epoch. `records` are in order of position."""
+    """One ledger in its first epoch. `records` are in order of position; `governance` is what holds for the next one."""
 
     def __init__(self, genesis: Genesis) -> None:
         self.genesis = genesis
+        self.governance: Governance = from_genesis(genesis)
         self.records: list[Placed] = []
-        self._authors: dict[bytes, tuple[Author, PublicKey]] = {
-            key.key_id: (author, key) for author in genesis.authors for key in author.keys
-        }
         self._frontier = Frontier()
         self._names: dict[tuple[str, bytes], int] = {}
         self._hashes: dict[bytes, int] = {}
@@ -121,13 +132,9 @@ class Ledger:
             return Refused(Code.MALFORMED, str(error))
         if submission.ledger_id != self.genesis.ledger_id:
             return Refused(Code.WRONG_LEDGER)
-        if submission.is_act:
-            return Refused(Code.NOT_PERMITTED)
-        author, key = self._authors.get(submission.author_key_id, (None, None))
-        if author is None or key is None:
-            return Refused(Code.UNKNOWN_AUTHOR)
-        if not author_signature_holds(submission, key):
-            return Refused(Code.BAD_SIGNATURE)
+        author = self._author_of_act(submission) if submission.is_act else self._author(submission)
+        if isinstance(author, Refused):
+            return author
         decided: dict[int, Decided] = {}
         for place, record in enumerate(submission.records):
             if record.header.group == ZERO16:
@@ -138,7 +145,33 @@ class Ledger:
             self._frontier.append(placed.record.record_hash)
         return tuple(decided[place] for place in range(len(submission.records)))
 
-    def _try_group(self, author: Author, submission: Submission, group: bytes) -> dict[int, Decided]:
+    def _author(self, submission: Submission) -> str | Refused:
+        """Whose submission it is, a site's too."""
+        governance, rules = self.governance, RULES[self.governance.rules]
+        known = governance.author_keys.get(submission.author_key_id)
+        if known is not None:
+            author, keys = known.author, known.keys
+        else:
+            site = governance.site_keys_ever.get(submission.author_key_id) if rules.acts else None
+            if site is None:
+                return Refused(Code.UNKNOWN_AUTHOR)
+            author, keys = site_author(site[0]), (site[1],)
+        if keys[0].suite not in rules.suites or not author_signatures_hold(submission, keys):
+            return Refused(Code.BAD_SIGNATURE)
+        return author
+
+    def _author_of_act(self, act: Submission) -> str | Refused:
+        if not RULES[self.governance.rules].acts:
+            return Refused(Code.NOT_PERMITTED)
+        if act.epoch != EPOCH:
+            return Refused(Code.WRONG_LEDGER)
+        if not is_act_header(act.records[0].header):
+            return Refused(Code.MALFORMED)
+        record_hash = act.records[0].record_hash
+        refusal = act_signatures_refusal(self.governance, act.epoch, record_hash, act.officers)
+        return OFFICERS_AUTHOR if refusal is None else Refused(refusal)
+
+    def _try_group(self, author: str, submission: Submission, group: bytes) -> dict[int, Decided]:
         """All members, where the first of them stands, or none: a member's own refusal takes the others with it."""
         size = self.size
         members = [place for place, record in enumerate(submission.records) if record.header.group == group]
@@ -151,24 +184,43 @@ class Ledger:
             for place, one in decided.items()
         }
 
-    def _try(self, author: Author, submission: Submission, place: int) -> Decided:
+    def _try(self, author: str, submission: Submission, place: int) -> Decided:
         record = submission.records[place]
-        known = self._names.get((author.name, record.header.record_id))
+        known = self._names.get((author, record.header.record_id))
         if known is not None:
             if self.records[known].record.record_hash == record.record_hash:
                 return Decided(Code.KNOWN, record.record_hash, known)
             return Decided(Code.RECORD_ID_REUSED, record.record_hash, None)
-        refusal = self._refusal(author, record)
+        refusal, after = self._judge(author, submission, record)
         if refusal is not None:
             return Decided(refusal, record.record_hash, None)
+        self.governance = after
         return Decided(Code.ACCEPTED, record.record_hash, self._place(author, submission, place))
 
-    def _refusal(self, author: Author, record: Record) -> Code | None:
-        header = record.header
-        if not any(scope.covers(header.registry, header.compartment) for scope in author.may_write):
-            return Code.NOT_PERMITTED
-        if self._over_budget(author, header.subject):
-            return Code.HELD
+    def _judge(self, author: str, submission: Submission, record: Record) -> tuple[Code | None, Governance]:
+        """Why the record may not stand, or None and the governance behind it."""
+        governance, header = self.governance, record.header
+        if author == OFFICERS_AUTHOR:
+            refusal = self._predecessor_refusal(header)
+            if refusal is not None:
+                return refusal, governance
+            signers = [officer.officer_key_id for officer in submission.officers]
+            judged = judge_act(governance, header.content, signers, self.size)
+            if judged.code is not Code.ACCEPTED:
+                return judged.code, governance
+            return None, with_act(judged.after, record.record_hash, self.size)
+        site = site_of_author(author)
+        if site is not None:
+            if header.group != ZERO16:
+                return Code.NOT_PERMITTED, governance
+            refusal, after = judge_site_rules(governance, site, header)
+            return refusal or self._predecessor_refusal(header), after
+        refusal = _permission_refusal(governance, author, header)
+        if refusal is None and self._over_budget(author, header.subject):
+            refusal = Code.HELD
+        return refusal or self._predecessor_refusal(header), governance
+
+    def _predecessor_refusal(self, header: Header) -> Code | None:
         versions = self.versions_of_fact(header.registry, header.fact)
         head = self.records[versions[-1]].record.record_hash if versions else ZERO32
         if header.previous == head:
@@ -181,23 +233,23 @@ class Ledger:
         position = self._hashes.get(record_hash)
         return position is not None and self.records[position].fact == (registry, fact)
 
-    def _over_budget(self, author: Author, subject: bytes) -> bool:
-        window = (author.name, self.size // BUDGET_WINDOW_POSITIONS)
-        subjects = self._about[window]
-        one_more = subject not in subjects and len(subjects) >= author.budget.subjects
-        return self._written[window] >= author.budget.records or one_more
+    def _over_budget(self, author: str, subject: bytes) -> bool:
+        window = (author, self.size // BUDGET_WINDOW_POSITIONS)
+        budget, subjects = self.governance.budget(author, self.size), self._about[window]
+        one_more = subject not in subjects and len(subjects) >= budget.subjects
+        return self._written[window] >= budget.records or one_more
 
     # What it keeps.
 
-    def _place(self, author: Author, submission: Submission, place: int) -> int:
+    def _place(self, author: str, submission: Submission, place: int) -> int:
         record, position = submission.records[place], self.size
         about = self.records_of_subject(record.header.registry, record.header.subject)
         before = self.records[about[-1]] if about else None
         link = next_link(FIRST_LINK if before is None else before.link, record.record_hash)
         previous = None if before is None else before.position
-        placed = Placed(position, author.name, record, submission, place, link, previous)
+        placed = Placed(position, author, record, submission, place, link, previous)
         self.records.append(placed)
-        self._names[author.name, record.header.record_id] = position
+        self._names[author, record.header.record_id] = position
         self._hashes[record.record_hash] = position
         self._facts[placed.fact].append(position)
         self._subjects[placed.subject].append(position)
@@ -221,3 +273,20 @@ class Ledger:
         subjects[subject] += by
         if not subjects[subject]:
             del subjects[subject]
+
+
+def _permission_refusal(governance: Governance, author: str, header: Header) -> Code | None:
+    """Why an institution may not write this record now."""
+    may_write = governance.may_write(author, header.registry, header.compartment)
+    if not RULES[governance.rules].acts:
+        return None if may_write else Code.NOT_PERMITTED
+    known = governance.author_keys[header.author_key_id]
+    if known.ended_at is not None:
+        return Code.KEY_ENDED
+    if governance.authors[author].post_quantum and known.signing.companion is None:
+        return Code.NOT_PERMITTED
+    if header.registry == KEYS_REGISTRY:
+        return kek_seals_refusal(governance, author, header)
+    if header.registry == GOVERNANCE_REGISTRY or not may_write:
+        return Code.NOT_PERMITTED
+    return governance.key_epoch_refusal(header.registry, header.key_epoch)

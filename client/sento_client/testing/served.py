@@ -13,10 +13,11 @@ from sento_client.testing.access import Access
 from sento_client.testing.ledger import EPOCH, Ledger, Refused
 from sento_client.testing.world import World
 from sento_proto.checkpoint import Checkpoint, cosign, encode_checkpoint, merge_signatures
-from sento_proto.errors import Code, SentoError
+from sento_proto.errors import STANDING_CODES, Code, SentoError
+from sento_proto.governance.acts import REGISTRY
 from sento_proto.limits import LIST_PAGE_MAX
 from sento_proto.merkle import consistency_proof, inclusion_proof, root_of, subtree_reader
-from sento_proto.v1 import client_pb2, common_pb2
+from sento_proto.v1 import client_pb2, common_pb2, governance_pb2
 
 ListRequest = client_pb2.FactRequest | client_pb2.SubjectRequest
 
@@ -55,6 +56,27 @@ class ServedLedger(Ledger):
                 watcher()
         return reply
 
+    def take_act(self, data: bytes) -> governance_pb2.SubmitActReply:
+        """Apply an officers' act."""
+        reply = self.take(data)
+        if reply.HasField("error"):
+            return governance_pb2.SubmitActReply(epoch=EPOCH, error=reply.error)
+        answer = governance_pb2.SubmitActReply(epoch=EPOCH, outcome=reply.outcomes[0])
+        code = Code(reply.outcomes[0].code)
+        if code not in STANDING_CODES:
+            answer.error.CopyFrom(common_pb2.Error(code=code, name=code.name))
+        return answer
+
+    def acts(self, request: governance_pb2.ActsRequest) -> governance_pb2.ActsReply:
+        """What changed governance behind a position."""
+        after = request.after_position if request.HasField("after_position") else -1
+        governing = [
+            placed.position
+            for placed in self.records[after + 1 :]
+            if placed.record.header.registry == REGISTRY
+        ]
+        return governance_pb2.ActsReply(records=[self.stored(position) for position in governing])
+
     def stored(self, position: int, *, header_only: bool = False) -> common_pb2.StoredRecord:
         """A record as a site gives it out."""
         placed = self.records[position]
@@ -69,6 +91,16 @@ class ServedLedger(Ledger):
             link=placed.link,
             previous_of_subject=placed.previous_of_subject,
             submission=common_pb2.SubmissionProof(
+                epoch=submission.epoch,
+                officers=[
+                    common_pb2.OfficerFrame(
+                        officer_key_id=officer.officer_key_id,
+                        signature=common_pb2.SignatureFrame(
+                            suite=officer.signature.suite, data=officer.signature.data
+                        ),
+                    )
+                    for officer in submission.officers
+                ],
                 author_key_id=submission.author_key_id,
                 count=len(hashes),
                 index=placed.place,
@@ -93,9 +125,11 @@ class ServedLedger(Ledger):
                 raise SentoError(Code.BAD_REQUEST, "name a record by position, record_hash or record")
         if position is None:
             raise SentoError(Code.NOT_FOUND)
-        header = self.records[position].record.header
+        header, record_hash = self.records[position].record.header, self.records[position].record.record_hash
         if not access.may_read(header.registry, header.compartment):
             raise SentoError(Code.NOT_PERMITTED, "this institution may not read that record")
+        if record_hash in self.governance.erasures and not request.header_only:
+            raise SentoError(Code.ERASED)
         return self.stored(position, header_only=request.header_only)
 
     def page(self, request: ListRequest, access: Access) -> client_pb2.ListReply:
@@ -116,7 +150,8 @@ class ServedLedger(Ledger):
         reply = client_pb2.ListReply()
         for position in found[:limit]:
             compartment = self.records[position].record.header.compartment
-            allowed = access.may_read(request.registry, compartment)
+            record_hash = self.records[position].record.record_hash
+            allowed = access.may_release(record_hash, request.registry, compartment)
             record = self.stored(position, header_only=request.header_only or not allowed)
             record.payload_withheld = not allowed
             reply.records.append(record)

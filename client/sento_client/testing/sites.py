@@ -21,7 +21,7 @@ from sento_client.transport import ReplyT
 from sento_proto.errors import Code, SentoError
 from sento_proto.header import ZERO16, ZERO32
 from sento_proto.limits import SUBMISSION_MAX_BYTES
-from sento_proto.v1 import admin_pb2, client_pb2, common_pb2
+from sento_proto.v1 import admin_pb2, client_pb2, common_pb2, governance_pb2
 
 
 class Site(Faults):
@@ -119,7 +119,7 @@ class Site(Faults):
         if len(submission) > SUBMISSION_MAX_BYTES:
             return error_reply(Code.TOO_LARGE)
         try:
-            Access(self.ledger.genesis, caller).require_own_submission(submission)
+            Access(self.ledger.governance, caller).require_own_submission(submission)
         except SentoError as error:
             return error_reply(error.code, error.detail)
         with self.ledger.lock:
@@ -139,7 +139,7 @@ class Site(Faults):
     def answer(self, request: Message, caller: str | None = None) -> Message:
         """Answer a question. Raises SentoError."""
         with self.ledger.lock:
-            return self.altered(self._answer(request, Access(self.ledger.genesis, caller)))
+            return self.altered(self._answer(request, Access(self.ledger.governance, caller)))
 
     def _answer(self, request: Message, access: Access) -> Message:
         ledger = self.ledger
@@ -165,6 +165,12 @@ class Site(Faults):
                 if not ledger.quorum_size or request.at_least_size > ledger.quorum_size:
                     raise SentoError(Code.NOT_FOUND, "no quorum checkpoint of that size yet")
                 return client_pb2.CheckpointReply(checkpoint=ledger.checkpoint())
+            case governance_pb2.ActsRequest():
+                reply_of_acts = ledger.acts(request)
+                reply_of_acts.as_of.CopyFrom(self._as_of())
+                return reply_of_acts
+            case governance_pb2.SubmitActRequest():
+                return ledger.take_act(request.act)
             case admin_pb2.StatusRequest():
                 return self._status()
         raise SentoError(Code.BAD_REQUEST)
@@ -173,7 +179,7 @@ class Site(Faults):
         self, request: client_pb2.ChangesRequest, caller: str | None = None
     ) -> list[common_pb2.StoredRecord]:
         """Records from a position to the end as it stands. Raises SentoError."""
-        access = Access(self.ledger.genesis, caller)
+        access = Access(self.ledger.governance, caller)
         require_purpose(request.purpose)
         if request.registry:
             access.require_registry(request.registry)
@@ -225,7 +231,7 @@ class Site(Faults):
             confirmed_at_ms=now_ms,
             lead_site=up[0],
             is_lead=up[0] == self.name,
-            rules=ledger.genesis.rules,
+            rules=ledger.governance.rules,
         )
         for other in self.cluster:
             if other is not self:

@@ -149,7 +149,7 @@ class MemoryWriteStream:
             self._end(code, "turned away")
         else:
             try:
-                Access(self._site.ledger.genesis, self._institution).require_author()
+                Access(self._site.ledger.governance, self._institution).require_author()
             except SentoError as error:
                 self._end(error.code, error.detail)
             else:

@@ -32,7 +32,7 @@ from sento_proto import merkle
 from sento_proto.checkpoint import Checkpoint, cosigners
 from sento_proto.errors import Code
 from sento_proto.governance.acts import OFFICERS_AUTHOR, act_signatures_refusal, is_act_header
-from sento_proto.governance.site_rules import site_author, site_of_author
+from sento_proto.governance.site_rules import site_of_author
 from sento_proto.governance.state import Governance
 from sento_proto.header import ZERO16
 from sento_proto.keys import Signature
@@ -102,6 +102,7 @@ def adopt_chunk(
             number, revision, block.lane, block.seq, block.site, block.size_before, block.refusal,
             tuple(submissions), tuple(standing), frontier.root(),
         )  # fmt: skip
+        scratch.governance = scratch.governance.next_block
         results.append((result, scratch.governance))
     if (frontier.size, frontier.root()) != (checkpoint.size, checkpoint.root):
         raise NotProven(f"The tree after block {number} is not the one that the quorum cosigned.")
@@ -173,17 +174,10 @@ def _prove_signature(scratch: Scratch, block: int, offered: OfferedSubmission) -
         if refusal is not None or not RULES[governance.rules].acts:
             raise NotProven(f"Block {block} has an act that officers did not sign.")
         return OFFICERS_AUTHOR
-    known = governance.author_keys.get(offered.author_key_id)
-    site = governance.site_keys_ever.get(offered.author_key_id)
-    if known is not None:
-        author, keys = known.author, known.keys
-    elif site is not None and RULES[governance.rules].acts:
-        author, keys = site_author(site[0]), (site[1],)
-    else:
-        author, keys = "", ()
+    author, keys = governance.signing_keys(offered.author_key_id) or ("", ())
     if (
         not keys
-        or keys[0].suite not in RULES[governance.rules].suites
+        or not governance.may_sign(keys)
         or not signatures_hold(
             governance.ledger_id, merkle.root_of(hashes), len(hashes), keys, offered.signatures
         )

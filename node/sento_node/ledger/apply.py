@@ -46,7 +46,7 @@ from sento_proto.governance.acts import (
     with_act,
 )
 from sento_proto.governance.acts import REGISTRY as GOVERNANCE_REGISTRY
-from sento_proto.governance.site_rules import judge_site_rules, site_author, site_of_author
+from sento_proto.governance.site_rules import judge_site_rules, site_of_author
 from sento_proto.governance.state import BUDGET_WINDOW_POSITIONS as BUDGET_WINDOW
 from sento_proto.governance.state import Governance
 from sento_proto.header import ZERO16, ZERO32, Header
@@ -189,7 +189,7 @@ def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
         standing=standing,
         root=state.frontier.root(),
     )
-    state.absorb(result, scratch.governance, scratch.layer)
+    state.absorb(result, scratch.governance.next_block, scratch.layer)
     return result
 
 
@@ -220,6 +220,8 @@ def _open_block(state: LedgerState, ordered: OrderedBlock) -> tuple[Code | None,
 
 def check_submission(state: LedgerState, governance: Governance, data: bytes) -> Checked:
     """Check 2, which ingress makes too. `governance` is the one in force behind what went before in the block."""
+    if governance.rules not in RULES:
+        return Checked(Code.STOPPED, "", None)
     try:
         submission, verified_by, digest = state.verified.decode(data)
     except Malformed:
@@ -228,16 +230,11 @@ def check_submission(state: LedgerState, governance: Governance, data: bytes) ->
         return Checked(Code.WRONG_LEDGER, "", None)
     if submission.is_act:
         return _check_act(state, governance, submission)
-    rules = RULES[governance.rules]
-    known = governance.author_keys.get(submission.author_key_id)
-    if known is not None:
-        author, keys = known.author, known.keys
-    else:
-        site = governance.site_keys_ever.get(submission.author_key_id) if rules.acts else None
-        if site is None:
-            return Checked(Code.UNKNOWN_AUTHOR, "", None)
-        author, keys = site_author(site[0]), (site[1],)
-    if keys[0].suite not in rules.suites or not state.verified.verify(submission, keys, verified_by, digest):
+    signing = governance.signing_keys(submission.author_key_id)
+    if signing is None:
+        return Checked(Code.UNKNOWN_AUTHOR, "", None)
+    author, keys = signing
+    if not governance.may_sign(keys) or not state.verified.verify(submission, keys, verified_by, digest):
         return Checked(Code.BAD_SIGNATURE, "", None)
     return Checked(None, author, submission)
 

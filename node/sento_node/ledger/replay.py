@@ -7,15 +7,24 @@ effect again, and one that does not fit means that the disk does not hold the le
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.state import FactHead
 from sento_node.ledger.store import KeptRecord, LedgerDamaged
 from sento_proto import header as header_layout
+from sento_proto.errors import Code
 from sento_proto.genesis import Genesis
-from sento_proto.governance.acts import FACT, OFFICERS_AUTHOR, REGISTRY, decode_act, effect_of, with_act
+from sento_proto.governance.acts import (
+    FACT,
+    OFFICERS_AUTHOR,
+    REGISTRY,
+    decode_act,
+    effect_of,
+    judge_act,
+    with_act,
+)
 from sento_proto.governance.changing import Unfit
 from sento_proto.governance.site_changes import EnrolSite
 from sento_proto.governance.site_rules import judge_site_rules, site_of_author, subject_of_site
@@ -46,19 +55,35 @@ class Standing(NamedTuple):
     record_hash: bytes
 
 
-def governance_of(genesis: Genesis, ledger: GovernedLedger) -> Governance:
-    """The governance in force behind everything flushed. Raises LedgerDamaged."""
+SignersAt = Callable[[int], Sequence[bytes]]
+"""Key ids of the officers under the act at a position."""
+
+
+def governance_of(
+    genesis: Genesis, ledger: GovernedLedger, signers_at: SignersAt | None = None
+) -> Governance:
+    """The governance in force behind everything flushed. With `signers_at` it is also asked of each act whether enough of those in office had signed it.
+
+    Raises LedgerDamaged."""
     governance = from_genesis(genesis)
     if governance.rules in RULES and not RULES[governance.rules].acts:
         return governance
     for standing in standing_governance(governance, ledger):
         try:
-            governance = take(governance, standing)
+            if signers_at is not None and standing.author == OFFICERS_AUTHOR:
+                _check_signers(governance, standing, signers_at(standing.position))
+            governance = take(governance, standing).next_block
         except (Unfit, Malformed) as error:
             raise LedgerDamaged(
                 f"The act at position {standing.position} does not fit what stands before it: {error}"
             ) from None
     return governance
+
+
+def _check_signers(governance: Governance, standing: Standing, signers: Sequence[bytes]) -> None:
+    judged = judge_act(governance, standing.header.content, signers, standing.position)
+    if judged.code is not Code.ACCEPTED:
+        raise Unfit(judged.why)
 
 
 def take(governance: Governance, standing: Standing) -> Governance:

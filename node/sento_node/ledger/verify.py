@@ -118,7 +118,8 @@ class Verification:
     def _governance(self, image: Image) -> tuple[Governance, list[Finding]]:
         """Behind everything on disk. Where an act is damaged: of the genesis file alone, so that keys enrolled later are found unknown too."""
         try:
-            return governance_of(self._genesis, ImageLedger(image)), []
+            ledger = ImageLedger(image)
+            return governance_of(self._genesis, ledger, ledger.signers_at), []
         except LedgerDamaged as error:
             words = f"The officers' acts cannot be followed: {error}"
             return from_genesis(self._genesis), [Finding(None, None, Kind.WRONG, words)]

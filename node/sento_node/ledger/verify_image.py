@@ -130,7 +130,7 @@ class Image:
 
 
 class ImageLedger:
-    """The two questions that following officers' acts asks, answered from an image (`replay.GovernedLedger`)."""
+    """The questions that following officers' acts asks, answered from an image (`replay.GovernedLedger`)."""
 
     def __init__(self, image: Image) -> None:
         self._image = image
@@ -160,3 +160,13 @@ class ImageLedger:
             author=row.author,
             payload=b"",
         )
+
+    def signers_at(self, position: int) -> tuple[bytes, ...]:
+        """Key ids of the officers under the act at a position. Raises LedgerDamaged."""
+        seen = self._image.seen(position)
+        block = None if isinstance(seen, Finding) else self._image.block(seen.row.block)
+        if isinstance(seen, Finding) or not isinstance(block, KeptBlock):
+            raise LedgerDamaged("The block that brought it cannot be read.")
+        if seen.row.submission >= len(block.submissions):
+            raise LedgerDamaged("The block that it names did not bring it.")
+        return tuple(officer.officer_key_id for officer in block.submissions[seen.row.submission].officers)

@@ -48,7 +48,8 @@ from sento_proto.governance.reader_changes import (
 from sento_proto.governance.site_changes import EnrolSite, RetireSite, RotateSiteKey, SetReceiptSet
 from sento_proto.governance.state import Governance
 from sento_proto.header import ZERO16, ZERO32, Header
-from sento_proto.keys import Signature, verifies
+from sento_proto.keys import verifies
+from sento_proto.rules import RULES
 from sento_proto.strict_json import Fields, load
 from sento_proto.submission import OfficerSignature, act_signed_bytes
 from sento_proto.wire import Malformed
@@ -157,13 +158,9 @@ def act_signatures_refusal(
         key = governance.officer_keys_ever.get(officer_key_id)
         if key is None:
             return Code.NOT_AN_OFFICER
-        if not _officer_signed(key.suite, signature) or not verifies(key, signature, message):
+        if not verifies(key, signature, message):
             return Code.BAD_SIGNATURE
     return None
-
-
-def _officer_signed(suite: int, signature: Signature) -> bool:
-    return signature.suite == suite
 
 
 def judge_act(governance: Governance, content: bytes, signers: Sequence[bytes], at: int) -> Judgement:
@@ -188,6 +185,8 @@ def judge_act(governance: Governance, content: bytes, signers: Sequence[bytes], 
 
 def effect_of(governance: Governance, act: Act, at: int) -> Governance:
     """The governance after all changes of an act at position `at`. Raises Unfit."""
+    if governance.rules not in RULES:
+        raise Unfit(f"The ledger is under rules {governance.rules}, which this release does not know.")
     after = governance
     for number, change in enumerate(act.changes, 1):
         if governance.rules < change.RULES:

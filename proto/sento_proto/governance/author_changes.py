@@ -300,9 +300,9 @@ class PermitWriting:
         """Raises Unfit."""
         rights: AuthorRights = rights_of_author(governance, self.author)
         check_scopes(governance, self.scopes)
-        doubled = set(rights.may_write) & set(self.scopes)
+        doubled = tuple(scope for scope in self.scopes if scope in rights.may_write)
         if doubled:
-            raise Unfit(f"{self.author} may write {list_scopes(tuple(doubled))} already.")
+            raise Unfit(f"{self.author} may write {list_scopes(doubled)} already.")
         return with_rights(governance, self.author, may_write=rights.may_write + self.scopes)
 
 
@@ -316,10 +316,10 @@ class WithdrawWriting:
     def effect(self, governance: Governance) -> Governance:
         """Raises Unfit."""
         rights: AuthorRights = rights_of_author(governance, self.author)
-        missing = set(self.scopes) - set(rights.may_write)
+        missing = tuple(scope for scope in self.scopes if scope not in rights.may_write)
         if missing or not self.scopes:
             raise Unfit(
-                f"{self.author} has no permission to write {list_scopes(tuple(missing)) or 'nothing'} that could be withdrawn."
+                f"{self.author} has no permission to write {list_scopes(missing) or 'nothing'} that could be withdrawn."
             )
         left = tuple(scope for scope in rights.may_write if scope not in self.scopes)
         return with_rights(governance, self.author, may_write=left)

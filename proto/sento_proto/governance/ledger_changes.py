@@ -34,8 +34,8 @@ class SetRules:
         return cls(fields.number("rules", 1, U32_MAX))
 
     def effect(self, governance: Governance, at: int) -> Governance:
-        if self.rules <= governance.rules:
-            raise Unfit(f"The ledger is under rules {governance.rules}; they are only ever raised.")
+        if self.rules <= governance.agreed_rules:
+            raise Unfit(f"The ledger is under rules {governance.agreed_rules}; they are only ever raised.")
         late = [
             name
             for name in governance.receipt_set.sites
@@ -45,7 +45,7 @@ class SetRules:
             raise NotYetFit(
                 f"{', '.join(late)} has not announced that it knows rules {self.rules}; install a release there that does."
             )
-        return governance.changed(rules=self.rules)
+        return governance.changed(next_rules=self.rules)
 
     def words(self, governance: Governance) -> str:
         return (

@@ -49,9 +49,9 @@ class Permit:
         reader = _reader(governance, self.institution)
         check_scopes(governance, self.scopes)
         held = reader.may_read if self.may == "read" else reader.may_see
-        doubled = set(held) & set(self.scopes)
+        doubled = tuple(scope for scope in self.scopes if scope in held)
         if doubled:
-            raise Unfit(f"{self.institution} may {self.may} {list_scopes(tuple(doubled))} already.")
+            raise Unfit(f"{self.institution} may {self.may} {list_scopes(doubled)} already.")
         return with_reader_scopes(governance, self.institution, **{f"may_{self.may}": held + self.scopes})
 
     def words(self, governance: Governance) -> str:
@@ -82,10 +82,10 @@ class Withdraw:
             return WithdrawWriting(self.institution, self.scopes).effect(governance)
         reader = _reader(governance, self.institution)
         held = reader.may_read if self.may == "read" else reader.may_see
-        missing = set(self.scopes) - set(held)
+        missing = tuple(scope for scope in self.scopes if scope not in held)
         if missing or not self.scopes:
             raise Unfit(
-                f"{self.institution} has no permission to {self.may} {list_scopes(tuple(missing)) or 'nothing'} that could be withdrawn."
+                f"{self.institution} has no permission to {self.may} {list_scopes(missing) or 'nothing'} that could be withdrawn."
             )
         left = tuple(scope for scope in held if scope not in self.scopes)
         return with_reader_scopes(governance, self.institution, **{f"may_{self.may}": left})

@@ -124,9 +124,9 @@ class SetReceiptSet:
             raise Unfit("The quorum must be more than half of the receipt set's sites, and no more than all.")
         newcomers = [name for name in wanted.sites if name not in governance.receipt_set.sites]
         for name in newcomers:
-            if governance.rules not in governance.site_rules.get(name, ()):
+            if governance.agreed_rules not in governance.site_rules.get(name, ()):
                 raise NotYetFit(
-                    f"{name} has not announced that it knows rules {governance.rules}; start it, let it catch up, then add it."
+                    f"{name} has not announced that it knows rules {governance.agreed_rules}; start it, let it catch up, then add it."
                 )
         return _with_receipt_set(governance, wanted, at)
 

@@ -15,15 +15,27 @@ from typing import NamedTuple
 from sento_proto.errors import Code
 from sento_proto.governance.acts import REGISTRY
 from sento_proto.governance.changing import with_entry
-from sento_proto.governance.state import Governance
+from sento_proto.governance.state import Governance, site_author, site_of_author
 from sento_proto.header import ZERO16, ZERO32, Header
 from sento_proto.strict_json import load
 from sento_proto.wire import Malformed
 
+__all__ = [
+    "FORMAT",
+    "KIND",
+    "SiteRules",
+    "decode_site_rules",
+    "encode_site_rules",
+    "judge_site_rules",
+    "site_author",
+    "site_of_author",
+    "site_rules_header",
+    "subject_of_site",
+]
+
 FORMAT = "sento-site-rules-1"
 KIND = "site-rules"
 U32_MAX = 2**32 - 1
-_PREFIX = "/sites/"
 
 
 class SiteRules(NamedTuple):
@@ -32,16 +44,6 @@ class SiteRules(NamedTuple):
     site: str
     rules: tuple[int, ...]
     release: str
-
-
-def site_author(site: str) -> str:
-    """The author name of a site's own records."""
-    return _PREFIX + site
-
-
-def site_of_author(author: str) -> str | None:
-    """The site whose own record it is, or None for an institution's."""
-    return author.removeprefix(_PREFIX) if author.startswith(_PREFIX) else None
 
 
 def subject_of_site(site: str) -> bytes:
@@ -104,11 +106,10 @@ def judge_site_rules(governance: Governance, site: str, header: Header) -> tuple
     wanted = site_rules_header(
         header.record_id, header.author_key_id, header.time_ms, announced, header.previous
     )
-    if (
-        site not in governance.sites
-        or announced.site != site
-        or header._replace(content=b"") != wanted._replace(content=b"")
-    ):
+    standing = governance.sites.get(site)
+    if standing is None or standing.key.key_id != header.author_key_id:
+        return Code.KEY_ENDED, governance
+    if announced.site != site or header._replace(content=b"") != wanted._replace(content=b""):
         return Code.NOT_PERMITTED, governance
     known = governance.site_rules.get(site)
     rules = frozenset(announced.rules)

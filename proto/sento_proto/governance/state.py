@@ -9,7 +9,7 @@ known: a key that was ever enrolled must verify what it signed while it stood, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -29,11 +29,23 @@ from sento_proto.governance.parts import (
 from sento_proto.header import ZERO32
 from sento_proto.keys import PublicKey, Suite
 from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
+from sento_proto.rules import RULES
 
 BUDGET_WINDOW_POSITIONS = 10_000
 """Budgets count per aligned window of this many positions: no clock is needed to count."""
 FIRST_KEY_EPOCH = 1
 ANSWERS_MAX = 4_096
+_SITES = "/sites/"
+
+
+def site_author(site: str) -> str:
+    """The author name of a site's own records; no institution's name has a slash."""
+    return _SITES + site
+
+
+def site_of_author(author: str) -> str | None:
+    """The site whose own record it is, or None for an institution's."""
+    return author.removeprefix(_SITES) if author.startswith(_SITES) else None
 
 
 class AuthorKey(NamedTuple):
@@ -125,12 +137,38 @@ class Governance:
     acts: int = 0
     last_act: bytes = ZERO32
     last_act_at: int = -1
+    next_rules: int | None = None
+    """What officers raised the rules number to in a block that is not over; None between blocks."""
     _answered: dict[tuple[str, str, str], bool] = field(default_factory=dict, compare=False, repr=False)
     """Questions asked once for each record, mostly the same few; this value never changes."""
 
     def changed(self, **fields: object) -> Governance:
         """A value that differs in these fields."""
         return replace(self, _answered={}, **fields)  # type: ignore[arg-type]  # each caller names fields of its own types
+
+    @property
+    def agreed_rules(self) -> int:
+        """The rules number that the next block is under."""
+        return self.rules if self.next_rules is None else self.next_rules
+
+    @property
+    def next_block(self) -> Governance:
+        """The governance that the next block meets: a new rules number holds from there on."""
+        return self if self.next_rules is None else self.changed(rules=self.next_rules, next_rules=None)
+
+    def signing_keys(self, author_key_id: bytes) -> tuple[str, tuple[PublicKey, ...]] | None:
+        """Whose submissions name this key, an institution's or a site's, and every key that signs them; None for one that the rules do not let sign."""
+        rules = RULES[self.rules]
+        known = self.author_keys.get(author_key_id)
+        if known is not None:
+            return known.author, known.keys
+        site = self.site_keys_ever.get(author_key_id) if rules.acts else None
+        return None if site is None else (site_author(site[0]), (site[1],))
+
+    def may_sign(self, keys: Sequence[PublicKey]) -> bool:
+        """Whether the rules in force know a submission under the first key, with the second as its companion."""
+        rules = RULES[self.rules]
+        return keys[0].suite in rules.suites and (len(keys) == 1 or rules.companions)
 
     # -- authors ----------------------------------------------------------------------------------------------------
 

@@ -41,10 +41,13 @@ class PeerStatus(_message.Message):
     REACHABLE_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     LAST_CONTACT_MS_FIELD_NUMBER: _builtins.int
+    CLOCK_OFF_S_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     reachable: _builtins.bool
     size: _builtins.int
     last_contact_ms: _builtins.int
+    clock_off_s: _builtins.int
+    """How far that site's clock was ahead of this one's when it last answered."""
     def __init__(
         self,
         *,
@@ -52,10 +55,11 @@ class PeerStatus(_message.Message):
         reachable: _builtins.bool = ...,
         size: _builtins.int = ...,
         last_contact_ms: _builtins.int = ...,
+        clock_off_s: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_contact_ms", b"last_contact_ms", "reachable", b"reachable", "site", b"site", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_off_s", b"clock_off_s", "last_contact_ms", b"last_contact_ms", "reachable", b"reachable", "site", b"site", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -158,13 +158,20 @@ class SubmissionProof(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     SIGNATURES_FIELD_NUMBER: _builtins.int
+    OFFICERS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     author_key_id: _builtins.bytes
     count: _builtins.int
     index: _builtins.int
+    epoch: _builtins.int
     @_builtins.property
     def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     @_builtins.property
     def signatures(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignatureFrame]: ...
+    @_builtins.property
+    def officers(self) -> _containers.RepeatedCompositeFieldContainer[Global___OfficerFrame]:
+        """For an officers' act, whose author key id is zeros: who signed, and for which epoch."""
+
     def __init__(
         self,
         *,
@@ -173,14 +180,41 @@ class SubmissionProof(_message.Message):
         index: _builtins.int = ...,
         path: _abc.Iterable[_builtins.bytes] | None = ...,
         signatures: _abc.Iterable[Global___SignatureFrame] | None = ...,
+        officers: _abc.Iterable[Global___OfficerFrame] | None = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_key_id", b"author_key_id", "count", b"count", "index", b"index", "path", b"path", "signatures", b"signatures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_key_id", b"author_key_id", "count", b"count", "epoch", b"epoch", "index", b"index", "officers", b"officers", "path", b"path", "signatures", b"signatures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubmissionProof: _TypeAlias = SubmissionProof  # noqa: Y015
+
+@_typing.final
+class OfficerFrame(_message.Message):
+    """One officer's signature under an act."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFICER_KEY_ID_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    officer_key_id: _builtins.bytes
+    @_builtins.property
+    def signature(self) -> Global___SignatureFrame: ...
+    def __init__(
+        self,
+        *,
+        officer_key_id: _builtins.bytes = ...,
+        signature: Global___SignatureFrame | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signature", b"signature"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["officer_key_id", b"officer_key_id", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfficerFrame: _TypeAlias = OfficerFrame  # noqa: Y015
 
 @_typing.final
 class SignatureFrame(_message.Message):

@@ -106,13 +106,11 @@ Global___CosignRequest: _TypeAlias = CosignRequest  # noqa: Y015
 class CosignReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    SIGNATURE_LINE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_LINES_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     FLUSHED_BLOCK_FIELD_NUMBER: _builtins.int
     FLUSHED_SIZE_FIELD_NUMBER: _builtins.int
     QUORUM_BLOCK_FIELD_NUMBER: _builtins.int
-    signature_line: _builtins.str
-    """One signature line of type 0x04, empty when `error` says why not."""
     flushed_block: _builtins.int
     """How far the answering site's ledger is flushed: trimming waits for live sites that are near."""
     flushed_size: _builtins.int
@@ -121,11 +119,15 @@ class CosignReply(_message.Message):
     can prove it to one that was away.
     """
     @_builtins.property
+    def signature_lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The cosignature's lines: type 0x04, and 0x06 of a site that has an ML-DSA-44 key. None when `error` says why not."""
+
+    @_builtins.property
     def error(self) -> _common_pb2.Error: ...
     def __init__(
         self,
         *,
-        signature_line: _builtins.str = ...,
+        signature_lines: _abc.Iterable[_builtins.str] | None = ...,
         error: _common_pb2.Error | None = ...,
         flushed_block: _builtins.int = ...,
         flushed_size: _builtins.int = ...,
@@ -133,7 +135,7 @@ class CosignReply(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "quorum_block", b"quorum_block", "signature_line", b"signature_line"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "quorum_block", b"quorum_block", "signature_lines", b"signature_lines"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -248,13 +250,20 @@ class SubmissionEntry(_message.Message):
     AUTHOR_KEY_ID_FIELD_NUMBER: _builtins.int
     SIGNATURES_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
+    OFFICERS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     refusal: _builtins.int
     """Non-zero: the submission as a whole was refused (malformed, wrong ledger, bad signature) and nothing else is kept of it."""
     author_key_id: _builtins.bytes
+    epoch: _builtins.int
     @_builtins.property
     def signatures(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.SignatureFrame]: ...
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordEntry]: ...
+    @_builtins.property
+    def officers(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.OfficerFrame]:
+        """For an officers' act, whose author key id is zeros."""
+
     def __init__(
         self,
         *,
@@ -262,10 +271,12 @@ class SubmissionEntry(_message.Message):
         author_key_id: _builtins.bytes = ...,
         signatures: _abc.Iterable[_common_pb2.SignatureFrame] | None = ...,
         records: _abc.Iterable[Global___RecordEntry] | None = ...,
+        officers: _abc.Iterable[_common_pb2.OfficerFrame] | None = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_key_id", b"author_key_id", "records", b"records", "refusal", b"refusal", "signatures", b"signatures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_key_id", b"author_key_id", "epoch", b"epoch", "officers", b"officers", "records", b"records", "refusal", b"refusal", "signatures", b"signatures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -356,12 +367,15 @@ class PeerStateReply(_message.Message):
     QUORUM_SIZE_FIELD_NUMBER: _builtins.int
     BOOT_NUMBER_FIELD_NUMBER: _builtins.int
     QUORUM_BLOCK_FIELD_NUMBER: _builtins.int
+    NOW_MS_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     flushed_block: _builtins.int
     flushed_size: _builtins.int
     quorum_size: _builtins.int
     boot_number: _builtins.int
     quorum_block: _builtins.int
+    now_ms: _builtins.int
+    """The site's wall clock, milliseconds since 1970."""
     def __init__(
         self,
         *,
@@ -371,10 +385,11 @@ class PeerStateReply(_message.Message):
         quorum_size: _builtins.int = ...,
         boot_number: _builtins.int = ...,
         quorum_block: _builtins.int = ...,
+        now_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_number", b"boot_number", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "quorum_block", b"quorum_block", "quorum_size", b"quorum_size", "site", b"site"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_number", b"boot_number", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "now_ms", b"now_ms", "quorum_block", b"quorum_block", "quorum_size", b"quorum_size", "site", b"site"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

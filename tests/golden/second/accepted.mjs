@@ -1,7 +1,9 @@
 // What must be accepted, group by group: each check recomputes from the layouts what a vector says.
 import { unhex, zeros } from './bytes.mjs';
 import { decodeBlock, encodeBlock, siteSigned } from './block.mjs';
-import { checkpointText, cosignerKeyHash, cosigners, decodeCheckpoint, encodeCheckpoint, noteKeyHash, noteSigners } from './checkpoint.mjs';
+import {
+  checkpointText, cosignerKeyHash, cosigners, decodeCheckpoint, encodeCheckpoint, mlDsa44KeyHash, mlDsa44Message, noteKeyHash, noteSigners,
+} from './checkpoint.mjs';
 import { holds, fails, oneEncoding, roundTrip, same } from './expect.mjs';
 import { decodeHeader, encodeHeader } from './header.mjs';
 import { acceptable, keyId, pae, verifies } from './keys.mjs';
@@ -143,6 +145,18 @@ function decodeCheckpointLines(bytes) {
   return decoded;
 }
 
+/** The second line of a cosignature: its form, key id, time, and the bytes under the signature; not the signature itself. */
+function mlDsa44Line(vector) {
+  const decoded = roundTrip(decodeCheckpoint, encodeCheckpoint, unhex(vector.bytes));
+  const [first, second] = decoded.signatures;
+  same('key hash', second.keyHash, mlDsa44KeyHash(vector.site, unhex(vector.ml_dsa_44)));
+  same('key hash as text', second.keyHash.toString('hex'), vector.key_hash);
+  same('message', mlDsa44Message(decoded, vector.site, BigInt(vector.time_s)), unhex(vector.message));
+  same('length', second.data.length, 8 + 2420);
+  same('time', second.data.subarray(0, 8), first.data.subarray(0, 8));
+  same('by the first line', Object.entries(cosigners(decoded, { [vector.site]: unhex(vector.ed25519) })), [[vector.site, vector.time_s]]);
+}
+
 function kekSeal(vector) {
   const name = { ...vector, ledgerId: unhex(vector.ledger_id), keyEpoch: vector.key_epoch };
   same('info', kekInfo(name), unhex(vector.info));
@@ -193,6 +207,7 @@ export const accepted = {
   acts: act,
   blocks: block,
   checkpoints: checkpointAndSweep,
+  ml_dsa_44_lines: mlDsa44Line,
   kek_seals: kekSeal,
   trees: tree,
   inclusion_proofs: (vector) => holds('the proof', inclusion(vector)),

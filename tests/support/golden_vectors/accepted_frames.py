@@ -28,17 +28,20 @@ from sento_proto.block import Lane, decode_block, sign_block
 from sento_proto.checkpoint import (
     TYPE_COSIGNATURE,
     TYPE_ED25519,
+    TYPE_ML_DSA_44,
     Checkpoint,
     NoteSignature,
     cosign,
     encode_checkpoint,
     note_key_hash,
     sign_note,
+    subtree_bytes,
 )
 from sento_proto.header import Header
 from sento_proto.kek_seal import KekName, recipient_key_id, xwing_public
 from sento_proto.keys import Signer
 from sento_proto.record import Record, make_record
+from sento_proto.software_signers import MlDsa44Signer
 from sento_proto.submission import (
     act_signed_bytes,
     decode_submission,
@@ -48,6 +51,7 @@ from sento_proto.submission import (
     signed_bytes,
 )
 
+ML_DSA_44_FILE = Path(__file__).parents[2] / "golden" / "ml_dsa_44.hex"
 KEK_SEAL_FILE = Path(__file__).parents[2] / "golden" / "kek_seal.hex"
 
 
@@ -296,6 +300,28 @@ def checkpoints() -> Group:
         ),
     ]
     return [checkpoint_vector(*case) for case in cases]
+
+
+def ml_dsa_44_lines() -> Group:
+    """A whole cosignature of a site with two keys. ML-DSA signatures draw randomness: the line of type 0x06 was made once and is kept in a file."""
+    site = next(iter(SITES))
+    signer = MlDsa44Signer(digest("ml-dsa-44 seed"))
+    signature = unhexed(ML_DSA_44_FILE.read_text().strip())
+    first = cosign(CHECKPOINT, site, SITES[site], NOTE_TIME_S)
+    key_hash = note_key_hash(site, TYPE_ML_DSA_44, signer.public_key)
+    second = NoteSignature(site, key_hash, first.data[:8] + signature)
+    return [
+        {
+            "name": "both lines of one site",
+            "site": site,
+            "ed25519": SITES[site].public_key.data.hex(),
+            "ml_dsa_44": signer.public_key.data.hex(),
+            "key_hash": key_hash.hex(),
+            "time_s": str(NOTE_TIME_S),
+            "message": subtree_bytes(CHECKPOINT, site, NOTE_TIME_S).hex(),
+            "bytes": hexed(encode_checkpoint(CHECKPOINT._replace(signatures=(first, second)))),
+        }
+    ]
 
 
 def kek_seals() -> Group:

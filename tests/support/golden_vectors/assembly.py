@@ -41,6 +41,7 @@ def groups() -> dict[str, Group]:
         "acts": accepted_frames.acts(),
         "blocks": accepted_frames.blocks(),
         "checkpoints": [*accepted_frames.checkpoints(), *false_signatures.two_lines_of_one_site()],
+        "ml_dsa_44_lines": accepted_frames.ml_dsa_44_lines(),
         "kek_seals": accepted_frames.kek_seals(),
         "trees": trees.trees(),
         "inclusion_proofs": trees.inclusions(),

@@ -115,7 +115,7 @@ def _shapes() -> Cases:
     yield "not UTF-8", good.replace("—".encode(), b"\xe2\x80")
     yield "text in UTF-16", good.decode().encode("utf-16-be")
     yield "a zero byte behind the end", good + b"\x00"
-    yield "over 16 KiB", note(lines="".join(f"— s{n} {'A' * 1600}\n" for n in range(11)))
+    yield "over 128 KiB", note(lines="".join(f"— s{n} {'A' * 4000}\n" for n in range(33)))
     yield "65 signature lines", note(lines="".join(f"— s{n} {_BLOB}\n" for n in range(65)))
 
 

@@ -1,0 +1,101 @@
+"""Keeping up with governance: asks the sites what changed, follows it, and keeps it on disk.
+
+The newest value is here for everybody in this process. Callers that meet something they cannot explain (an unknown key, a checkpoint that does not verify) ask
+for `news`; at most one question a second goes out for all of them together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from sento_client.asker import Asker, Terms, damaged
+from sento_client.governing.fitting import can_change
+from sento_client.governing.following import Followed, follow
+from sento_client.governing.trust_file import TrustFile
+from sento_client.messages import freshness_of, stored_of
+from sento_client.results import Freshness
+from sento_client.transport import ACTS
+from sento_client.verifying import Trust
+from sento_proto.errors import Code, SentoError
+from sento_proto.v1 import governance_pb2
+
+NEWS_EVERY_MS = 1_000
+NEWS_TIMEOUT_MS = 3_000
+
+
+class Follower:
+    """One client's view of governance. `keep`: where it is kept between programs; None: nowhere."""
+
+    def __init__(self, asker: Asker, followed: Followed, keep: TrustFile | None = None) -> None:
+        self._asker = asker
+        self._keep = keep
+        self._lock = asyncio.Lock()
+        self._asked_ms: int | None = None
+        self.followed = followed
+        self.epoch = followed.epoch
+        self.size = followed.position + 1
+        """The ledger's epoch and size by the answers so far."""
+
+    @property
+    def trust(self) -> Trust:
+        """Whose keys are believed now."""
+        return self.followed.trust
+
+    async def refresh(
+        self,
+        timeout_ms: int,
+        *,
+        freshness: Freshness = Freshness.LINEARIZABLE,
+        site: str | None = None,
+    ) -> Followed:
+        """Governance as the sites know it; `site`: ask only this one. Raises SentoError, SetupError.
+
+        A site that shows less than was seen before is asked for what comes behind that, and so cannot take anything back."""
+        if not can_change(self.followed.governance):
+            return self.followed
+        async with self._lock:
+            before = self.followed
+            terms = Terms("", "", freshness, timeout_ms=timeout_ms, site=site)
+            while await self._page(terms):
+                pass
+            if self._keep is not None and self.followed is not before:
+                self._keep.write(self.followed)
+            return self.followed
+
+    async def news(self, site: str | None = None) -> bool:
+        """Whether this, or who asked at the same time, brought anything new. At most once a second, and from `site` if one is named, whose answer is in doubt.
+
+        Raises SetupError. That nobody answers is no news: the doubt stays."""
+        known, now_ms = self.followed.position, self._asker.now_ms
+        if self._asked_ms is not None and now_ms - self._asked_ms < NEWS_EVERY_MS:
+            async with self._lock:  # whoever asked a moment ago may still wait for the answer
+                return self.followed.position != known
+        self._asked_ms = now_ms
+        try:
+            followed = await self.refresh(NEWS_TIMEOUT_MS, freshness=Freshness.LOCAL, site=site)
+        except SentoError:
+            return False
+        return followed.position != known
+
+    async def _page(self, terms: Terms) -> bool:
+        """One page; whether there is more."""
+        before = self.followed
+
+        def accept(site: str, reply: governance_pb2.ActsReply) -> tuple[Followed, bool]:
+            if reply.more and not reply.records:
+                raise damaged(site, "its pages do not come to an end")
+            self.epoch, self.size = max(self.epoch, reply.as_of.epoch), max(self.size, reply.as_of.size)
+            try:
+                return follow(before, map(stored_of, reply.records), reply.as_of.epoch), reply.more
+            except SentoError as error:
+                raise damaged(site, error.detail) from None
+
+        request = governance_pb2.ActsRequest(freshness=freshness_of(terms.freshness))
+        if before.position >= 0:
+            request.after_position = before.position
+        self.followed, more = await self._asker.ask(ACTS, request, accept, terms, ask_again=_ELSEWHERE)
+        return more
+
+
+_ELSEWHERE = frozenset({Code.BAD_REQUEST})
+"""What a site says whose release has no governance service yet; another may have."""
