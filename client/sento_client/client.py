@@ -18,9 +18,11 @@ from typing import NamedTuple, Self
 
 from sento_client.asker import Asker, Terms
 from sento_client.composing import Composer, Content, Draft, Ports
+from sento_client.draft_writing import DraftWriter, epoch_to_write, key_terms
 from sento_client.governing.follower import Follower
 from sento_client.governing.following import Followed
 from sento_client.grpc_transport import GrpcTransport
+from sento_client.kek_keeping.keeper import Author, KekKeeper
 from sento_client.named_reading import NamedReader
 from sento_client.naming import Asked, LocalNaming, Named, Naming
 from sento_client.opening import Installation, open_installation
@@ -55,8 +57,6 @@ from sento_proto.record import Record
 from sento_proto.submission import group_value
 from sento_proto.v1 import admin_pb2
 
-COMPOSED_AT_ONCE = 64
-"""Records that are sealed (about 3 ms) before others get their turn on the event loop."""
 SENT_AT_ONCE = 2048
 """Records of one `write_many` under way at a time: some fifty submissions."""
 _GOVERNED = frozenset({Code.NOT_PERMITTED, Code.KEY_EPOCH_CLOSED, Code.KEY_ENDED})
@@ -86,10 +86,14 @@ class SentoClient:
         self._installation = installation
         self._make_transport = transport or _over_grpc
         self._ports = ports or Ports()
+        self._followed: Callable[[], Followed] = lambda: installation.followed
         self._composer: Composer | None = None
         if installation.signer is not None:
             institution, key = installation.config.institution, installation.signer.public_key
-            self._composer = Composer(institution, key.key_id, installation.keyring, self._ports)
+            self._composer = Composer(
+                institution, key.key_id, installation.keyring, self._ports, self._key_epoch
+            )
+        self._drafts: DraftWriter | None = None
         self._writer: Writer | None = None
         self._keeper: Keeper | None = None
         self.names_are_asked = installation.config.pseudonym_service is not None
@@ -117,9 +121,16 @@ class SentoClient:
         self._follower = Follower(
             Asker(self._transport, self._ports), installation.followed, installation.trust_file
         )
+        self._followed = lambda: self._follower.followed
         asker = Asker(self._transport, self._ports, news=self._follower.news)
         self._reader = Reader(asker, lambda: self._follower.trust, installation.keyring)
         self._prover = Prover(asker, lambda: self._follower.trust)
+        self.keks = self._open_keks()
+        self._reader.find_keks_by(self.keks.fetch)
+        if self._composer is not None:
+            self._drafts = DraftWriter(
+                self._composer, self.keks, self._follower, self._send_within, self._ports
+            )
         config = installation.config
         if installation.misfit is not None:
             try:
@@ -140,6 +151,8 @@ class SentoClient:
                 await self._writer.close(DRAIN_MS if error is None else 0)
         finally:
             self._writer = self._keeper = None
+            if self._drafts is not None:
+                await self._drafts.close()
             await self._naming.close()
             await self._transport.close()
 
@@ -157,10 +170,20 @@ class SentoClient:
         self._require_names(named)
         return self._compose().compose_group(drafts, named)
 
-    async def compose_named(self, draft: Draft, *, deadline_ms: int | None = None) -> Record:
-        """As `compose`, and the pseudonym service is asked where there is one. Raises as `names` and `compose`."""
-        (named,) = await self.names([draft], deadline_ms=deadline_ms)
-        return self._compose().compose(draft, named)
+    async def compose_named(
+        self, draft: Draft, named: Named | None = None, *, deadline_ms: int | None = None
+    ) -> Record:
+        """As `compose`, and what is missing is asked for: names of the pseudonym service, the key of the ledger. Raises as `names` and `prepare`."""
+        if self.names_are_asked and named is None:
+            (named,) = await self.names([draft], deadline_ms=deadline_ms)
+        return await self._writing().compose(draft, named, self._deadline(deadline_ms))
+
+    async def prepare(self, registry: str, compartment: str = "", *, deadline_ms: int | None = None) -> None:
+        """Have this institution's key for the scope ready, made if there is none yet, so that `compose` need not wait. The other calls do so by themselves.
+
+        Raises SentoError, SetupError."""
+        await self._writing().keep_up()
+        await self.keks.prepare(registry, compartment, key_terms(self._deadline(deadline_ms)))
 
     async def names(self, drafts: Sequence[Draft], *, deadline_ms: int | None = None) -> list[Named]:
         """Person and fact of each draft as the ledger knows them, in order; from the pseudonym service one round trip for 500 of a registry.
@@ -188,7 +211,9 @@ class SentoClient:
         named: Named | None = None
         if self.names_are_asked:
             (named,), deadline_ms = await self._names_and_rest([draft], deadline_ms)
-        (result,) = await self.send([self._compose().compose(draft, named)], deadline_ms=deadline_ms)
+        (result,) = await self._writing().write(
+            [draft], None if named is None else [named], self._deadline(deadline_ms)
+        )
         return _or_raise(result)
 
     async def update(
@@ -225,7 +250,7 @@ class SentoClient:
             named: Named | None = None
             if self.names_are_asked:
                 (named,), left_ms = await self._names_and_rest([draft], left_ms)
-            (result,) = await self.send([self._compose().compose(draft, named)], deadline_ms=left_ms)
+            (result,) = await self._writing().write([draft], None if named is None else [named], left_ms)
             return _or_raise(result)
 
         return await update(read, write, change, self._ports, self._deadline(deadline_ms))
@@ -236,19 +261,14 @@ class SentoClient:
         """Write many versions; they are cut into submissions and stand or fall one by one. One result for each, in order.
 
         A long list is sealed and sent piece by piece, each piece with the whole deadline, so that memory stays bounded."""
-        composer = self._compose()
-        results: list[WriteResult] = []
-        records: list[Record] = []
         # All names come first: when the service cannot give them nothing is written, and nobody wonders how far it came.
         all_named = await self.names(drafts, deadline_ms=deadline_ms) if self.names_are_asked else None
-        for index, draft in enumerate(drafts):
-            records.append(composer.compose(draft, None if all_named is None else all_named[index]))
-            if len(records) == SENT_AT_ONCE:
-                results += await self.send(records, deadline_ms=deadline_ms)
-                records.clear()
-            elif len(records) % COMPOSED_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        return results + await self.send(records, deadline_ms=deadline_ms)
+        results: list[WriteResult] = []
+        for start in range(0, len(drafts), SENT_AT_ONCE):
+            piece = slice(start, start + SENT_AT_ONCE)
+            named = None if all_named is None else all_named[piece]
+            results += await self._writing().write(drafts[piece], named, self._deadline(deadline_ms))
+        return results
 
     async def write_group(
         self, drafts: Sequence[Draft], *, deadline_ms: int | None = None
@@ -257,7 +277,7 @@ class SentoClient:
         named: list[Named] | None = None
         if self.names_are_asked:
             named, deadline_ms = await self._names_and_rest(drafts, deadline_ms)
-        results = await self.send(self._compose().compose_group(drafts, named), deadline_ms=deadline_ms)
+        results = await self._writing().write_group(drafts, named, self._deadline(deadline_ms))
         errors = [result for result in results if isinstance(result, WriteError)]
         own = [error for error in errors if error.code is not Code.GROUP_REFUSED]
         for error in own or errors:
@@ -485,6 +505,30 @@ class SentoClient:
         belongs = Belongs(self.genesis.ledger_id, self._installation.config.institution)
         outbox = Outbox.open(place.directory, belongs, place.max_bytes, self._ports.wall_ms)
         return Keeper(outbox, self._prover, self._ports)
+
+    def _open_keks(self) -> KekKeeper:
+        installation, author = self._installation, None
+        if installation.signer is not None:
+            author = Author(installation.config.institution, self._signing_key_id(), self._send_within)
+        return KekKeeper(
+            self.genesis.ledger_id,
+            installation.keyring,
+            self._reader,
+            lambda: self._followed().governance,
+            self._ports,
+            author,
+        )
+
+    async def _send_within(self, records: Sequence[Record], timeout_ms: int) -> list[WriteResult]:
+        return await self.send(records, deadline_ms=timeout_ms)
+
+    def _writing(self) -> DraftWriter:
+        if self._drafts is None:
+            raise SetupError(Setup.CANNOT_SIGN)
+        return self._drafts
+
+    def _key_epoch(self, registry: str) -> int | None:
+        return epoch_to_write(self._followed().governance, registry)
 
     def _compose(self) -> Composer:
         if self._composer is None:

@@ -64,7 +64,16 @@ class Draft(NamedTuple):
 class Composer:
     """Makes records of one author under one signing key."""
 
-    def __init__(self, author: str, author_key_id: bytes, keyring: Keyring, ports: Ports) -> None:
+    def __init__(
+        self,
+        author: str,
+        author_key_id: bytes,
+        keyring: Keyring,
+        ports: Ports,
+        key_epoch: Callable[[str], int | None] = lambda registry: None,
+    ) -> None:
+        """`key_epoch`: the one in force in a registry; None where governance has none, so that the newest of the keyring's file counts."""
+        self._key_epoch = key_epoch
         self._author = author
         self._author_key_id = author_key_id
         self._keyring = keyring
@@ -94,7 +103,9 @@ class Composer:
         self, draft: Draft, named: Named | None, record_id: bytes, time_ms: int, dek: bytes, group: bytes
     ) -> Record:
         registry, compartment, keyring = draft.registry, draft.compartment, self._keyring
-        key_epoch = keyring.newest_key_epoch(self._author, registry, compartment)
+        key_epoch = self._key_epoch(registry)
+        if key_epoch is None:
+            key_epoch = keyring.newest_key_epoch(self._author, registry, compartment)
         previous = ZERO32 if draft.previous is None else draft.previous
         content = encode_content(draft.content)
         try:

@@ -1,7 +1,8 @@
 """The keys that one institution holds, by what they are for: KEKs opened from their seals, and pseudonyms of persons and facts.
 
-A seal is opened when its KEK is first needed (about 0.3 ms) and the KEK is kept. Whoever has no seal for (author, registry, compartment, key
-epoch) cannot read what was sealed under it; that is told as SetupError NO_KEK with the scope's name.
+A seal is opened when its KEK is first needed (about 0.3 ms) and the KEK is kept. Seals come from the ledger, where `kek_keeping` finds them and puts what
+they open to in here; in drills and offline also from a file. Whoever has no seal for (author, registry, compartment, key epoch) cannot read what was sealed
+under it; that is told as SetupError NO_KEK with the scope's name.
 """
 
 from __future__ import annotations
@@ -51,6 +52,19 @@ class Keyring:
             kek = self._keks[scope] = self._open(scope)
         return kek
 
+    @property
+    def opener(self) -> SealOpener | None:
+        """What opens the seals that are made to this institution."""
+        return self._opener
+
+    def holds(self, author: str, registry: str, compartment: str, key_epoch: int) -> bool:
+        """Whether the KEK was opened already."""
+        return (author, registry, compartment, key_epoch) in self._keks
+
+    def put(self, author: str, registry: str, compartment: str, key_epoch: int, kek: bytes) -> None:
+        """Keep a KEK that was opened elsewhere and compared with its commitment."""
+        self._keks[author, registry, compartment, key_epoch] = kek
+
     def _open(self, scope: tuple[str, str, str, int]) -> bytes:
         words = "author {}, registry {}, compartment '{}', key epoch {}".format(*scope)
         sealed = self._seals.get(scope)
@@ -62,7 +76,7 @@ class Keyring:
             raise SetupError(Setup.NO_KEK, f"{words}: {error}") from None
 
     def newest_key_epoch(self, author: str, registry: str, compartment: str) -> int:
-        """The key epoch to write under: the highest one held. Raises SetupError NO_KEK when there is none."""
+        """The highest key epoch of the seals from the file: the one to write under where governance says none. Raises SetupError NO_KEK."""
         key_epoch = self._newest.get((author, registry, compartment))
         if key_epoch is None:
             raise SetupError(

@@ -6,12 +6,14 @@ Lists come page by page, newest first, each below the last one given, so that th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from sento_client.asker import Asker, Terms, damaged, must_hold
 from sento_client.keyring import Keyring
 from sento_client.messages import as_of_of, freshness_of, outcome_of, purpose_of, record_name_of, stored_of
+from sento_client.recovery.standing import KekScope
 from sento_client.results import AsOf, Outcome, RecordName, Version
 from sento_client.setup_errors import SetupError
 from sento_client.transport import CHANGES, FACT, OUTCOMES, READ, SUBJECT, Method, RequestT
@@ -46,6 +48,8 @@ class Part(NamedTuple):
 
 
 WHOLE = Part()
+FetchKek = Callable[[KekScope, Terms], Awaitable[None]]
+"""Puts a KEK into the keyring. Raises SetupError, SentoError."""
 
 
 class Reader:
@@ -60,6 +64,11 @@ class Reader:
         self._asker = asker
         self._trust = trust
         self._keyring = keyring
+        self._fetch_kek: FetchKek | None = None
+
+    def find_keks_by(self, fetch: FetchKek) -> None:
+        """Let a KEK that is missing be looked for in the ledger."""
+        self._fetch_kek = fetch
 
     async def read(self, name: Name, terms: Terms) -> Version:
         """One record. Raises SentoError, among others NOT_FOUND and, when no site's answer verifies, DAMAGED."""
@@ -69,12 +78,13 @@ class Reader:
             header_only=terms.header_only,
         )
         asked = _name_into(request, name)
-        return await self._asker.ask(
+        version = await self._asker.ask(
             READ,
             request,
             lambda site, reply: self._version(site, reply.record, as_of_of(reply.as_of), asked),
             terms,
         )
+        return await self._opened(version, terms)
 
     async def fact(self, registry: str, fact: bytes, terms: Terms, as_of_size: int | None = None) -> Version:
         """The standing version of a fact, or as of a ledger of that size. Raises SentoError NOT_FOUND."""
@@ -86,7 +96,7 @@ class Reader:
                 raise SentoError(Code.NOT_FOUND, f"{site}: nothing stands under this fact")
             return self._version(site, reply.records[0], as_of_of(reply.as_of), asked)
 
-        return await self._asker.ask(FACT, request, accept, terms)
+        return await self._opened(await self._asker.ask(FACT, request, accept, terms), terms)
 
     async def history(
         self,
@@ -161,7 +171,7 @@ class Reader:
                     if version.position < request.from_position:
                         raise damaged(site, f"position {version.position} comes out of order")
                     request.from_position = version.position + 1
-                    yield version
+                    yield await self._opened(version, terms)
                     given += 1
                     if given == limit:
                         return
@@ -236,7 +246,7 @@ class Reader:
             fields.limit = PAGE if left is None else min(PAGE, left)
             page, reply = await self._asker.ask(method, request, accept, terms)
             for version in page[:left]:
-                yield version
+                yield await self._opened(version, terms)
             if not reply.HasField("next_before"):
                 return
             left = None if left is None else left - len(page)
@@ -255,6 +265,21 @@ class Reader:
         author = trust.author_name(header.author_key_id)
         content, closed_because = self._open(author, header, stored)
         return Version(stored.position, author, header, stored, as_of, findings, content, closed_because)
+
+    async def _opened(self, version: Version, terms: Terms) -> Version:
+        """The version, opened with a KEK from the ledger where the keyring lacked it; else as it is, with the reason."""
+        header = version.header
+        if version.content is not None or not version.stored.payload or self._fetch_kek is None:
+            return version
+        scope = KekScope(version.author, header.registry, header.compartment, header.key_epoch)
+        if self._keyring.holds(*scope):
+            return version
+        try:
+            await self._fetch_kek(scope, terms)
+        except (SetupError, SentoError) as error:
+            return replace(version, closed_because=str(error))
+        content, closed_because = self._open(version.author, header, version.stored)
+        return replace(version, content=content, closed_because=closed_because)
 
     def _open(self, author: str, header: Header, stored: Stored) -> tuple[bytes | None, str]:
         if not header.payload_bytes:

@@ -37,6 +37,7 @@ class Setup(StrEnum):
     NO_PSEUDONYM_KEY = "NO_PSEUDONYM_KEY"
     NAMES_ARE_ASKED = "NAMES_ARE_ASKED"
     NO_KEK = "NO_KEK"
+    KEK_SEAL_WRONG = "KEK_SEAL_WRONG"
     TLS_INVALID = "TLS_INVALID"
     OUTBOX_UNUSABLE = "OUTBOX_UNUSABLE"
     OUTBOX_FOREIGN = "OUTBOX_FOREIGN"
@@ -141,7 +142,11 @@ TABLE: dict[Setup, Words] = {
     ),
     Setup.NO_KEK: Words(
         "The key for this author, registry, compartment and key epoch is not sealed to this institution.",
-        "Ask the author to seal it; to write, have a key made for the scope first.",
+        "Ask the author to seal it (sento keys reseal); to write, make a key for the scope first (sento keys make).",
+    ),
+    Setup.KEK_SEAL_WRONG: Words(
+        "A key in the ledger was sealed wrongly to this institution, so nothing under it can be read here.",
+        "Tell the author that is named: it seals the key again with sento keys reseal --again; and tell the officers if it comes twice.",
     ),
     Setup.TLS_INVALID: Words(
         "The certificate, its key or the authority's certificate cannot be used.",

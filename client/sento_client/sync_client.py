@@ -121,6 +121,7 @@ class SyncSentoClient:
         return self._run(begin())
 
     compose_named = _waits(SentoClient.compose_named)
+    prepare = _waits(SentoClient.prepare)
     names = _waits(SentoClient.names)
     write = _waits(SentoClient.write)
     update = _waits(SentoClient.update)

@@ -21,6 +21,11 @@ class Table:
         self._base = base
         self._mistakes = mistakes
 
+    @property
+    def mistakes(self) -> tuple[str, ...]:
+        """All mistakes noted so far, in this table and in the others of its file."""
+        return tuple(self._mistakes)
+
     def has(self, field: str) -> bool:
         """Whether the field stands in the table and was not taken yet."""
         return field in self._left

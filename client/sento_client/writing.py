@@ -11,7 +11,8 @@ effects, so their order is the order of decision.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -25,9 +26,10 @@ from sento_client.outbox.keeper import Keeper
 from sento_client.outbox.keeping import stays
 from sento_client.results import WriteError, WriteResult, result_of
 from sento_client.room import Room
+from sento_client.setup_errors import SetupError
 from sento_client.transport import Transport, WriteStream
 from sento_proto.errors import Code, SentoError
-from sento_proto.keys import Signer
+from sento_proto.keys import Signer, is_blocking
 from sento_proto.record import Record
 from sento_proto.submission import decode_submission, encoded_record_bytes, sign_submission
 from sento_proto.v1 import client_pb2
@@ -86,6 +88,9 @@ class Writer:
         self._keeper = keeper
         self._ledger_id = ledger_id
         self._signer = signer
+        self._signing = ThreadPoolExecutor(1, "signing") if is_blocking(signer) else None
+        """Where a token signs: it takes milliseconds, and now and then it does not answer."""
+        self._at_signer: dict[asyncio.Future[bytes], _Batch] = {}
         self._ports = ports
         self._batcher: Batcher[_Owner] = Batcher(limits.linger_ms)
         settings = settings or Settings(in_flight=limits.in_flight)
@@ -148,6 +153,11 @@ class Writer:
         if self._keeper is not None and drain_ms:
             await self._keeper.wait_covered(min(drain_ms, COVER_DRAIN_MS))
         self._closed = True
+        if self._signing is not None:
+            self._signing.shutdown(wait=False, cancel_futures=True)
+            for batch in self._at_signer.values():
+                self._end(batch, Code.DEADLINE, "the client was closed")
+            self._at_signer.clear()
         self._give_up_at_disk(None)
         self._apply(self._delivery.abandon(self._ports.steady_ms()))
         for handle in (self._timer, self._flush_handle, self._disk_timer):
@@ -209,16 +219,37 @@ class Writer:
 
     def _offer_all(self, batches: list[list[Waiting[_Owner]]]) -> None:
         for batch in batches:
-            try:
-                data = sign_submission(self._ledger_id, [waiting.record for waiting in batch], self._signer)
-            except Malformed as error:
-                self._end(batch, Code.MALFORMED, str(error))
-                continue
-            except BaseException:
-                # A signer may be a token or a service; its callers must not wait for what it could not do.
-                self._end(batch, Code.INTERNAL, "the signing key did not sign")
-                raise
-            if self._keeper is None:
+            sign = partial(
+                sign_submission, self._ledger_id, [waiting.record for waiting in batch], self._signer
+            )
+            if self._signing is None:
+                self._take_signed(batch, sign)
+            else:
+                # One thread, so that submissions leave in the order in which their records came.
+                signed = self._loop.run_in_executor(self._signing, sign)
+                self._at_signer[signed] = batch
+                signed.add_done_callback(self._signed)
+
+    def _signed(self, signed: asyncio.Future[bytes]) -> None:
+        batch = self._at_signer.pop(signed, None)
+        if batch is not None and not signed.cancelled():
+            self._take_signed(batch, signed.result)
+
+    def _take_signed(self, batch: _Batch, sign: Callable[[], bytes]) -> None:
+        try:
+            data = sign()
+        except Malformed as error:
+            self._end(batch, Code.MALFORMED, str(error))
+        except SetupError as error:
+            self._end(batch, Code.SIGNER_FAILED, str(error))
+        except BaseException:
+            # A signer may be a token or a service; its callers must not wait for what it could not do.
+            self._end(batch, Code.SIGNER_FAILED, "it failed in a way that is not foreseen")
+            raise
+        else:
+            if self._closed:
+                self._end(batch, Code.DEADLINE, "the client was closed")
+            elif self._keeper is None:
                 self._offer(batch, data)
             else:
                 self._put_on_disk(self._keeper, batch, data)

@@ -130,6 +130,16 @@ def sento_toml(
     return toml_text(head, tables, {"sites": sites})
 
 
+def officer_toml(officer: str, ports: Mapping[str, SitePorts]) -> str:
+    """The configuration of an officer or a deputy, who signs acts."""
+    tables: dict[str, Table] = {
+        "tls": {"ca": NODE_CA, "certificate": CLIENT_CERTIFICATE, "key": CLIENT_KEY},
+        "keys": {"signing": SIGNING_KEY, "seal": SEAL_KEY},
+    }
+    sites: list[Table] = [{"name": name, "address": site.address} for name, site in ports.items()]
+    return toml_text({"genesis": GENESIS, "officer": officer}, tables, {"sites": sites})
+
+
 def toml_text(head: Table, tables: Mapping[str, Table], lists: Mapping[str, Iterable[Table]]) -> str:
     """TOML with the keys of `head` first, then tables, then lists of tables; values are text, whole numbers or lists of text."""
     blocks = [_lines(head)]

@@ -13,6 +13,7 @@ from sento_drill.keys import DevelopmentKeys, public_bytes
 from sento_drill.places import Place
 from sento_drill.plan import AuthorPlan, ReaderPlan, WorldPlan
 from sento_proto.genesis import FORMAT, RULES_KNOWN, Scope, decode_genesis
+from sento_proto.kek_seal import xwing_public
 from sento_proto.software_signers import MlDsa44Signer
 
 BUDGET_PER_10000_POSITIONS = {"records": 10_000, "subjects": 10_000}
@@ -32,9 +33,7 @@ def genesis_bytes(plan: WorldPlan, keys: DevelopmentKeys, created: str) -> bytes
         "receipt_set": {"sites": [place.site for place in plan.sites], "quorum": plan.receipt_quorum},
         "officers": {
             "threshold": plan.officers_threshold,
-            "people": [
-                {"name": officer, "key": _key(keys.officer_seeds[officer])} for officer in plan.officers
-            ],
+            "people": [_officer(officer, plan, keys) for officer in plan.officers],
         },
         "authors": [_author(author, keys) for author in plan.authors],
         "readers": [_reader(reader, keys) for reader in plan.readers],
@@ -58,6 +57,17 @@ def _site(place: Place, keys: DevelopmentKeys) -> dict[str, object]:
         "provider": place.provider,
         "legal_basis": place.legal_basis,
     }
+
+
+def _officer(officer: str, plan: WorldPlan, keys: DevelopmentKeys) -> dict[str, object]:
+    deputy = plan.deputy_of.get(officer)
+    acting = {} if deputy is None else {"deputy": _person(deputy, keys)}
+    return {**_person(officer, keys), **acting}
+
+
+def _person(name: str, keys: DevelopmentKeys) -> dict[str, object]:
+    seal_key = xwing_public(keys.share_secrets[name])
+    return {"name": name, "key": _key(keys.officer_seeds[name]), "seal_key": _base64(seal_key)}
 
 
 def _author(author: AuthorPlan, keys: DevelopmentKeys) -> dict[str, object]:

@@ -32,6 +32,9 @@ class DevelopmentKeys:
     site_ml_dsa_seeds: Mapping[str, bytes]
     author_seeds: Mapping[str, bytes]
     officer_seeds: Mapping[str, bytes]
+    """Of officers and deputies."""
+    share_secrets: Mapping[str, bytes]
+    """X-Wing secrets (96 bytes) by officer and deputy: what shares of a recovery key are sealed to."""
     seal_secrets: Mapping[str, bytes]
     pseudonym_keys: Mapping[str, bytes]
 
@@ -46,13 +49,14 @@ class DevelopmentKeys:
 
 def make_keys(plan: WorldPlan, entropy: Entropy) -> DevelopmentKeys:
     """Fresh keys for everybody in the plan."""
-    institutions = [author.name for author in plan.authors] + [reader.name for reader in plan.readers]
+    institutions = [institution.name for institution in plan.institutions]
     registries = [registry for registry in plan.registries if registry in PERSONAL_REGISTRIES]
     return DevelopmentKeys(
         site_seeds={place.site: entropy(_SEED_BYTES) for place in plan.sites},
         site_ml_dsa_seeds={place.site: entropy(ML_DSA_SEED_BYTES) for place in plan.sites},
-        author_seeds={author.name: entropy(_SEED_BYTES) for author in plan.authors},
-        officer_seeds={officer: entropy(_SEED_BYTES) for officer in plan.officers},
+        author_seeds={author.name: entropy(_SEED_BYTES) for author in (*plan.authors, *plan.later_authors)},
+        officer_seeds={person: entropy(_SEED_BYTES) for person in plan.people},
+        share_secrets={person: entropy(XWING_SECRET_BYTES) for person in plan.people},
         seal_secrets={name: entropy(XWING_SECRET_BYTES) for name in dict.fromkeys(institutions)},
         pseudonym_keys={registry: entropy(PSEUDONYM_KEY_BYTES) for registry in registries},
     )

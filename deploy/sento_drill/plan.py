@@ -22,6 +22,7 @@ OFFICERS = (
     "ciso",
 )
 OFFICERS_THRESHOLD = 3
+DEPUTIES = tuple((officer, f"deputy-{officer}") for officer in OFFICERS)
 FIRST_KEY_EPOCH = 1
 ANY = "*"
 OPEN = ""
@@ -98,8 +99,28 @@ class WorldPlan:
     operator: str = OPERATOR
     officers: tuple[str, ...] = OFFICERS
     officers_threshold: int = OFFICERS_THRESHOLD
+    deputies: tuple[tuple[str, str], ...] = DEPUTIES
+    """(officer, deputy); those of officers that the plan does not have count for nothing."""
     registries: tuple[str, ...] = REGISTRIES
     purpose: str = "training"
+    later_authors: tuple[AuthorPlan, ...] = ()
+    later_readers: tuple[ReaderPlan, ...] = ()
+    """Institutions that have directories and keys and do not stand in the genesis file: officers enrol them."""
+
+    @property
+    def deputy_of(self) -> dict[str, str]:
+        """The deputy of each officer who has one."""
+        return {officer: deputy for officer, deputy in self.deputies if officer in self.officers}
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Officers, then their deputies: everybody who signs acts."""
+        return (*self.officers, *self.deputy_of.values())
+
+    @property
+    def institutions(self) -> tuple[AuthorPlan | ReaderPlan, ...]:
+        """Everybody who has a directory."""
+        return (*self.authors, *self.later_authors, *self.readers, *self.later_readers)
 
     @property
     def receipt_quorum(self) -> int:

@@ -6,7 +6,7 @@
     <world>/pseudonyms/                      pseudonyms.toml, service.pem/.key, pseudonym-keys.json; later log/: only in a world with a pseudonym service,
                                              whose institutions then have no pseudonyms.json
     <world>/operator/                        client.pem/.key
-    <world>/officers/<name>/signing.key
+    <world>/officers/<name>/                 sento.toml, client.pem/.key, signing.key, seal.key; deputies too
 
 Directories are 0700 and files with keys 0600. Everything stands on one machine, in plain files: never for production.
 """
@@ -114,6 +114,10 @@ class World:
         """The configuration of the pseudonym service, in a world that has one."""
         return self.directory / PSEUDONYM_SERVICE / names.PSEUDONYMS_TOML
 
+    def officer(self, name: str) -> ClientFiles:
+        """The files of an officer or a deputy."""
+        return ClientFiles(self.directory / OFFICERS / name)
+
     @property
     def operator(self) -> ClientFiles:
         """The operator's files."""
@@ -158,7 +162,7 @@ def make_world(
     if service is not None:
         writer.write_pseudonym_service(service, entropy)
     writer.write_operator()
-    writer.write_officers()
+    writer.write_officers(ports)
     return open_world(directory)
 
 
@@ -213,11 +217,11 @@ class _Writer:
             write_public(directory / names.NODE_TOML, names.node_toml(site, ports, ordering).encode("utf-8"))
 
     def write_institutions(self, ports: Mapping[str, SitePorts], seals: SealsOf) -> None:
-        for author in self._plan.authors:
+        for author in (*self._plan.authors, *self._plan.later_authors):
             identity = Identity("author", author.name)
             directory = self._institution(identity, ports, author.registries, seals, signs=True)
             write_signing_key(directory / names.SIGNING_KEY, self._keys.author_seeds[author.name])
-        for reader in self._plan.readers:
+        for reader in (*self._plan.readers, *self._plan.later_readers):
             self._institution(Identity("reader", reader.name), ports, reader.registries, seals, signs=False)
 
     def write_pseudonym_service(self, service: names.ServicePlace, entropy: Entropy) -> None:
@@ -228,18 +232,20 @@ class _Writer:
         held = make_keys_of(pseudonym_keys, entropy)
         held |= {KeyName(registry, KeyKind.PSEUDONYM): key for registry, key in pseudonym_keys.items()}
         write_keys(directory / names.PSEUDONYM_KEYS, held)
-        registries_of = {author.name: author.registries for author in self._plan.authors}
-        registries_of |= {reader.name: reader.registries for reader in self._plan.readers}
+        registries_of = {institution.name: institution.registries for institution in self._plan.institutions}
         config = names.pseudonyms_toml(service, registries_of)
         write_public(directory / names.PSEUDONYMS_TOML, config.encode("utf-8"))
 
     def write_operator(self) -> None:
         self._client(self._directory / OPERATOR, Identity("operator", self._plan.operator))
 
-    def write_officers(self) -> None:
-        for officer, seed in self._keys.officer_seeds.items():
-            directory = make_directory(self._directory / OFFICERS / officer)
-            write_signing_key(directory / names.SIGNING_KEY, seed)
+    def write_officers(self, ports: Mapping[str, SitePorts]) -> None:
+        for person in self._plan.people:
+            directory = self._client(self._directory / OFFICERS / person, Identity("officer", person))
+            write_signing_key(directory / names.SIGNING_KEY, self._keys.officer_seeds[person])
+            write_seal_key(directory / names.SEAL_KEY, self._keys.share_secrets[person])
+            config = names.officer_toml(person, ports)
+            write_public(directory / names.SENTO_TOML, config.encode("utf-8"))
 
     def _institution(
         self,

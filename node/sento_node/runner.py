@@ -91,6 +91,7 @@ class Runner:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._head_asked: asyncio.Task[int] | None = None
         self._halted = asyncio.Event()
+        self._thinning = Thinning()
         self._follower = Follower(site, log, peers, clock, condition, self.carry_out)
         self._watch = Watch(site, store, log, clock, condition, self._follower.restart)
         self._log_lines = structlog.get_logger("sento.node")
@@ -368,10 +369,16 @@ class Runner:
         )
 
     async def _keep_checkpoint(self, reached: QuorumReached) -> None:
-        note = encode_checkpoint(reached.checkpoint)
-        await self._in_writer(
-            lambda: self.store.put_checkpoint(KeptCheckpoint(reached.checkpoint.size, reached.block, note))
+        kept = KeptCheckpoint(
+            reached.checkpoint.size, reached.block, encode_checkpoint(reached.checkpoint)
         )
+        keys = self.site.state.governance.site_keys
+
+        def put() -> None:
+            newest = self.store.newest_checkpoints(LOOKED_AT)
+            self.store.put_checkpoint(kept, self._thinning.superseded(newest, kept, keys))
+
+        await self._in_writer(put)
         for name in reached.publish_to:
             if name in self._peers:
                 self._spawn(self._publish(name, reached), "publish")

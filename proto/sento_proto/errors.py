@@ -69,6 +69,7 @@ class Code(IntEnum):
     OUTBOX_FULL = 63
     OUTBOX_FAILED = 64
     IDENTITY_EXPIRED = 65
+    SIGNER_FAILED = 66
     DIVERGED = 70
     DAMAGED = 71
     BAD_REQUEST = 80
@@ -306,6 +307,12 @@ TABLE: dict[Code, Entry] = {
         "The caller's certificate expired while the connection lasted.",
         "Renew the certificate; the client picks the new file up by itself, and unanswered records are safe to send again.",
         "UNAUTHENTICATED",
+    ),
+    Code.SIGNER_FAILED: Entry(
+        _S.TRY_AGAIN,
+        "The signing key on this computer did not sign, so the record was neither kept nor sent.",
+        "Look at the token or key service that the message names; once it answers, the same record may be sent again.",
+        "UNAVAILABLE",
     ),
     Code.DIVERGED: Entry(
         _S.TRY_AGAIN,

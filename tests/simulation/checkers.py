@@ -14,6 +14,7 @@ flushed-is-kept          a restarted site has every block that it flushed
 reads-are-fresh          a linearizable read sees what was acknowledged before it began, and tells what stands
 proofs-hold              inclusion and consistency proofs from any site's store verify at any size
 kept-until-proven        an outbox forgets a record only when it stands under a quorum's checkpoint, or was refused for good, or people gave it up with a reason
+permission-decision-equality  at equal positions every site has the same governance, and answers who may do what as the reference does (`decisions.py`)
 told-the-truth           what a client was told of a write is what became of it, and no write stands twice
 no-false-alarm           no site cries that its block vanished or was refused when that is not so
 sites-agree              nobody finds a quorum, or the log's own count, against it
@@ -27,13 +28,14 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tests.simulation.decisions import Decisions
 from tests.simulation.heap import EventHeap
 from tests.simulation.members import AppendOp
 from tests.simulation.ordering import OrderFeed
-from tests.simulation.reference import Judged, Reference, is_final
+from tests.simulation.reference import OFFICERS, Judged, Reference, is_final
 
 from sento_node.ledger.results import BlockResult
-from sento_node.ledger.state import Batch, Tip
+from sento_node.ledger.state import Batch, LedgerState, Tip
 from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.port import OrderedBlock, OrderingError
 from sento_node.quorum.checkpoints import Cosigned
@@ -45,7 +47,8 @@ from sento_proto.genesis import Genesis
 from sento_proto.governance.state import keys_of_site
 from sento_proto.header import ZERO16
 from sento_proto.record import Record
-from sento_proto.submission import Submission
+from sento_proto.submission import Submission, decode_submission
+from sento_proto.wire import Malformed
 
 
 class Violation(Exception):
@@ -73,13 +76,13 @@ class ReadBegun(NamedTuple):
 class Checkers(OrderFeed):
     """Watches one world from outside; everything it knows comes from the committed order and from what sites tell and flush."""
 
-    def __init__(self, heap: EventHeap, genesis: Genesis, epoch: int, window: int) -> None:
+    def __init__(
+        self, heap: EventHeap, genesis: Genesis, genesis_bytes: bytes, epoch: int, window: int
+    ) -> None:
         self._heap = heap
-        self._genesis = genesis
-        self._epoch = epoch
-        self._window = window
         self._site_keys = {site.name: keys_of_site(site) for site in genesis.sites}
-        self.reference = Reference(genesis, epoch, window)
+        self.reference = Reference(genesis_bytes, epoch, window)
+        self.decisions = Decisions(window, self._differs)
         self.order: list[OrderedBlock] = []
         self.number_of: dict[tuple[str, int], int] = {}
         self.acknowledged: dict[tuple[str, bytes], Acknowledged] = {}
@@ -92,6 +95,7 @@ class Checkers(OrderFeed):
         self.quorum_size = 0
         self.lied_about: set[bytes] = set()
         self.held: set[bytes] = set()
+        self.not_permitted: set[bytes] = set()
         self.lost_blocks = 0
         self.clock_was_off = False
 
@@ -105,6 +109,8 @@ class Checkers(OrderFeed):
         self.order.append(block)
         self.number_of[block.lane, block.seq] = block.number
         judged = self.reference.apply(block)
+        if sum(stand.author == OFFICERS for stand in judged.standing) > 1:
+            self._heap.faults["two acts stand in one block"] += 1
         self._heap.note(f"order {block.number} {block.lane}/{block.seq} size {judged.size_after}")
         for stand in judged.standing:
             told = self.told_final.get(stand.record.record_hash)
@@ -119,21 +125,21 @@ class Checkers(OrderFeed):
 
     def trimmed(self, removed: Sequence[tuple[str, int]]) -> None:
         self._heap.note(f"trim {len(removed)} blocks")
-        quorum = self._genesis.receipt_set.quorum
         for key in removed:
             number = self.number_of[key]
-            holders = sum(self.flushed_ever[site] >= number for site in self._genesis.receipt_set.sites)
-            if holders < quorum:
+            sets = {self.reference.book.receipt(judged.size_after) for judged in self.reference.blocks[number - 1 :]}
+            if not any(sum(self.flushed_ever[site] >= number for site in sites) >= quorum for sites, quorum in sets):
                 raise Violation(
                     "trim-is-covered",
-                    f"block {number} left the log and {holders} ledgers had flushed it, not {quorum}",
+                    f"block {number} left the log and no receipt set from it on had a quorum that had flushed it",
                 )
 
     def rewritten(self, lost_blocks: int) -> None:
         """The log forgot its end: what was acknowledged from there is lost, unless nobody was told."""
         self.lost_blocks += lost_blocks
         del self.order[len(self.order) - lost_blocks :]
-        self.reference = Reference(self._genesis, self._epoch, self._window)
+        self.reference = self.reference.anew()
+        self.decisions.forget_from(len(self.order) + 1)
         for block in self.order:
             self.reference.apply(block)
         for (author, record_id), told in self.acknowledged.items():
@@ -175,6 +181,14 @@ class Checkers(OrderFeed):
                 f"{site} and the reference differ at block {result.number} in {', '.join(differs)}",
             )
 
+    def _differs(self, words: str) -> None:
+        raise Violation("permission-decision-equality", words)
+
+    def governed(self, site: str, state: LedgerState) -> None:
+        """A site's life began, or it applied or adopted up to its block."""
+        if state.block < len(self.reference.books):
+            self.decisions.compare(site, state, self.reference)
+
     def committed(self, site: str, tip: Tip) -> None:
         """A flush is done."""
         self._tips[site] = tip
@@ -200,15 +214,20 @@ class Checkers(OrderFeed):
     def replied(self, site: str, data: bytes, reply: Reply) -> None:
         """A site answered a submission."""
         if reply.code is not None:
+            self._refused_whole(site, data, reply.code)
             return
-        _, author, submission = self.reference.open_submission(data)
+        try:
+            submission = decode_submission(data)
+        except Malformed:
+            submission = None
+        author = None if submission is None else self.reference.author_of(submission)
         if author is None or submission is None:
             raise Violation("answers-fit", f"{site} gave outcomes for what is no submission")
         sent = [record.record_hash for record in submission.records]
         if [outcome.record_hash for outcome in reply.outcomes] != sent:
             raise Violation("answers-fit", f"{site} answered other records than were sent")
         for record, outcome in zip(submission.records, reply.outcomes, strict=True):
-            position = self.reference.facts.by_id.get((author.name, record.header.record_id))
+            position = self.reference.facts.by_id.get((author, record.header.record_id))
             stands = position is not None and (
                 self.reference.facts.stands[position].record.record_hash == record.record_hash
             )
@@ -218,11 +237,13 @@ class Checkers(OrderFeed):
                         "acknowledged-is-ordered",
                         f"{site} acknowledged position {outcome.position} and the order says {position}",
                     )
-                name = (author.name, record.header.record_id)
+                name = (author, record.header.record_id)
                 self.acknowledged[name] = Acknowledged(record.record_hash, outcome.position, site)
                 self.acknowledged_size = max(self.acknowledged_size, outcome.position + 1)
             elif outcome.code is Code.HELD:
                 self.held.add(record.record_hash)
+            elif outcome.code is Code.NOT_PERMITTED:
+                self.not_permitted.add(record.record_hash)
             elif is_final(outcome.code) and self._for_good(record, submission, reply):
                 if stands:
                     raise Violation(
@@ -230,6 +251,15 @@ class Checkers(OrderFeed):
                         f"{site} said {outcome.code.name} of position {position}, which stands",
                     )
                 self.told_final[record.record_hash] = outcome.code
+
+    def _refused_whole(self, site: str, data: bytes, code: Code) -> None:
+        """An act that was refused because of who signed it will never stand under these signatures, which are all that its record has in these worlds."""
+        if code is not Code.NOT_AN_OFFICER:
+            return
+        (record,) = decode_submission(data).records
+        if (OFFICERS, record.header.record_id) in self.reference.facts.by_id:
+            raise Violation("final-is-final", f"{site} said {code.name} of an act that stands")
+        self.told_final[record.record_hash] = code
 
     @staticmethod
     def _for_good(record: Record, submission: Submission, reply: Reply) -> bool:
@@ -293,9 +323,9 @@ class Checkers(OrderFeed):
 
     def quorum(self, site: str, checkpoint: Checkpoint, block: int) -> None:
         """A site takes over a quorum's checkpoint."""
-        keys = {name: self._site_keys[name] for name in self._genesis.receipt_set.sites}
-        signed = cosigners(checkpoint, keys)
-        if len(signed) < self._genesis.receipt_set.quorum:
+        sites, quorum = self.reference.book.receipt(checkpoint.size)
+        signed = cosigners(checkpoint, {name: self._site_keys[name] for name in sites})
+        if len(signed) < quorum:
             raise Violation("checkpoints-one-history", f"{site} took {len(signed)} cosignatures for a quorum")
         judged = self.reference.blocks[block - 1] if block <= len(self.reference.blocks) else None
         if judged is None or (judged.size_after, judged.root) != (checkpoint.size, checkpoint.root):

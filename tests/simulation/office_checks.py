@@ -43,6 +43,7 @@ class OfficeChecks:
         grounds = (
             write.bad,
             any(one.record_hash in self._seen.held for one in together),
+            any(one.record_hash in self._seen.not_permitted for one in together),
             any(one.header.previous in self._seen.told_final for one in together),
             any(one.header.previous in self._never for one in together),
         )

@@ -288,8 +288,12 @@ class SiteHost:
     def _keep_checkpoint(self, reached: QuorumReached) -> None:
         if self.bomb("before a checkpoint is kept"):
             return
-        note = encode_checkpoint(reached.checkpoint)
-        self.disk.store.put_checkpoint(KeptCheckpoint(reached.checkpoint.size, reached.block, note))
+        store, note = self.disk.store, encode_checkpoint(reached.checkpoint)
+        kept = KeptCheckpoint(reached.checkpoint.size, reached.block, note)
+        keys = self.site.state.governance.site_keys
+        gone = self.thinning.superseded(store.newest_checkpoints(LOOKED_AT), kept, keys)
+        store.put_checkpoint(kept, gone)
+        self.heap.faults["checkpoints thinned out"] += len(gone)
         self.agreeing.hand_over(reached)
 
     def _trim(self, effect: TrimLog) -> None:

@@ -214,9 +214,14 @@ def make_act(
     act's may be."""
     numbers = numbers or world.numbers
     header = act_header(
-        numbers.record_id(), numbers.next_time_ms(), clear, previous, payload_bytes=len(payload)
+        numbers.record_id(),
+        numbers.next_time_ms(),
+        clear,
+        previous,
+        payload_bytes=len(payload),
+        dek_commit=derived("dek of an act") if payload else ZERO32,
     )
-    record = record_without_payload(cast("Header", header._replace(**fields)), payload)  # type: ignore[arg-type]
+    record = record_without_payload(header._replace(**fields), payload)  # type: ignore[arg-type]
     return sign_act(world.ledger_id, epoch, record, [world.officer_signers[officer] for officer in officers])
 
 

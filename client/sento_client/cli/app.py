@@ -24,6 +24,8 @@ from sento_client.cli.terminal import json_text, progress_console, results_conso
 from sento_client.cli.waiting import PATIENCE_S, spinner_after
 from sento_client.client import SentoClient
 from sento_client.config import load_config
+from sento_client.governing.client import GoverningClient
+from sento_client.recovery.ledger_source import standing_of
 from sento_client.recovery.standing import Standing
 from sento_client.setup_errors import SetupError
 from sento_proto.errors import SentoError
@@ -41,7 +43,8 @@ class App:
     open_client: Callable[[Path], SentoClient] = open_asking
     patience_s: float = PATIENCE_S
     progress_console: Callable[[], Console] = progress_console
-    recovery_standing: Callable[[Path], Standing] | None = None
+    recovery_standing: Callable[[Path], Standing] = standing_of
+    open_governing: Callable[[Path], GoverningClient] = GoverningClient.open
 
     def with_options(self, config: Path, as_json: bool) -> App:
         """The same with what the command line said."""

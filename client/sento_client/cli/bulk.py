@@ -15,8 +15,9 @@ from sento_client.cli.error_words import error_value
 from sento_client.cli.exits import Exit, exit_of
 from sento_client.cli.lines import Defaults, LineSplitter, draft_of
 from sento_client.cli.source import Source
-from sento_client.client import COMPOSED_AT_ONCE, SentoClient
+from sento_client.client import SentoClient
 from sento_client.composing import Draft
+from sento_client.draft_writing import COMPOSED_AT_ONCE
 from sento_client.naming import Named
 from sento_client.results import Acknowledgement, WriteError, WriteResult
 from sento_client.setup_errors import Setup, SetupError
@@ -160,7 +161,8 @@ class Load:
             try:
                 if isinstance(named, SentoError):
                     raise named
-                records.append(self.sento.compose(draft, named))
+                record = await self.sento.compose_named(draft, named, deadline_ms=self.deadline_ms)
+                records.append(record)
                 numbers.append(number)
             except SetupError as error:
                 if error.code is Setup.CANNOT_SIGN:

@@ -11,6 +11,7 @@ from sento_client.cli.changes import changes
 from sento_client.cli.completion import completion
 from sento_client.cli.errors import errors
 from sento_client.cli.exits import WORDS
+from sento_client.cli.govern import govern
 from sento_client.cli.group import Commands
 from sento_client.cli.history import history
 from sento_client.cli.keys import keys
@@ -68,6 +69,7 @@ for command in (
     verify,
     status,
     outbox,
+    govern,
     recovery,
     keys,
     pseudonyms,

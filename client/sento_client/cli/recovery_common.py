@@ -101,8 +101,6 @@ def open_standing(app: App, copy_path: Path | None) -> Standing:
     """The copy, or what the ledger says. Raises RecoveryRefused, SetupError, SentoError."""
     if copy_path is not None:
         return LedgerCopy(copy_path)
-    if app.recovery_standing is None:
-        raise RecoveryRefused(Refusal.NO_LEDGER)
     return app.recovery_standing(app.config)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -12,7 +13,7 @@ from sento_client.delivery_values import code_of
 from sento_client.governing.fitting import check_sites
 from sento_client.governing.follower import Follower
 from sento_client.governing.following import Followed
-from sento_client.governing.place import GoverningPlace
+from sento_client.governing.place import GoverningPlace, open_place
 from sento_client.governing.proposal import Proposal
 from sento_client.grpc_transport import GrpcTransport
 from sento_client.results import Freshness
@@ -56,6 +57,11 @@ class GoverningClient:
         self._make_transport = transport or _over_grpc
         self._ports = ports or Ports()
 
+    @classmethod
+    def open(cls, path: Path) -> GoverningClient:
+        """The client of the `sento.toml` at `path`, an officer's or an institution's. Raises SetupError."""
+        return cls(open_place(path))
+
     async def __aenter__(self) -> Self:
         self._transport = self._make_transport(self.place)
         self._asker = Asker(self._transport, self._ports)
@@ -66,6 +72,11 @@ class GoverningClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._transport.close()
+
+    @property
+    def asker(self) -> Asker:
+        """How sites are asked."""
+        return self._asker
 
     @property
     def epoch(self) -> int:

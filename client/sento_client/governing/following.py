@@ -1,8 +1,8 @@
 """From the genesis file and the acts that a site gives out to the governance in force, believing nothing that does not verify.
 
 Each record of registry `governance` must be in form, signed by officers (or a site's own key), follow the one before it, and fit the governance that it meets:
-the same decision that every site made. So a site can forge no act, leave none out between two, reorder none, and bring none from another ledger or epoch. It can
-only hold back the newest ones; what was once followed is never given up for less.
+the same decision that every site made. So a site can forge no act, leave none out between two, reorder none, and bring none from another ledger or epoch. It
+can only hold back the newest ones; what was once followed is never given up for less.
 
 Pure: values in, values out. Errors are SentoError DAMAGED with the position, or SetupError RULES_UNKNOWN.
 """

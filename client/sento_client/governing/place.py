@@ -7,8 +7,8 @@
     [[sites]]   name, address = "host:port"
     [limits]    deadline_ms                                        may be absent
 
-`seal`, the key that shares of the recovery key are sealed to, may stand in `keys` too: `sento recovery share open` takes it. An institution's file is read as it is;
-its keys are not opened, because following governance needs none.
+`seal`, the key that shares of the recovery key are sealed to, may stand in `keys` too: `sento recovery share open` takes it. An institution's file is read as
+it is; its keys are not opened, because following governance needs none.
 """
 
 from __future__ import annotations
@@ -72,19 +72,21 @@ def open_place(path: Path) -> GoverningPlace:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SetupError(Setup.CONFIG_INVALID, f"{path} is not TOML in UTF-8: {error}") from None
     if "officer" in document:
-        return _officers(Table(document, "", path.parent, []), path)
+        return _officers(document, path)
     config = decode_config(data, path)
     trust_file = open_trust_file(config.genesis, trust_path(config))
     return GoverningPlace(trust_file, config.tls, config.sites, config.limits.deadline_ms)
 
 
-def _officers(root: Table, path: Path) -> GoverningPlace:
+def _officers(document: dict[str, object], path: Path) -> GoverningPlace:
+    mistakes: list[str] = []
+    root = Table(document, "", path.parent, mistakes)
     genesis, officer = root.file("genesis"), root.text("officer", "the officer's name")
     tls, keys, sites = read_tls(root.table("tls")), _keys(root.table("keys")), read_sites(root)
     limits = read_limits(root.table("limits", optional=True))
     root.end()
-    if root.mistakes:
-        raise SetupError(Setup.CONFIG_INVALID, *root.mistakes)
+    if mistakes:
+        raise SetupError(Setup.CONFIG_INVALID, *mistakes)
     trust_file = open_trust_file(genesis, path.parent / NAME)
     return GoverningPlace(trust_file, tls, sites, limits.deadline_ms, officer, keys)
 

@@ -1,6 +1,7 @@
 """A proposal judged by the governance that is in force: whether it fits, what it does in words, who signed and who has to.
 
-The dry run. Every officer computes it from the own view of the ledger before signing, so that nobody signs on somebody else's word; sites decide by the same code.
+The dry run. Every officer computes it from the own view of the ledger before signing, so that nobody signs on somebody else's word; sites decide by the same
+code.
 
 Pure. A refusal is a SentoError with the code that the sites would give.
 """

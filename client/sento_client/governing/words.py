@@ -22,6 +22,10 @@ def change_words(governance: Governance, act: Act, at: int) -> tuple[str, ...]:
     return tuple(words)
 
 
-def ledger_words(governance: Governance) -> str:
+def ledger_words(purpose: str, name: str, ledger_id: bytes) -> str:
     """Which ledger this is, so that nobody takes a training ledger for a production one or the other way round."""
-    return f"{governance.purpose.upper()} ledger {governance.name} ({governance.ledger_id.hex()[:16]})"
+    meant = {
+        "training": "nothing here is real",
+        "production": "what is decided here is in force",
+    }.get(purpose, "its purpose is its own")
+    return f"{purpose.upper()} ledger {name} ({ledger_id.hex()[:16]}): {meant}."

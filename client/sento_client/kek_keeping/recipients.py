@@ -45,19 +45,21 @@ class Recipient(NamedTuple):
 def recipients_of(
     governance: Governance, author: str, registry: str, compartment: str
 ) -> tuple[Recipient, ...]:
-    """All who should hold a seal of this author's KEK now, the author first; nobody for an author that is not enrolled."""
+    """All who should hold a seal of this author's KEK now; nobody for an author that is not enrolled.
+
+    Author and recovery key come first: they are in the first part, so that a maker that dies behind it leaves a KEK that can be opened."""
     rights = governance.authors.get(author)
     if rights is None:
         return ()
     found = [_recipient(Role.AUTHOR, author, rights.seal_key)]
+    recovery = governance.recovery_key
+    if recovery is not None:
+        found.append(_recipient(Role.RECOVERY, recovery.name, recovery.public_key))
     found += [
         _recipient(Role.READER, reader.name, reader.seal_key)
         for reader in governance.readers.values()
         if covered(reader.may_read, registry, compartment)
     ]
-    recovery = governance.recovery_key
-    if recovery is not None:
-        found.append(_recipient(Role.RECOVERY, recovery.name, recovery.public_key))
     return tuple({one.key_id: one for one in reversed(found)}.values())[::-1]
 
 
@@ -90,7 +92,11 @@ def own_scopes(
 def grant_words(scope: KekScope, recipients: Iterable[Recipient]) -> str:
     """What whoever gets a seal can open with it: said before it is made."""
     who = ", ".join(one.words for one in recipients)
-    part = f"in {scope.compartment} of {scope.registry}" if scope.compartment else f"in the open part of {scope.registry}"
+    part = (
+        f"in {scope.compartment} of {scope.registry}"
+        if scope.compartment
+        else f"in the open part of {scope.registry}"
+    )
     return f"{who}: opens all that {scope.author} wrote and writes {part} in key epoch {scope.key_epoch}; nothing finer can be given."
 
 

@@ -8,7 +8,7 @@ part 0 without a predecessor, so that only one of their KEKs can ever be the fir
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -66,36 +66,58 @@ def subject_of_scope(scope: KekScope) -> bytes:
 def scope_of_record(record: SealRecord) -> KekScope | None:
     """Which KEK of its author a record is about; None for one that is not in the form of KEK seals."""
     seals = _seals_in(record)
-    return None if seals is None else KekScope(record.author, seals.registry, seals.compartment, seals.key_epoch)
+    return (
+        None if seals is None else KekScope(record.author, seals.registry, seals.compartment, seals.key_epoch)
+    )
+
+
+class Gathering:
+    """One KEK, gathered from records of its subject, oldest first. `keep`: whose seals are wanted, by recipient key id (None: everybody's); of the others
+    it is only known that they stand, so that a hundred thousand KEKs fit into memory."""
+
+    def __init__(self, scope: KekScope, keep: Container[bytes] | None = None) -> None:
+        self._scope = scope
+        self._keep = keep
+        self._commitment: bytes | None = None
+        self._seals: dict[bytes, tuple[bytes, ...]] = {}
+        self._strays: list[int] = []
+        self._next_part = 0
+
+    def take(self, record: SealRecord) -> None:
+        """The next record."""
+        found = _seals_in(record)
+        if found is None or scope_of_record(record) != self._scope:
+            self._strays.append(record.position)
+            return
+        self._next_part = max(self._next_part, found.part + 1)
+        if self._commitment is None:
+            self._commitment = found.commitment
+        if found.commitment != self._commitment:
+            self._strays.append(record.position)
+            return
+        for sealed in found.seals:
+            try:
+                recipient = decode_seal(sealed).recipient_key_id
+            except Malformed:
+                self._strays.append(record.position)
+                continue
+            kept = self._keep is None or recipient in self._keep
+            self._seals[recipient] = self._seals.get(recipient, ()) + ((sealed,) if kept else ())
+
+    def result(self) -> StandingKek | None:
+        """The KEK as the records have it; None where its author has made none."""
+        if self._commitment is None:
+            return None
+        strays = tuple(dict.fromkeys(self._strays))
+        return StandingKek(self._scope, self._commitment, self._seals, self._next_part, strays)
 
 
 def standing_kek(scope: KekScope, oldest_first: Iterable[SealRecord]) -> StandingKek | None:
     """The KEK as these records of its subject have it; None where its author has made none."""
-    commitment: bytes | None = None
-    seals: dict[bytes, list[bytes]] = {}
-    strays: list[int] = []
-    next_part = 0
+    gathering = Gathering(scope)
     for record in oldest_first:
-        found = _seals_in(record)
-        if found is None or scope_of_record(record) != scope:
-            strays.append(record.position)
-            continue
-        next_part = max(next_part, found.part + 1)
-        if commitment is None:
-            commitment = found.commitment
-        if found.commitment != commitment:
-            strays.append(record.position)
-            continue
-        for sealed in found.seals:
-            try:
-                seals.setdefault(decode_seal(sealed).recipient_key_id, []).append(sealed)
-            except Malformed:
-                strays.append(record.position)
-    if commitment is None:
-        return None
-    return StandingKek(
-        scope, commitment, {who: tuple(each) for who, each in seals.items()}, next_part, tuple(strays)
-    )
+        gathering.take(record)
+    return gathering.result()
 
 
 def open_standing(ledger_id: bytes, standing: StandingKek | None, opener: SealOpener) -> Opened:

@@ -20,7 +20,6 @@ class Refusal(StrEnum):
     WORDS_INVALID = "WORDS_INVALID"
     NO_UNLOCK_ACT = "NO_UNLOCK_ACT"
     FILE_INVALID = "FILE_INVALID"
-    NO_LEDGER = "NO_LEDGER"
 
 
 class Words(NamedTuple):
@@ -71,10 +70,6 @@ TABLE: dict[Refusal, Words] = {
     Refusal.FILE_INVALID: Words(
         "A file is not in the form that is expected here.",
         "Make it anew with the command that writes such files.",
-    ),
-    Refusal.NO_LEDGER: Words(
-        "There is nothing to read the ledger from.",
-        "Name a copy with --copy; sento recovery copy makes one where the ledger can be reached.",
     ),
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -128,21 +128,22 @@ class LmdbStore(LmdbReads, LedgerStore):
         if consumed != added:
             raise lmdb.CorruptedError("rows stand already behind the tip")
 
-    def put_checkpoint(self, checkpoint: KeptCheckpoint) -> None:
-        """Keep a quorum checkpoint, flushed. Raises LedgerFailed."""
-        self._put_one(
-            self._tables.checkpoints, position_key(checkpoint.size), rows.encode_checkpoint_row(checkpoint)
-        )
-
-    def remember(self, name: str, value: bytes) -> None:
-        """Keep a small fact under a name, flushed. Raises LedgerFailed."""
-        self._put_one(self._tables.remembered, name.encode("utf-8"), value)
-
-    def _put_one(self, table: lmdb._Database, key: bytes, value: bytes) -> None:
+    def put_checkpoint(self, checkpoint: KeptCheckpoint, instead_of: Collection[int] = ()) -> None:
+        """Keep a quorum checkpoint and drop those of the sizes `instead_of`, in one transaction, flushed. Raises LedgerFailed."""
+        table, row = self._tables.checkpoints, rows.encode_checkpoint_row(checkpoint)
         with self._writing_lock:
             self._check_usable()
             with self._final_failure(), self._env.begin(write=True) as txn:
-                txn.put(key, value, db=table)
+                for size in instead_of:
+                    txn.delete(position_key(size), db=table)
+                txn.put(position_key(checkpoint.size), row, db=table)
+
+    def remember(self, name: str, value: bytes) -> None:
+        """Keep a small fact under a name, flushed. Raises LedgerFailed."""
+        with self._writing_lock:
+            self._check_usable()
+            with self._final_failure(), self._env.begin(write=True) as txn:
+                txn.put(name.encode("utf-8"), value, db=self._tables.remembered)
 
     @contextmanager
     def _final_failure(self) -> Iterator[None]:

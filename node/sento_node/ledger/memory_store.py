@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -142,15 +142,15 @@ class MemoryStore(LedgerStore):
         disk.subjects.update(batch.layer.subjects)
         disk.tip = batch.tip
 
-    def put_checkpoint(self, checkpoint: KeptCheckpoint) -> None:
-        """Keep a quorum checkpoint, replacing one of the same size. Raises LedgerFailed."""
+    def put_checkpoint(self, checkpoint: KeptCheckpoint, instead_of: Collection[int] = ()) -> None:
+        """Keep a quorum checkpoint, replacing one of the same size and those of the sizes `instead_of`. Raises LedgerFailed."""
         self._check_usable()
-        self._flush(lambda: self._keep_checkpoint(checkpoint))
+        self._flush(lambda: self._keep_checkpoint(checkpoint, {checkpoint.size, *instead_of}))
 
-    def _keep_checkpoint(self, checkpoint: KeptCheckpoint) -> None:
-        kept = self._disk.checkpoints
-        at = bisect.bisect_left(kept, checkpoint.size, key=lambda one: one.size)
-        kept[at : at + (at < len(kept) and kept[at].size == checkpoint.size)] = [checkpoint]
+    def _keep_checkpoint(self, checkpoint: KeptCheckpoint, gone: Collection[int]) -> None:
+        kept = [one for one in self._disk.checkpoints if one.size not in gone]
+        bisect.insort(kept, checkpoint, key=lambda one: one.size)
+        self._disk.checkpoints = kept
 
     def remember(self, name: str, value: bytes) -> None:
         """Keep a small fact under a name. Raises LedgerFailed."""

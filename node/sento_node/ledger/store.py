@@ -14,7 +14,7 @@ What every form promises:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -99,8 +99,8 @@ class LedgerStore(Indexes, Protocol):
         """Flush payloads, then everything else in one transaction. Blocks until flushed. Raises LedgerFailed."""
         ...
 
-    def put_checkpoint(self, checkpoint: KeptCheckpoint) -> None:
-        """Keep a quorum checkpoint (replacing one of the same size), flushed. Raises LedgerFailed."""
+    def put_checkpoint(self, checkpoint: KeptCheckpoint, instead_of: Collection[int] = ()) -> None:
+        """Keep a quorum checkpoint (replacing one of the same size) and drop those of the sizes `instead_of`, all or nothing, flushed. Raises LedgerFailed."""
         ...
 
     def remember(self, name: str, value: bytes) -> None:

@@ -237,7 +237,8 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         self, request: client_pb2.ChangesRequest, context: Context
     ) -> AsyncIterator[common_pb2.StoredRecord]:
         """Records in ledger order from a position on."""
-        caller = require_role(caller_of(context), "author", "reader")
+        officers_too = ("officer",) if request.registry in limits.CLEAR_CONTENT_REGISTRIES else ()
+        caller = require_role(caller_of(context), "author", "reader", *officers_too)
         require_purpose(request.purpose)
         if request.registry:
             require_registry(caller, self._node.governance, request.registry)

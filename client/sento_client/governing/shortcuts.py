@@ -1,0 +1,186 @@
+"""Changes in a few words of the command line, for those that are made at night: each is checked for its form here and judged later like any other.
+
+    permit INSTITUTION write|see|read SCOPE...        withdraw INSTITUTION write|see|read SCOPE...
+    revoke-key AUTHOR KEY_ID [POSITION]               retire-key AUTHOR KEY_ID            close-key AUTHOR KEY_ID
+    set-budget AUTHOR RECORDS SUBJECTS                grant-budget AUTHOR RECORDS SUBJECTS
+    set-policy AUTHOR on|off                          revoke-reader READER
+    add-registry REGISTRY                             start-key-epoch REGISTRY accepted|closed
+    close-key-epoch REGISTRY KEY_EPOCH                set-receipt-set QUORUM SITE...      retire-site SITE
+    retire-officer NAME    set-threshold NUMBER       set-deputy OFFICER none             set-rules NUMBER
+    erase RECORD_HASH... LEGAL_BASIS                  unlock RECOVERY_KEY REGISTRY,... KEY_EPOCH,... OFFICER,...
+
+SCOPE is `health` (the open part), `health:clinic-a` (a compartment) or `health:*` (all). Changes that carry keys or whole institutions come in a file.
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sento_proto.governance.reader_changes import MAY, PREVIOUS
+from sento_proto.governance.state import Governance
+
+Value = dict[str, object]
+FORMS: dict[str, str] = {
+    "permit": "INSTITUTION write|see|read SCOPE...",
+    "withdraw": "INSTITUTION write|see|read SCOPE...",
+    "revoke-key": "AUTHOR KEY_ID [POSITION]",
+    "retire-key": "AUTHOR KEY_ID",
+    "close-key": "AUTHOR KEY_ID",
+    "set-budget": "AUTHOR RECORDS SUBJECTS",
+    "grant-budget": "AUTHOR RECORDS SUBJECTS",
+    "set-policy": "AUTHOR on|off",
+    "revoke-reader": "READER",
+    "add-registry": "REGISTRY",
+    "start-key-epoch": "REGISTRY accepted|closed",
+    "close-key-epoch": "REGISTRY KEY_EPOCH",
+    "set-receipt-set": "QUORUM SITE...",
+    "retire-site": "SITE",
+    "retire-officer": "NAME",
+    "set-threshold": "NUMBER",
+    "set-deputy": "OFFICER none",
+    "set-rules": "NUMBER",
+    "erase": "RECORD_HASH... LEGAL_BASIS",
+    "unlock": "RECOVERY_KEY REGISTRY,... KEY_EPOCH,... OFFICER,...",
+}
+
+
+class NotAShortcut(Exception):
+    """The words are none. The text is one sentence of what was expected."""
+
+
+def change_of(words: Sequence[str], governance: Governance, reason: str) -> Value:
+    """The change as it stands in an act. `governance` gives the next key epoch, `reason` is the act's. Raises NotAShortcut."""
+    if not words or words[0] not in FORMS:
+        raise NotAShortcut(
+            f"{words[0] if words else 'nothing'} is no change in words; there are {', '.join(FORMS)}; others come with --file."
+        )
+    name, *rest = words
+    try:
+        return {"do": name, **_READERS[name](rest, governance, reason)}
+    except (ValueError, KeyError):
+        raise NotAShortcut(f"expected: {name} {FORMS[name]}") from None
+
+
+def _permission(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+    institution, may, *scopes = rest
+    if may not in MAY or not scopes:
+        raise ValueError(may)
+    return {"institution": institution, "may": may, "scopes": [_scope(text) for text in scopes]}
+
+
+def _scope(text: str) -> Value:
+    registry, _, compartment = text.partition(":")
+    return {"registry": registry, "compartment": compartment}
+
+
+def _key(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+    author, key_id = rest
+    return {"author": author, "key_id": key_id}
+
+
+def _revoked_key(rest: Sequence[str], governance: Governance, reason: str) -> Value:
+    if len(rest) < 3:
+        return _key(rest, governance, reason)
+    author, key_id, position = rest
+    return {"author": author, "key_id": key_id, "suspect_from_position": int(position)}
+
+
+def _budget(field: str) -> Callable[[Sequence[str], Governance, str], Value]:
+    def read(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+        author, records, subjects = rest
+        return {"author": author, field: {"records": int(records), "subjects": int(subjects)}}
+
+    return read
+
+
+def _policy(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+    author, state = rest
+    return {"author": author, "ml_dsa_65": {"on": True, "off": False}[state]}
+
+
+def _one(field: str) -> Callable[[Sequence[str], Governance, str], Value]:
+    def read(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+        (name,) = rest
+        return {field: name}
+
+    return read
+
+
+def _number(field: str) -> Callable[[Sequence[str], Governance, str], Value]:
+    def read(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+        (number,) = rest
+        return {field: int(number)}
+
+    return read
+
+
+def _start_key_epoch(rest: Sequence[str], governance: Governance, _reason: str) -> Value:
+    registry, previous = rest
+    if previous not in PREVIOUS:
+        raise ValueError(previous)
+    state = governance.registries.get(registry)
+    return {
+        "registry": registry,
+        "key_epoch": 2 if state is None else state.key_epoch + 1,
+        "previous": previous,
+    }
+
+
+def _close_key_epoch(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+    registry, key_epoch = rest
+    return {"registry": registry, "key_epoch": int(key_epoch)}
+
+
+def _receipt_set(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+    quorum, *sites = rest
+    if not sites:
+        raise ValueError(quorum)
+    return {"sites": sites, "quorum": int(quorum)}
+
+
+def _no_deputy(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+    officer, none = rest
+    if none != "none":
+        raise ValueError(none)
+    return {"officer": officer}
+
+
+def _erase(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+    *records, legal_basis = rest
+    return {"records": records, "legal_basis": legal_basis}
+
+
+def _unlock(rest: Sequence[str], _governance: Governance, reason: str) -> Value:
+    recovery_key, registries, key_epochs, officers = rest
+    return {
+        "registries": registries.split(","),
+        "key_epochs": [int(epoch) for epoch in key_epochs.split(",")],
+        "recovery_key": recovery_key,
+        "officers": officers.split(","),
+        "reason": reason,
+    }
+
+
+_READERS: dict[str, Callable[[Sequence[str], Governance, str], Value]] = {
+    "permit": _permission,
+    "withdraw": _permission,
+    "revoke-key": _revoked_key,
+    "retire-key": _key,
+    "close-key": _key,
+    "set-budget": _budget("budget_per_10000_positions"),
+    "grant-budget": _budget("more"),
+    "set-policy": _policy,
+    "revoke-reader": _one("name"),
+    "add-registry": _one("registry"),
+    "start-key-epoch": _start_key_epoch,
+    "close-key-epoch": _close_key_epoch,
+    "set-receipt-set": _receipt_set,
+    "retire-site": _one("name"),
+    "retire-officer": _one("name"),
+    "set-threshold": _number("threshold"),
+    "set-deputy": _no_deputy,
+    "set-rules": _number("rules"),
+    "erase": _erase,
+    "unlock": _unlock,
+}
