@@ -8,7 +8,7 @@ PROTO := proto/sento_proto/v1/*.proto
 PROTOC = $(PY) -m grpc_tools.protoc --plugin=.venv/bin/protoc-gen-mypy --plugin=.venv/bin/protoc-gen-mypy_grpc
 STUBS = --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1)
 
-.PHONY: setup demo test check proto sim soak bench
+.PHONY: setup demo test check proto sim soak bench story-keys
 setup: ; @deploy/setup.sh
 demo: setup ; @$(PY) -m sento_drill.cli demo $(if $(filter 1,$(STAY)),--stay)
 test: setup ; $(PY) -m pytest -q -n 2 --dist loadfile
@@ -17,5 +17,6 @@ proto: setup
 	$(PROTOC) -Iproto $(call STUBS,proto) $(PROTO)
 	$(PROTOC) -Inode $(call STUBS,node) node/sento_node/ordering/etcd/api/etcd.proto
 sim: setup ; $(PY) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+story-keys: setup ; @$(PY) -m sento_drill.cli story-keys --directory .story
 soak: setup ; $(PY) -m sento_drill.cli soak
 bench: setup ; $(PY) -m sento_drill.cli bench

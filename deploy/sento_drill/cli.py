@@ -53,6 +53,7 @@ def main() -> None:
     \b
     sento-drill demo                  kill the leading site under load, lose nothing
     sento-drill kill-rounds           the same again and again, with figures for each round
+    sento-drill story-keys            officers, keys, readers, recovery: told with real commands
     sento-drill bench                 how fast, against etcd and PostgreSQL
     sento-drill client-kills          kill writing programs, lose and double nothing
     sento-drill outage                all sites gone for minutes, and back
@@ -125,6 +126,30 @@ def kill_rounds_command(
     longest_s = max((each.longest_gap_s for each in done), default=0.0)
     click.echo(f"kill-rounds: rounds={rounds} without_loss={good} longest_gap_s={longest_s:.2f}")
     sys.exit(0 if good == rounds and not trouble else 1)
+
+
+@main.command("story-keys")
+@WORLD
+def story_keys_command(directory: Path) -> None:
+    """Tell governance and keys as a story at three real sites, with the commands that people type.
+
+    Officers raise the rules, enrol clinics, rotate and revoke keys, admit a reader and let it go, hold a rewrite in the night, hold a ceremony, and unlock a
+    registry with three shares of five. The last line: steps are comparisons that held, problems those that did not.
+    """
+    from sento_drill.story_keys.stage import Stage
+    from sento_drill.story_keys.story import tell_story
+
+    told: list[Stage] = []
+
+    async def drill() -> None:
+        told.append(await tell_story(directory, click.echo))
+
+    trouble = _carry_out(drill)
+    _finish(trouble)
+    for problem in told[0].problems:
+        click.echo(f"problem: {problem}", err=True)
+    click.echo(told[0].last_line())
+    sys.exit(1 if told[0].problems else 0)
 
 
 @main.command("client-kills")

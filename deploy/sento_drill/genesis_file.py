@@ -12,7 +12,7 @@ import json
 from sento_drill.keys import DevelopmentKeys, public_bytes
 from sento_drill.places import Place
 from sento_drill.plan import AuthorPlan, ReaderPlan, WorldPlan
-from sento_proto.genesis import FORMAT, RULES_KNOWN, Scope, decode_genesis
+from sento_proto.genesis import FORMAT, Scope, decode_genesis
 from sento_proto.kek_seal import xwing_public
 from sento_proto.software_signers import MlDsa44Signer
 
@@ -27,7 +27,7 @@ def genesis_bytes(plan: WorldPlan, keys: DevelopmentKeys, created: str) -> bytes
         "name": plan.name,
         "purpose": plan.purpose,
         "created": created,
-        "rules": RULES_KNOWN[-1],
+        "rules": plan.rules,
         "registries": list(plan.registries),
         "sites": [_site(place, keys) for place in plan.sites],
         "receipt_set": {"sites": [place.site for place in plan.sites], "quorum": plan.receipt_quorum},

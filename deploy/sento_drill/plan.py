@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sento_drill.places import PLACES, Place
 from sento_proto.genesis import Scope
+from sento_proto.rules import NEWEST_RULES
 
 REGISTRIES = ("governance", "keys", "residency", "tax", "health")
 PERSONAL_REGISTRIES = ("residency", "tax", "health")
@@ -106,6 +107,8 @@ class WorldPlan:
     later_authors: tuple[AuthorPlan, ...] = ()
     later_readers: tuple[ReaderPlan, ...] = ()
     """Institutions that have directories and keys and do not stand in the genesis file: officers enrol them."""
+    rules: int = NEWEST_RULES
+    """The rules number that the ledger begins under."""
 
     @property
     def deputy_of(self) -> dict[str, str]:

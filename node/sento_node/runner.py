@@ -43,6 +43,7 @@ from sento_node.quorum.checkpoints import (
     QuorumReached,
     WriteCosigned,
 )
+from sento_node.quorum.thinning import LOOKED_AT, Thinning
 from sento_node.site import Alarm, AlarmOver, Effect, Flush, Reply, ServeRead, Site, TrimLog
 from sento_node.tallies import Tallies
 from sento_node.watch import HEAD_TIMEOUT_MS, TwoOrders, Watch
@@ -369,9 +370,7 @@ class Runner:
         )
 
     async def _keep_checkpoint(self, reached: QuorumReached) -> None:
-        kept = KeptCheckpoint(
-            reached.checkpoint.size, reached.block, encode_checkpoint(reached.checkpoint)
-        )
+        kept = KeptCheckpoint(reached.checkpoint.size, reached.block, encode_checkpoint(reached.checkpoint))
         keys = self.site.state.governance.site_keys
 
         def put() -> None:

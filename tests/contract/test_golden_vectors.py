@@ -24,8 +24,11 @@ from sento_proto.checkpoint import (
     encode_checkpoint,
     note_signature_holds,
 )
+from sento_proto.governance.acts import decode_act, is_act_header
+from sento_proto.governance.site_rules import decode_site_rules
+from sento_proto.kek_record import decode_kek_seals, subject_of_kek
 from sento_proto.kek_seal import KekName, open_kek
-from sento_proto.keys import PublicKey, Signature, check_public_key, verifies
+from sento_proto.keys import PublicKey, Signature, Suite, check_public_key, verifies
 from sento_proto.merkle import verify_consistency, verify_inclusion
 from sento_proto.sealing import CannotOpen, decode_payload, open_payload
 from sento_proto.submission import (
@@ -200,6 +203,44 @@ def test_a_kek_sealed_once_opens_with_every_later_library() -> None:
     )
     secret = bytes.fromhex(vector["recipient_secret"])
     assert open_kek(unhexed(vector["seal"]), name, secret) == bytes.fromhex(vector["kek"])
+
+
+@pytest.mark.parametrize("vector", VECTORS["p256_signatures"], ids=lambda vector: vector["name"])
+def test_the_verdict_on_each_p256_signature(vector: dict[str, Any]) -> None:
+    key = PublicKey(Suite.ECDSA_P256, unhexed(vector["public_key"]))
+    signature = Signature(Suite.ECDSA_P256, unhexed(vector["signature"]))
+    assert verifies(key, signature, unhexed(vector["message"])) == vector["holds"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["act_contents"], ids=lambda vector: vector["name"])
+def test_each_acts_content_is_read_and_each_officer_signed_it(vector: dict[str, Any]) -> None:
+    act = decode_submission(unhexed(vector["bytes"]))
+    content = act.records[0].header.content
+    assert is_act_header(act.records[0].header)
+    assert [change.DO for change in decode_act(content).changes] == [
+        change["do"] for change in vector["content"]["changes"]
+    ]
+    message = act_signed_bytes(act.ledger_id, act.epoch, act.records[0].record_hash)
+    for officer, said in zip(act.officers, vector["officers"], strict=True):
+        key = PublicKey(said["suite"], unhexed(said["public_key"]))
+        assert verifies(key, officer.signature, message)
+        assert officer.officer_key_id == key.key_id
+
+
+@pytest.mark.parametrize("vector", VECTORS["kek_records"], ids=lambda vector: vector["name"])
+def test_the_seals_in_each_kek_record_are_read(vector: dict[str, Any]) -> None:
+    head = header.decode(unhexed(vector["header"]))
+    seals = decode_kek_seals(head.content)
+    assert [hexed(seal) for seal in seals.seals] == vector["seals"]
+    where = (seals.registry, seals.compartment, seals.key_epoch, seals.part)
+    assert where == tuple(vector[name] for name in ("registry", "compartment", "key_epoch", "part"))
+    assert head.subject == subject_of_kek(vector["author"], *where[:3])
+
+
+@pytest.mark.parametrize("vector", VECTORS["site_rules"], ids=lambda vector: vector["name"])
+def test_each_sites_announcement_is_read(vector: dict[str, Any]) -> None:
+    announced = decode_site_rules(header.decode(unhexed(vector["header"])).content)
+    assert announced == (vector["site"], tuple(vector["rules"]), vector["release"])
 
 
 def test_hex_with_runs_is_read_as_it_was_written() -> None:

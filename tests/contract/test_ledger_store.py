@@ -298,6 +298,24 @@ def test_checkpoints_are_found_by_size_and_by_block_and_replaced_at_equal_size(
     assert found == [kept[0], kept[0], kept[0], more, more, kept[2], kept[2], None]
 
 
+def test_a_checkpoint_stands_instead_of_others_and_never_goes_itself(host: Host, world: TestWorld) -> None:
+    driver = LedgerDriver(world, host.start())
+    kept: list[KeptCheckpoint] = []
+    for count in (1, 2, 3):
+        driver.fill(count, prefix=f"of {count}")
+        driver.flush()
+        kept.append(driver.checkpoint())
+    first, second, third = kept
+    driver.store.put_checkpoint(first)
+    driver.store.put_checkpoint(second)
+    driver.store.put_checkpoint(third, (second.size, 5))
+    store = host.start()
+    assert store.newest_checkpoints(9) == [third, first]
+    assert (store.checkpoint(2), store.checkpoint_by_block(second.block)) == (third, third)
+    store.put_checkpoint(third, (first.size, third.size))
+    assert host.start().newest_checkpoints(9) == [third]
+
+
 def test_small_facts_are_remembered_over_a_restart(host: Host) -> None:
     store = host.start()
     store.remember("boot number of jp-kaga", b"1")

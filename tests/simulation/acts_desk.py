@@ -49,6 +49,7 @@ class ActsDesk:
         self._epoch = epoch
         self._numbers = Numbers(heap.between(0, 1 << 40))
         self._made = 0
+        keen = heap.one_of([2, 5, 25])
         self._signers: dict[bytes, Signer] = {}
         self.kinds: list[tuple[Callable[[Governance], list[Change]], int]] = [
             (self.enrol_key, 8),
@@ -66,7 +67,7 @@ class ActsDesk:
             (self._may_see, 2),
             (self._seal_key, 1),
             (self._receipt_set, 7),
-            (self._rules, 5),
+            (self._rules, keen),
             (self._policy, 5),
             (self._officer_comes, 4),
             (self._officer_goes, 4),

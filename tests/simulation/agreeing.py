@@ -83,7 +83,7 @@ class Agreeing:
         if host.dies_trimming:
             host.heap.faults["message lost"] += len(reached.publish_to)
             return
-        for name in reached.publish_to:
+        for name in filter(host.peers.get, reached.publish_to):
             published = host.peers[name].agreeing.published
             host.around.network.send(
                 host.name, name, published, reached.checkpoint, reached.block, may_double=True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.checkers import Violation
 
 from sento_node.ledger.adopt import NotProven
+from sento_node.ledger.apply import UnknownRules
 from sento_node.sync.entries import decode_block_entry, encode_block_entry
 from sento_proto.checkpoint import decode_checkpoint
 from sento_proto.v1 import sync_pb2
@@ -81,10 +82,14 @@ class CatchUp:
             effects = host.site.adopt(
                 [decode_block_entry(entry) for entry in chunk.blocks], checkpoint, host.heap.now_ms
             )
+        except UnknownRules as unknown:
+            host.needs_release(unknown)
+            return
         except NotProven as error:
             raise Violation(
                 "same-ledger", f"{host.name} was offered a chunk by {giver.name}: {error}"
             ) from error
+        host.around.checkers.governed(host.name, host.site.state)
         host.heap.faults["chunks adopted"] += 1
         host.heap.note(f"{host.name} adopted through block {host.site.state.block} from {giver.name}")
         block = host.site.state.block

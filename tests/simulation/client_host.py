@@ -37,6 +37,7 @@ from sento_client.delivery_values import (
     Settle,
 )
 from sento_proto.errors import Code
+from sento_proto.governance.state import Governance
 from sento_proto.record import Record
 from sento_proto.submission import encoded_record_bytes, sign_submission
 
@@ -89,8 +90,7 @@ class ClientHost:
         self._hooks = hooks
         self._sites = sites
         self.name = f"{author}#{number}"
-        self._signer = world.author_signers[author]
-        self.desk = Desk(heap, world, author, number, self._peek)
+        self.desk = Desk(heap, world, author, number, self._peek, self._look)
         self.checks = OfficeChecks(checkers, self.name)
         self.telling = Telling(self.checks, self.desk)
         self.writes: list[Write] = []
@@ -180,6 +180,11 @@ class ClientHost:
         begun = self._checkers.read_begins()
         self._heap.after(self._heap.between(1, 40), site.answering.read, begun, fact)
 
+    def _look(self) -> Governance | None:
+        """What some site says of governance."""
+        running = [host for host in self._sites.values() if host.state == "running" and host.knows_rules]
+        return self._heap.one_of(running).site.state.governance if running else None
+
     def _peek(self, fact: Fact) -> bytes | None:
         """A LOCAL read at some site."""
         running = [host for host in self._sites.values() if host.state == "running"]
@@ -243,10 +248,21 @@ class ClientHost:
         self._later(BATCHER_LOOK_MS * 4, self._look_at_batcher)
 
     def _send_off(self, batch: Sequence[Waiting[Owner]], raw: bytes | None = None) -> None:
+        """One submission for each key that records of the batch were made under."""
+        if raw is not None:
+            self._send_one(batch, raw)
+            return
+        for _, under_one_key in itertools.groupby(batch, lambda waiting: waiting.record.header.author_key_id):
+            self._send_one(list(under_one_key), None)
+
+    def _sign(self, records: Sequence[Record]) -> bytes:
+        return sign_submission(self._world.ledger_id, records, self.desk.signer_of(records[0]))
+
+    def _send_one(self, batch: Sequence[Waiting[Owner]], raw: bytes | None) -> None:
         if self._delivery is None:
             return
         records = [waiting.record for waiting in batch]
-        data = raw if raw is not None else sign_submission(self._world.ledger_id, records, self._signer)
+        data = raw if raw is not None else self._sign(records)
         entries = tuple(_entry(waiting.record, waiting.deadline_ms) for waiting in batch)
         owners = [waiting.owner for waiting in batch]
         if raw is None:
@@ -282,7 +298,7 @@ class ClientHost:
         again = [self._resent(write, index) for write, index in shelved.owners if write.told[index] is None]
         records = [write.records[index] for write, index in shelved.owners]
         if any(again):
-            shelved.data = sign_submission(self._world.ledger_id, records, self._signer)
+            shelved.data = self._sign(records)
         deadline_ms = self._heap.now_ms + KEPT_ROUND_MS
         entries = tuple(_entry(record, deadline_ms) for record in records)
         self._offer(shelved.data, shelved.owners, entries, kept, awaited=False, avoid=avoid)

@@ -66,6 +66,8 @@ def _print_figures(reports: Sequence[Report], wall_s: float) -> None:
     print(f"{len(reports)} seeds, all promises held: {wall_s:.1f} s, {len(reports) / wall_s:.1f} seeds/s")
     print(f"virtual {virtual_s:.0f} s ({virtual_s / wall_s:.0f} times real time), {events} events, ", end="")
     print(f"{blocks} blocks, {records} records, {acknowledged} acknowledged")
+    acts, decisions = sum(report.acts for report in reports), sum(report.decisions for report in reports)
+    print(f"governance: {acts} acts stand, decisions={decisions:,} compared, none differs")
     if len(reports) == 1:
         print(f"trace {reports[0].trace_hash}")
     settled = sorted(report.settled_after_ms for report in reports)

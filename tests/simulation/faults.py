@@ -74,6 +74,7 @@ class Faults:
             (self._burst, 5),
             (self._lie, 4),
             (self._clock_off, 3),
+            (self._old_release, 4),
             (self._disk, 4),
             (self._disk_at_the_worst_time, 5),
         ]
@@ -119,6 +120,23 @@ class Faults:
         """Start a site that is down; one that a fault takes down later is started by that fault, and one that is dead for good by nobody."""
         if host is not self.dead:
             host.start()
+
+    def _old_release(self) -> None:
+        """Somebody starts one site with the release before this one, also when it had announced more."""
+        if any(host.old_release for host in self._hosts):
+            return
+        host = self._host()
+        self._heap.fault("site started with an old release", host.name)
+        host.crash()
+        host.old_release = True
+        self._heap.after(self._heap.between(20, 800), self.start_site, host)
+        self._heap.after(self._heap.between(2_000, 8_000), self._newer_release, host)
+
+    def _newer_release(self, host: SiteHost) -> None:
+        if host.old_release and host.state == "running":
+            host.crash()
+            host.old_release = False
+            self._heap.after(self._heap.between(20, 800), self.start_site, host)
 
     def _bomb(self) -> None:
         host = self._host()

@@ -22,9 +22,12 @@ from tests.simulation.heap import EventHeap
 from tests.simulation.hooks import Hooks
 from tests.simulation.network import Network
 from tests.simulation.ordering import SimOrdering
+from tests.simulation.releases import OLD_RULES, OldSite, release
 
+from sento_node.announcing import announcement, announcement_due
 from sento_node.compose import COSIGNED_NAME, Life, compose_site, encode_cosigned
 from sento_node.intake.lanes import Append
+from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.memory_store import FlushMoment
 from sento_node.ledger.store import KeptCheckpoint, LedgerFailed
 from sento_node.ordering.port import (
@@ -44,9 +47,11 @@ from sento_node.quorum.checkpoints import (
     QuorumReached,
     WriteCosigned,
 )
+from sento_node.quorum.thinning import LOOKED_AT, Thinning
 from sento_node.site import Alarm, AlarmOver, Effect, Flush, Reply, ServeRead, Site, TrimLog
 from sento_proto.checkpoint import encode_checkpoint
 from sento_proto.genesis import Genesis
+from sento_proto.ids import uuid7
 from sento_proto.keys import Signer
 
 TICK_MS = 40
@@ -55,6 +60,8 @@ STALLED_MS = 3_000
 APPEND_TIMEOUT_MS = 500
 RETRY_FIRST_MS, RETRY_MAX_MS = 30, 1_000
 SERVES_WITHIN_BLOCKS = 64
+ANNOUNCE_EVERY_MS = 400
+INSTALLED_WITHIN_MS = (500, 6_000)
 LANES = 2
 WALL_S = 1_767_225_600
 
@@ -69,6 +76,10 @@ class Surroundings:
     checkers: Checkers
     genesis: Genesis
     hooks: Hooks
+
+
+def _nobody(number: int, epoch: int, answers: list[tuple[int, int, bytes]], error: int) -> None:
+    """Nobody waits for what becomes of an announcement: the ledger tells."""
 
 
 @dataclass(slots=True)
@@ -97,6 +108,8 @@ class SiteHost:
         self.dies_trimming = False
         self.flush_fails: FlushMoment | None = None
         self.crash_at: str | None = None
+        self.old_release = False
+        self.thinning = Thinning()
         self.wall_skew_s = self.heap.between(-30, 30)
         self.streams: dict[tuple[str, int], Callable[[], None]] = {}
         self._site: Site | None = None
@@ -149,14 +162,23 @@ class SiteHost:
         self.around.checkers.composed(self.name, store)
         self.around.checkers.new_life(self.name)
         life = Life(self.name, self.signer, boot_number, LANES)
-        self._site = compose_site(store, self.around.genesis, life, self.heap.now_ms)
+        try:
+            with release(old=self.old_release):
+                self._site = compose_site(store, self.around.genesis, life, self.heap.now_ms)
+        except UnknownRules as unknown:
+            self.needs_release(unknown)
+            return
         self.around.hooks.composed(self._site)
+        if self.old_release and type(self._site) is Site:
+            self._site.__class__ = OldSite
+        self.around.checkers.governed(self.name, self._site.state)
         self.heap.note(f"{self.name} lives as boot {boot_number} at block {store.tip.block}, {self.state}")
         self.later(TICK_MS, self._tick)
         if with_log:
             self.state = "running"
             self.follow(new_life=True)
             self.later(self.heap.between(1, 50), self._watch_head)
+            self.later(self.heap.between(100, ANNOUNCE_EVERY_MS), self._announce)
 
     def crash(self) -> None:
         """Stop between two instructions: everything that is not on disk is gone."""
@@ -172,6 +194,38 @@ class SiteHost:
         self._end_life()
         self.state = "halted"
         self.crash_at = self.flush_fails = None
+
+    def needs_release(self, unknown: UnknownRules) -> None:
+        """The node stops in words before the first block that it does not know how to apply; somebody installs what it asks for."""
+        if not self.old_release or not str(unknown).endswith("install a release that lists rules 3."):
+            raise unknown
+        self.heap.faults["site stopped before rules that its release does not know"] += 1
+        self.halt(str(unknown))
+        self.heap.after(self.heap.between(*INSTALLED_WITHIN_MS), self.install)
+
+    def install(self) -> None:
+        """Somebody installs the newer release and starts the site."""
+        self.heap.note(f"{self.name} gets the newer release")
+        self.old_release = False
+        self.start()
+
+    @property
+    def knows_rules(self) -> bool:
+        """Whether this site's release can say what governance is."""
+        return not self.old_release or self.site.state.governance.rules in OLD_RULES
+
+    def _announce(self) -> None:
+        """The site says in the ledger which rules it knows, while the ledger does not say so."""
+        if self.serving:
+            state = self.site.state
+            with release(old=self.old_release):
+                if announcement_due(state, self.name):
+                    at_ms = self.wall_s * 1_000
+                    record_id = uuid7(at_ms, self.heap.random.randbytes(10))
+                    data = announcement(state, self.name, self.signer, "sim", record_id, at_ms)
+                    self.heap.faults["rules announced"] += 1
+                    self.answering.submit(_nobody, 0, data)
+        self.later(ANNOUNCE_EVERY_MS + self.heap.between(0, 400), self._announce)
 
     def _end_life(self) -> None:
         self.life += 1
@@ -224,7 +278,8 @@ class SiteHost:
                 case WriteCosigned():
                     self._write(self._note_cosigned, effect.cosigned)
                 case AskCosign():
-                    self.agreeing.ask(effect)
+                    if effect.site in self.peers:
+                        self.agreeing.ask(effect)
                 case AnswerCosign():
                     self.agreeing.answer(effect)
                 case QuorumReached():
@@ -340,7 +395,13 @@ class SiteHost:
     def _event(self, event: LogEvent) -> None:
         match event:
             case OrderedBlock():
-                self.carry_out(self.site.ordered(event, self.heap.now_ms))
+                try:
+                    effects = self.site.ordered(event, self.heap.now_ms)
+                except UnknownRules as unknown:
+                    self.needs_release(unknown)
+                    return
+                self.around.checkers.governed(self.name, self.site.state)
+                self.carry_out(effects)
             case BlockRemoved():
                 self.carry_out(self.site.removed(event, self.heap.now_ms))
 

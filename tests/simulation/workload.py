@@ -6,47 +6,40 @@ was told in the end. `bad` ones are not expected to stand; the rules and not the
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.simulation.heap import EventHeap
+from tests.simulation.people import AUTHORS, author_signers
 
-from genesis_builder import TestWorld, build_genesis, make_record
+from genesis_builder import TestWorld
 from sento_client.testing.world import Numbers
 from sento_proto.errors import Code
-from sento_proto.header import ZERO16, ZERO32
-from sento_proto.record import Record
+from sento_proto.governance.state import Governance
+from sento_proto.header import ZERO16, ZERO32, Header
+from sento_proto.kek_record import KekSeals, kek_seals_header
+from sento_proto.keys import Signer
+from sento_proto.record import Record, make_record
+from sento_proto.sealing import seal_record
 from sento_proto.submission import group_value, sign_submission
 
 Fact = tuple[str, bytes]
 Peek = Callable[[Fact], bytes | None]
 """The head of a fact as some site's ledger has it now."""
 
-AUTHORS = {
-    "iizuka-city": (("residency", ""), ("tax", "")),
-    "iizuka-hospital": (("health", "*"),),
-    "kaga-city": (("residency", ""),),
-    "soo-village": (("residency", ""), ("tax", "")),
-}
-BUDGETS = {"soo-village": (14, 5)}
+Look = Callable[[], Governance | None]
+"""Governance as some site has it now."""
 HOME = {"iizuka-city": "tax", "iizuka-hospital": "health", "kaga-city": "residency", "soo-village": "tax"}
 SUBJECTS = [bytes([number]) * 32 for number in range(1, 9)]
 SHARED: list[Fact] = [("residency", bytes([0xAA]) * 15 + bytes([number])) for number in range(4)]
 KINDS = {
     "first": 18, "next": 24, "shared": 22, "chain": 7, "group": 9, "mixed group": 3, "again": 4, "reused id": 3, "stale": 3,
-    "orphan": 3, "forbidden": 3, "tampered": 1, "other ledger": 1, "malformed": 1,
+    "orphan": 3, "forbidden": 3, "tampered": 1, "other ledger": 1, "malformed": 1, "seals": 3, "closed epoch": 1,
 }  # fmt: skip
 NOT_BATCHED = ("again", "reused id", "tampered", "other ledger", "malformed")
 """Kinds sent as submissions of their own."""
 BAD = ("mixed group", "reused id", "stale", "orphan", "forbidden", "tampered", "other ledger", "malformed")
 """Kinds that an office gives up when they are not accepted before their deadline."""
-
-
-@functools.cache
-def ground(sites: tuple[str, ...]) -> TestWorld:
-    """The genesis of all worlds with these sites; nothing of it changes."""
-    return build_genesis(sites, AUTHORS, budgets=BUDGETS, name="sento-simulation")
 
 
 @dataclass(slots=True, eq=False)
@@ -87,12 +80,18 @@ class Write:
 class Desk:
     """Makes the writes of one office. `heads`: versions that the office knows to stand."""
 
-    def __init__(self, heap: EventHeap, world: TestWorld, author: str, number: int, peek: Peek) -> None:
+    def __init__(
+        self, heap: EventHeap, world: TestWorld, author: str, number: int, peek: Peek, look: Look
+    ) -> None:
         self._heap = heap
         self._world = world
         self._author = author
         self._numbers = Numbers(heap.between(0, 1 << 40))
         self._peek = peek
+        self._look = look
+        self._signers = author_signers(author)
+        self._key_id = world.key_id(author)
+        self._governance: Governance | None = None
         self._mark = number
         self._made = 0
         self.heads: dict[Fact, tuple[bytes, bytes]] = {}
@@ -100,13 +99,38 @@ class Desk:
 
     def make(self) -> Write:
         """The next write."""
+        self._look_up()
         kind = self._heap.random.choices(list(KINDS), list(KINDS.values()))[0]
         return getattr(self, "_" + kind.replace(" ", "_"))()  # type: ignore[no-any-return]
+
+    def _look_up(self) -> None:
+        """See what officers decided, and take the newest key of ours that is neither retired nor ended, if there is one."""
+        self._governance = governance = self._look() or self._governance
+        if governance is None:
+            return
+        good = [
+            (known.enrolled_at, key_id)
+            for key_id, known in governance.author_keys.items()
+            if known.author == self._author and known.ended_at is None
+        ]
+        fresh = [one for one in good if governance.author_keys[one[1]].retired_at is None]
+        must = governance.authors[self._author].post_quantum
+        able = [one for one in fresh if governance.author_keys[one[1]].signing.companion is not None]
+        chosen = (able if must else fresh) or fresh or good
+        if chosen:
+            self._key_id = max(chosen)[1]
+
+    def signer_of(self, record: Record) -> Signer:
+        """Whose key the record's header names."""
+        return self._signers[record.header.author_key_id]
 
     def reseal(self, record: Record) -> Record:
         """The same content as another record: what must never be done to an unanswered one."""
         header = record.header
-        return self._record(header.registry, header.subject, header.fact, header.previous, group=header.group)
+        key_id, self._key_id = self._key_id, header.author_key_id
+        again = self._record(header.registry, header.subject, header.fact, header.previous, group=header.group)
+        self._key_id = key_id
+        return again
 
     def learned(self, record: Record) -> None:
         """A record of ours stands."""
@@ -125,12 +149,32 @@ class Desk:
         *,
         group: bytes = ZERO16,
         record_id: bytes | None = None,
+        key_epoch: int | None = None,
     ) -> Record:
         content = b"x" * self._heap.between(0, 300) if self._heap.chance(0.3) else None
-        return make_record(
-            self._world, self._author, registry, "sim", subject, fact, previous, content, record_id,
-            "ward" if registry == "health" else "", group=group, numbers=self._numbers,
-        )  # fmt: skip
+        header = Header(
+            record_id=self._numbers.record_id() if record_id is None else record_id,
+            author_key_id=self._key_id,
+            time_ms=self._numbers.next_time_ms(),
+            key_epoch=self._key_epoch(registry) if key_epoch is None else key_epoch,
+            payload_bytes=0,
+            subject=subject,
+            fact=fact,
+            previous=previous,
+            group=group,
+            dek_commit=ZERO32,
+            registry=registry,
+            compartment="ward" if registry == "health" else "",
+            kind="sim",
+            content=b"",
+        )
+        if content is None:
+            return make_record(header, b"")
+        return seal_record(header, content, dek=self._numbers.take(32), kek=self._world.kek)
+
+    def _key_epoch(self, registry: str) -> int:
+        state = None if self._governance is None else self._governance.registries.get(registry)
+        return 1 if state is None else state.key_epoch
 
     def _new_fact(self) -> bytes:
         self._made += 1
@@ -211,8 +255,27 @@ class Desk:
         registry = "tax" if self._author in ("kaga-city", "iizuka-hospital") else "health"
         return Write("forbidden", [self._record(registry, self._subject(), self._new_fact())])
 
+    def _closed_epoch(self) -> Write:
+        """Under a former key epoch, which officers may have closed: a program that did not look."""
+        epoch = max(1, self._key_epoch(self._registry()) - 1)
+        return Write("late epoch", [self._record(self._registry(), self._subject(), self._new_fact(), key_epoch=epoch)])
+
+    def _seals(self) -> Write:
+        """Seals of the key under which we write, for its readers."""
+        governance, registry = self._governance, self._registry()
+        if governance is None or governance.rules < 2:
+            return self._first()
+        self._made += 1
+        seals = KekSeals(
+            self._numbers.take(32), registry, "ward" if registry == "health" else "",
+            self._key_epoch(registry), self._mark * 1_000 + self._made, (self._numbers.take(40),),
+        )  # fmt: skip
+        at_ms = self._numbers.next_time_ms()
+        header = kek_seals_header(self._numbers.record_id(), self._author, self._key_id, at_ms, seals)
+        return Write("seals", [make_record(header, b"")])
+
     def _signed(self, records: list[Record], ledger_id: bytes) -> bytes:
-        return sign_submission(ledger_id, records, self._world.author_signers[self._author])
+        return sign_submission(ledger_id, records, self.signer_of(records[0]))
 
     def _tampered(self) -> Write:
         write = self._first()

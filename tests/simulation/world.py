@@ -12,25 +12,30 @@ import contextlib
 import functools
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from unittest import mock
 
 from cryptography.exceptions import InvalidSignature
+from tests.simulation.acts_desk import ActsDesk
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.client_host import ClientHost
 from tests.simulation.faults import Faults
 from tests.simulation.heap import EventHeap
 from tests.simulation.hooks import Hooks
 from tests.simulation.network import Network
+from tests.simulation.officers_host import OfficersHost
 from tests.simulation.ordering import SimOrdering
+from tests.simulation.people import beginning
+from tests.simulation.reference import OFFICERS
 from tests.simulation.site_host import SiteHost, Surroundings
-from tests.simulation.workload import ground
+from tests.simulation.thieves import Thieves
 
 from genesis_builder import SITES
 from sento_proto.block import decode_block
+from sento_proto.keys import Suite
 from sento_proto.submission import decode_submission
-from sento_proto.suites import ed25519
+from sento_proto.suites import ecdsa_p256, ed25519, ml_dsa
 
 FIVE_SITES = (*SITES, "jp-sapporo", "jp-okinawa")
 OFFICES = ("iizuka-city", "iizuka-hospital", "kaga-city", "soo-village", "iizuka-city")
@@ -55,6 +60,8 @@ class Report:
     blocks: int = 0
     records: int = 0
     acknowledged: int = 0
+    acts: int = 0
+    decisions: int = 0
     events: int = 0
     trace_hash: str = ""
     faults: Counter[str] = field(default_factory=Counter)
@@ -67,10 +74,11 @@ class World:
     def __init__(self, seed: int, hooks: Hooks, *, show: bool) -> None:
         self.heap = heap = EventHeap(seed, show=show)
         names = FIVE_SITES if heap.chance(0.15) else SITES
-        self.ground = ground(names)
+        people = beginning(names, heap.one_of([1, 2, 2, 2, 2, 3, 3]))
+        self.ground = people.world
         lossy = heap.one_of([0.0, 0.01, 0.05])
         self.network = Network(heap, names, loss=lossy, doubling=lossy)
-        self.checkers = Checkers(heap, self.ground.genesis, 0, WINDOW_POSITIONS)
+        self.checkers = Checkers(heap, self.ground.genesis, self.ground.genesis_bytes, 0, WINDOW_POSITIONS)
         self.ordering = SimOrdering(heap, self.network, names, self.checkers)
         self.ordering.answers_lost = heap.one_of([0.0, 0.02, 0.15])
         self.ordering.late_repeats = heap.one_of([0.0, 0.02, 0.1])
@@ -82,6 +90,8 @@ class World:
             ClientHost(heap, self.ground, self.checkers, hooks, self.hosts, author, number)
             for number, author in enumerate(OFFICES)
         ]
+        self.officers = OfficersHost(heap, self.checkers, self.hosts, ActsDesk(heap, names, 0))
+        self.thieves = Thieves(heap, people, self.ordering, self.hosts, self.officers)
         self.faults = Faults(heap, self.network, self.ordering, list(self.hosts.values()), self.clients)
 
     def run(self) -> int:
@@ -91,6 +101,8 @@ class World:
             heap.after(heap.between(0, 300), host.start)
         for client in self.clients:
             heap.after(heap.between(500, 1_500), client.start)
+        self.officers.start()
+        self.thieves.start()
         self.faults.start()
         heap.run_until(heap.between(*FAULTS_MS))
         self._end_faults()
@@ -99,10 +111,13 @@ class World:
             self.faults.dead.crash()
         for client in self.clients:
             client.telling.writing = False
+        self.officers.writing = False
+        self.officers.dead = self.faults.dead
         begun_ms = heap.now_ms
         while not self._at_rest():
             if heap.now_ms >= begun_ms + SETTLE_MS:
                 raise Violation("progress", self._unfinished())
+            self.officers.look_after_receipts()
             heap.run_until(heap.now_ms + LOOK_MS)
         self._check_end()
         return heap.now_ms - begun_ms
@@ -112,6 +127,7 @@ class World:
         heap = self.heap
         heap.note("faults stop")
         self.faults.stop()
+        self.thieves.stop()
         self.network.heal()
         self.ordering.answers_lost = self.ordering.late_repeats = 0.0
         if self.faults.all_whole() and heap.chance(0.6):
@@ -119,6 +135,7 @@ class World:
         for host in self.hosts.values():
             host.crash_at = host.flush_fails = None
             host.slow_until_ms = host.lies_until_ms = 0
+            host.old_release = host.old_release and host.state != "halted"
             if host is not self.faults.dead:
                 host.start()
                 if host.state == "running":
@@ -148,6 +165,8 @@ class World:
     def _at_rest(self) -> bool:
         if not all(client.settled and client.outbox_empty for client in self.clients):
             return False
+        if not self.officers.settled:
+            return False
         head = self.ordering.engine.head.number
         return all(
             host.state == "running" and host.disk.store.tip.block == head and head == len(self.checkers.order)
@@ -164,6 +183,7 @@ class World:
                 words.append(f"{client.name} waits for {len(left)} writes ({', '.join(left[:4])})")
             if client.outbox.disk:
                 words.append(f"{client.name} keeps {len(client.outbox.disk)} submissions")
+        words += [f"officers wait for an act, {act.tries} tries" for act in self.officers.acts if act.told is None]
         return "; ".join(words)
 
     def _check_end(self) -> None:
@@ -172,6 +192,7 @@ class World:
         for client in self.clients:
             for write in client.writes:
                 client.checks.told_the_truth(write)
+        self.officers.check_end()
 
 
 class RememberingKey:
@@ -198,6 +219,27 @@ def _verifies(data: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
+Verify = Callable[[bytes, bytes, bytes], None]
+
+
+def _remembering(verify: Verify) -> Verify:
+    """The same, each question asked once."""
+
+    @functools.lru_cache(maxsize=5_000)
+    def holds(data: bytes, signature: bytes, message: bytes) -> bool:
+        try:
+            verify(data, signature, message)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+    def remembered(data: bytes, signature: bytes, message: bytes) -> None:
+        if not holds(data, signature, message):
+            raise InvalidSignature
+
+    return remembered
+
+
 _decode_submission = functools.lru_cache(maxsize=2_000)(decode_submission)
 _decode_block = functools.lru_cache(maxsize=2_000)(decode_block)
 ONCE = {
@@ -210,17 +252,26 @@ ONCE = {
 """Functions of bytes alone that every site, and the reference, would compute again for the same bytes."""
 
 
+VERIFIED_ONCE = {
+    Suite.ECDSA_P256: _remembering(ecdsa_p256.verify),
+    Suite.ML_DSA_65: _remembering(ml_dsa.verify_65),
+}
+
+
 @contextlib.contextmanager
 def scaled() -> Iterator[None]:
     """Small numbers in place of those that would need hours."""
     with contextlib.ExitStack() as patches:
-        for module, name in (
-            ("governing", "BUDGET_WINDOW_POSITIONS"),
-            ("state", "BUDGET_WINDOW_POSITIONS"),
-            ("memory_store", "BUDGET_WINDOW_POSITIONS"),
-            ("apply", "BUDGET_WINDOW"),
+        for name in (
+            "sento_proto.governance.state.BUDGET_WINDOW_POSITIONS",
+            "sento_proto.governance.author_changes.BUDGET_WINDOW_POSITIONS",
+            "sento_node.ledger.state.BUDGET_WINDOW_POSITIONS",
+            "sento_node.ledger.governing.BUDGET_WINDOW_POSITIONS",
+            "sento_node.ledger.memory_store.BUDGET_WINDOW_POSITIONS",
+            "sento_node.ledger.apply.BUDGET_WINDOW",
         ):
-            patches.enter_context(mock.patch(f"sento_node.ledger.{module}.{name}", WINDOW_POSITIONS))
+            patches.enter_context(mock.patch(name, WINDOW_POSITIONS))
+        patches.enter_context(mock.patch.dict("sento_proto.keys._VERIFIERS", VERIFIED_ONCE))
         for target, once in ONCE.items():
             patches.enter_context(mock.patch(target, once))
         patches.enter_context(mock.patch("sento_node.quorum.trimming.LIVE_WITHIN_MS", LIVE_WITHIN_MS))
@@ -244,6 +295,8 @@ def simulate(seed: int, hooks: Hooks | None = None, *, show: bool = False) -> Re
     report.virtual_ms = world.heap.now_ms
     report.blocks, report.records = len(world.checkers.order), world.checkers.reference.size
     report.acknowledged = len(world.checkers.acknowledged)
+    report.acts = sum(stand.author == OFFICERS for stand in world.checkers.reference.facts.stands)
+    report.decisions = world.checkers.decisions.count
     report.events, report.trace_hash = world.heap.events, world.heap.trace_hash
     report.faults = world.heap.faults
     for judged in world.checkers.reference.blocks:

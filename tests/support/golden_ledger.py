@@ -1,19 +1,24 @@
-"""A small ledger that meets every outcome of rules number 1, as blocks in hex and what became of them: made once, applied by every later release.
+"""Small ledgers that meet every outcome of each rules number, as blocks in hex and what became of them: made once, applied by every later release.
 
-`tests/golden/ledger_rules_1.json` holds the genesis, each block as the ordering log gave it, and after each block: its refusal, every outcome, the tree's
-size and root. A release that decides one of them differently has changed rules 1, which is never allowed: it needs a number of its own.
+`tests/golden/ledger_rules_*.json` hold the genesis, each block as the ordering log gave it, and after each block: its refusal, every outcome, the tree's
+size and root; from rules 2 on the digest of the governance behind it too. A release that decides one of them differently has changed rules that ledgers stand
+under, which is never allowed: it needs a number of its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 
 from genesis_builder import SITES, TestWorld, build_genesis, make_act, make_block, make_submission
+from governed_story import raising, story_world, under_rules_2, under_rules_3
 from ledger_driver import LedgerDriver
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.results import NOWHERE, BlockResult
 from sento_proto.errors import Code
+from sento_proto.governance.state import Governance
 from sento_proto.submission import group_value
 
 Blocks = Iterator[tuple[list[bytes], bytes | None]]
@@ -110,6 +115,66 @@ def make_golden_ledger() -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
+def make_governed_ledger(
+    name: str, rules: int, *parts: Callable[[LedgerDriver], Iterator[list[bytes]]]
+) -> str:
+    """The text of a file whose blocks are these parts of the story of a governed ledger."""
+    world = story_world(name, rules)
+    driver = LedgerDriver(world, MemoryStore(MemoryDisk(world.ledger_id)))
+    blocks = []
+    for part in parts:
+        for submissions in part(driver):
+            whole = make_block(world, SITES[0], submissions, driver.seq + 1, epoch=driver.state.epoch)
+            result = driver.order(submissions, whole)
+            then = {**result_value(result), "governance": governance_digest(driver.governance)}
+            blocks.append({"lane": result.lane, "seq": result.seq, "block": whole.hex(), "then": then})
+    document = {"rules": rules, "genesis": world.genesis_bytes.decode(), "blocks": blocks}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+GOLDEN_LEDGERS: Mapping[str, Callable[[], str]] = {
+    "ledger_rules_1": make_golden_ledger,
+    "ledger_rules_2": lambda: make_governed_ledger("golden-rules-2", 2, under_rules_2),
+    "ledger_rules_3": lambda: make_governed_ledger("golden-rules-3", 3, under_rules_2, under_rules_3),
+    "ledger_rules_2_to_3": lambda: make_governed_ledger(
+        "golden-rules-2-to-3", 2, under_rules_2, raising, under_rules_3
+    ),
+}
+"""File name without ending -> what makes its text."""
+
+
+def governance_digest(governance: Governance) -> str:
+    """SHA-256 over everything that a governance says, in hex. What is empty is left out: a later release may know more of which a ledger says nothing."""
+    return hashlib.sha256(json.dumps(_plain(governance), sort_keys=True).encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """As JSON without order where there is none."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(str(_plain(inner)) for inner in value)
+    if is_dataclass(value):
+        return _said({one.name: getattr(value, one.name) for one in fields(value) if one.compare})
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _said(value._asdict())
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _said(named: Mapping[str, object]) -> dict[str, object]:
+    return {name: _plain(value) for name, value in named.items() if value not in (None, b"", (), {}, False)}
+
+
+EVERY_GOVERNED_OUTCOME = {
+    Code.ACCEPTED, Code.KNOWN, Code.STALE, Code.PREDECESSOR_MISSING, Code.NOT_PERMITTED, Code.HELD, Code.UNKNOWN_AUTHOR, Code.BAD_SIGNATURE,
+    Code.WRONG_LEDGER, Code.MALFORMED, Code.KEY_ENDED, Code.ACT_REFUSED, Code.KEY_EPOCH_CLOSED, Code.NOT_AN_OFFICER, Code.TOO_FEW_OFFICERS,
+    Code.RULES_NOT_ANNOUNCED,
+}  # fmt: skip
+"""From rules 2 on, beside those of rules 1."""
 EVERY_OUTCOME = {
     Code.ACCEPTED, Code.KNOWN, Code.RECORD_ID_REUSED, Code.STALE, Code.GROUP_REFUSED, Code.PREDECESSOR_MISSING, Code.NOT_PERMITTED,
     Code.HELD, Code.UNKNOWN_AUTHOR, Code.BAD_SIGNATURE, Code.WRONG_LEDGER, Code.MALFORMED,

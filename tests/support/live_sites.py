@@ -123,14 +123,17 @@ async def running_sites(
     plan: WorldPlan | None = None,
     *,
     prepare: Callable[[World], None] = _nothing,
+    arrange: Callable[[LocalCluster], None] = _nothing,
     after: Callable[[], None] = _nothing,
 ) -> AsyncIterator[LiveSites]:
-    """A world of its own with all its sites serving. `prepare` may change files before they start, `after` is called when all have ended."""
+    """A world of its own with all its sites serving. `prepare` may change files before they start, `arrange` how they are started, `after` is called when
+    all have ended."""
     directory = Path(tempfile.mkdtemp(prefix="sento-live-"))
     try:
         world = make_world(directory / "world", plan)
         prepare(world)
         async with LocalCluster(world) as cluster:
+            arrange(cluster)
             try:
                 cluster.start_all()
                 await cluster.wait_serving(deadline_s=WAIT_S)

@@ -13,6 +13,7 @@ from cryptography import x509
 
 from sento_client import keyfiles
 from sento_client.config import load_config
+from sento_client.governing.place import open_place
 from sento_client.keyring import Keyring
 from sento_client.setup_errors import Setup, SetupError
 from sento_drill.municipality import SCOPES
@@ -49,7 +50,7 @@ def test_genesis_decodes_and_everybody_has_the_same_bytes(world: World) -> None:
     assert (genesis.receipt_set.sites, genesis.receipt_set.quorum) == (genesis.voting_sites, 2)
     assert (tuple(genesis.officers.keys), genesis.officers.threshold) == (OFFICERS, OFFICERS_THRESHOLD)
     copies = list(world.directory.rglob("genesis.json"))
-    assert len(copies) == 1 + 3 + 4 + 1
+    assert len(copies) == 1 + 3 + 4 + 1 + 2 * len(OFFICERS)
     assert {copy.read_bytes() for copy in copies} == {data}
 
 
@@ -71,7 +72,7 @@ def test_directories_are_their_owners_and_key_files_too(world: World) -> None:
     assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
     secret = {"kek-seals.json", "pseudonyms.json"}
     keys = {path: mode for path, mode in modes.items() if path.suffix == ".key" or path.name in secret}
-    assert len(keys) == 3 * 4 + 2 * 5 + 2 * 4 + 1 + len(OFFICERS)
+    assert len(keys) == 3 * 4 + 2 * 5 + 2 * 4 + 1 + 3 * 2 * len(OFFICERS)
     assert set(keys.values()) == {0o600}
 
 
@@ -85,8 +86,10 @@ def test_signing_keys_are_the_ones_that_genesis_names(world: World) -> None:
         assert signing is not None
         assert (keyfiles.read_signing_key(signing).public_key,) == author.keys
     for officer, key in genesis.officers.keys.items():
-        file = world.directory / "officers" / officer / "signing.key"
-        assert keyfiles.read_signing_key(file).public_key == key
+        assert open_place(world.officer(officer).config).signer().public_key == key
+        deputy = genesis.officers.people[officer].deputy
+        assert deputy is not None
+        assert open_place(world.officer(deputy.name).config).signer().public_key == deputy.key
 
 
 def test_each_author_may_write_and_open_every_scope_of_the_municipality(world: World) -> None:

@@ -148,8 +148,10 @@ def propose(
 
     try:
         drafted = run_governing(app, work)
-    except (NotAShortcut, Malformed) as error:
-        raise click.UsageError(f"{error}.".replace("..", ".")) from None
+    except NotAShortcut as error:
+        raise click.UsageError(str(error)) from None
+    except Malformed as error:
+        raise click.UsageError(f"{error}.") from None
     _write_new(out, encode_proposal(drafted.proposal))
 
     def people(console: Console) -> None:

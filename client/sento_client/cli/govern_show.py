@@ -11,9 +11,9 @@ from rich.console import Console
 from sento_client.cli.app import App, pass_app
 from sento_client.cli.govern_common import ledger_value, run_governing
 from sento_client.cli.parameters import POSITION
-from sento_client.governing.client import AuthorUse, GoverningClient
+from sento_client.governing.client import GoverningClient
 from sento_client.governing.following import Followed, Step
-from sento_client.governing.sections import sections
+from sento_client.governing.sections import AuthorUse, sections
 from sento_proto.errors import Code, SentoError
 from sento_proto.governance.state import Governance
 

@@ -16,12 +16,18 @@ from pathlib import Path
 from sento_client.cli.findings import Finding, in_order, wrong
 from sento_client.cli.named_files import NamedFiles, read_named
 from sento_client.cli.tls_checks import check_tls
-from sento_client.config import KeyFiles, TokenPlace
+from sento_client.config import KeyFiles, TokenPlace, load_config
+from sento_client.governing.fitting import check_sites
+from sento_client.governing.following import Followed
+from sento_client.governing.sections import key_state
+from sento_client.governing.trust_file import NAME, trust_path
 from sento_client.keyfiles import SealedKek, is_encrypted, read_kek_seals, read_pseudonyms, read_secret
+from sento_client.opening import open_trust_file
 from sento_client.setup_errors import Setup, SetupError
 from sento_client.signers.opening import KeySource
 from sento_client.signers.passphrases import Ask
-from sento_proto.genesis import Author, Genesis, Reader, decode_genesis
+from sento_proto.governance.parts import Reader
+from sento_proto.governance.state import AuthorRights, Governance
 from sento_proto.kek_seal import KekName, SealOpener, open_kek
 from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
 from sento_proto.sealing import CannotOpen
@@ -35,20 +41,15 @@ class _Place:
     """The institution in the ledger; either part may be unknown."""
 
     institution: str | None
-    genesis: Genesis | None
+    governance: Governance | None
 
     @property
-    def author(self) -> Author | None:
-        return next((a for a in self._authors if a.name == self.institution), None)
+    def author(self) -> AuthorRights | None:
+        return None if self.governance is None else self.governance.authors.get(str(self.institution))
 
     @property
     def reader(self) -> Reader | None:
-        readers = self.genesis.readers if self.genesis is not None else ()
-        return next((reader for reader in readers if reader.name == self.institution), None)
-
-    @property
-    def _authors(self) -> tuple[Author, ...]:
-        return self.genesis.authors if self.genesis is not None else ()
+        return None if self.governance is None else self.governance.readers.get(str(self.institution))
 
 
 def check_installation(path: Path, now: dt.datetime, *, ask: Ask | None = None) -> list[Finding]:
@@ -57,10 +58,10 @@ def check_installation(path: Path, now: dt.datetime, *, ask: Ask | None = None) 
     named = read_named(path.absolute(), findings)
     if named is None:
         return findings
-    genesis = _check_genesis(named, findings)
-    place = _Place(named.institution, genesis)
-    if genesis is not None and named.institution is not None:
-        findings.append(_check_institution(place, genesis))
+    governance = _check_ledger(named, path.absolute(), findings)
+    place = _Place(named.institution, governance)
+    if governance is not None and named.institution is not None:
+        findings.append(_check_institution(place, governance))
     findings += check_tls(named.tls, named.institution, now)
     source = _source(named, ask)
     findings += _check_signing(named, source, place)
@@ -74,30 +75,43 @@ def check_installation(path: Path, now: dt.datetime, *, ask: Ask | None = None) 
 # The configuration and the ledger.
 
 
-def _check_genesis(named: NamedFiles, findings: list[Finding]) -> Genesis | None:
+def _check_ledger(named: NamedFiles, config: Path, findings: list[Finding]) -> Governance | None:
+    """Governance as far as this installation has followed it; a damaged trust.json leaves the genesis file."""
     item, path = "ledger", named.genesis
     if path is None:
         return None
     try:
-        genesis = decode_genesis(path.read_bytes())
-    except OSError as error:
-        findings.append(wrong(item, Setup.GENESIS_INVALID, f"{path}: {error.strerror}"))
+        trust_file = open_trust_file(path, _trust_path(config))
+    except SetupError as error:
+        findings.append(wrong(item, error.code, "; ".join(error.details)))
         return None
-    except Malformed as error:
-        findings.append(wrong(item, Setup.GENESIS_INVALID, f"{path}: {error}"))
-        return None
+    genesis = trust_file.genesis
     ledger_id = genesis.ledger_id.hex()
     value = {"name": genesis.name, "id": ledger_id, "purpose": genesis.purpose}
     findings.append(in_order(item, f"{genesis.name} ({genesis.purpose}), id {ledger_id}", value))
-    findings += [
-        wrong("configuration", Setup.CONFIG_INVALID, f"sites: {name} does not stand in the genesis file")
-        for name in named.sites
-        if genesis.site(name) is None
-    ]
-    return genesis
+    try:
+        followed = trust_file.read()
+    except SetupError as error:
+        findings.append(wrong("governance", error.code, "; ".join(error.details)))
+        followed = Followed.start(genesis)
+    if followed.steps:
+        words = f"followed up to position {followed.position}, {followed.governance.acts} acts"
+        findings.append(in_order("governance", words, {"followed_to": followed.position}))
+    try:
+        check_sites(followed.governance, named.sites)
+    except SetupError as error:
+        findings += [wrong("configuration", error.code, detail) for detail in error.details]
+    return followed.governance
 
 
-def _check_institution(place: _Place, genesis: Genesis) -> Finding:
+def _trust_path(config: Path) -> Path:
+    try:
+        return trust_path(load_config(config))
+    except SetupError:
+        return config.parent / NAME
+
+
+def _check_institution(place: _Place, governance: Governance) -> Finding:
     item, name = "institution", str(place.institution)
     roles = [
         role for role, found in (("author", place.author), ("reader", place.reader)) if found is not None
@@ -105,7 +119,7 @@ def _check_institution(place: _Place, genesis: Genesis) -> Finding:
     value = {"name": name, "roles": roles}
     if not roles:
         return wrong(
-            item, Setup.NOT_ENROLLED, f"{name} is neither author nor reader in {genesis.name}", value
+            item, Setup.NOT_ENROLLED, f"{name} is neither author nor reader in {governance.name}", value
         )
     return in_order(item, f"{name}, {' and '.join(roles)}", value)
 
@@ -155,16 +169,19 @@ def _check_signing(named: NamedFiles, source: KeySource, place: _Place) -> Itera
     kept, how = _kept(named.signing, named.token, None if named.token is None else named.token.key_label)
     value: dict[str, object] = {"key_id": key.key_id.hex(), "author": None, **how}
     words = f"key id {key.key_id.hex()}, {kept}"
-    if place.genesis is None:
+    if place.governance is None:
         yield in_order(item, f"{words}; there is no genesis file to compare it with", value)
         return
-    owner = next((author.name for author in place.genesis.authors if key in author.keys), None)
+    known = place.governance.author_keys.get(key.key_id)
+    owner = None if known is None else known.author
     value["author"] = owner
     if owner is None:
         yield wrong(item, Setup.NOT_ENROLLED, f"{words}: no author is enrolled with it", value)
     elif owner != place.institution:
         why = f"{words}: it is enrolled as {owner}, the configuration says {place.institution}"
         yield wrong(item, Setup.NOT_ENROLLED, why, value)
+    elif known is not None and known.ended_at is not None:
+        yield wrong(item, Setup.NOT_ENROLLED, f"{words}: of {owner}, {key_state(known)}", value)
     else:
         yield in_order(item, f"{words}, enrolled as {owner}", value)
 
@@ -221,12 +238,13 @@ def _check_keks(path: Path | None, place: _Place, opener: SealOpener | None) -> 
         yield _unreadable("KEK seals", error)
         return
     for seal in sorted(seals):
-        yield _check_kek(seal, place.genesis, opener)
+        yield _check_kek(seal, place.governance, opener)
     author = place.author
     for scope in author.may_write if author is not None else ():
         held = (
             any(
-                seal.author == author.name and scope.covers(seal.registry, seal.compartment) for seal in seals
+                seal.author == place.institution and scope.covers(seal.registry, seal.compartment)
+                for seal in seals
             )
             if author is not None
             else False
@@ -240,17 +258,17 @@ def _check_keks(path: Path | None, place: _Place, opener: SealOpener | None) -> 
             )
 
 
-def _check_kek(seal: SealedKek, genesis: Genesis | None, opener: SealOpener | None) -> Finding:
+def _check_kek(seal: SealedKek, governance: Governance | None, opener: SealOpener | None) -> Finding:
     words = (
         f"author {seal.author}, registry {seal.registry}, compartment '{seal.compartment}', "
         f"key epoch {seal.key_epoch}"
     )
     value: dict[str, object] = {name: part for name, part in seal._asdict().items() if name != "seal"}
-    if genesis is None or opener is None:
+    if governance is None or opener is None:
         return in_order(
             "KEK", f"{words}: not tried, genesis file or seal key is missing", {**value, "opens": None}
         )
-    name = KekName(genesis.ledger_id, seal.author, seal.registry, seal.compartment, seal.key_epoch)
+    name = KekName(governance.ledger_id, seal.author, seal.registry, seal.compartment, seal.key_epoch)
     try:
         open_kek(seal.seal, name, opener)
     except (CannotOpen, Malformed) as error:

@@ -15,6 +15,7 @@ from sento_client.governing.follower import Follower
 from sento_client.governing.following import Followed
 from sento_client.governing.place import GoverningPlace, open_place
 from sento_client.governing.proposal import Proposal
+from sento_client.governing.sections import AuthorUse
 from sento_client.grpc_transport import GrpcTransport
 from sento_client.results import Freshness
 from sento_client.transport import SUBMIT_ACT, USAGE, Transport
@@ -28,19 +29,6 @@ class Standing(NamedTuple):
     position: int
     epoch: int
     repeated: bool
-
-
-class AuthorUse(NamedTuple):
-    """How full an author's budget is; of the budget, `granted` is what officers added for this window. `full_at`: what comes behind this position is held."""
-
-    author: str
-    records: int
-    subjects: int
-    budget_records: int
-    budget_subjects: int
-    granted_records: int
-    granted_subjects: int
-    full_at: int | None
 
 
 class GoverningClient:
@@ -102,6 +90,15 @@ class GoverningClient:
         freshness = Freshness.LOCAL if local else Freshness.LINEARIZABLE
         followed = await self._follower.refresh(self.place.deadline_ms, freshness=freshness)
         check_sites(followed.governance, (site.name for site in self.place.sites))
+        return followed
+
+    async def follow_anew(self) -> Followed:
+        """The same from the genesis file on, with the payloads of acts, which are not kept on disk: sealed shares. Raises SentoError, SetupError."""
+        known = await self.follow()
+        anew = Follower(self._asker, Followed.start(known.genesis))
+        followed = await anew.refresh(self.place.deadline_ms)
+        if followed.position < known.position:
+            raise SentoError(Code.NOT_FRESH, f"governance is known up to position {known.position}")
         return followed
 
     async def submit(self, proposal: Proposal) -> Standing:

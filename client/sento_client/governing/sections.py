@@ -8,12 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sento_client.governing.client import AuthorUse
 from sento_proto.governance.parts import Scope
 from sento_proto.governance.state import AuthorKey, Governance
 from sento_proto.keys import Suite
 
 _SUITES = {Suite.ED25519: "Ed25519", Suite.ECDSA_P256: "ECDSA P-256"}
+
+
+class AuthorUse(NamedTuple):
+    """How full an author's budget is; of the budget, `granted` is what officers added for this window. `full_at`: what comes behind this position is held."""
+
+    author: str
+    records: int
+    subjects: int
+    budget_records: int
+    budget_subjects: int
+    granted_records: int
+    granted_subjects: int
+    full_at: int | None
 
 
 class Section(NamedTuple):

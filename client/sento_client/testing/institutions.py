@@ -66,10 +66,16 @@ class KeyCabinet:
         self._key_name = key_name
 
     def pseudonym_keys(self, institution: str) -> dict[str, bytes]:
-        """Registry -> pseudonym key, of the registries that the institution writes or reads."""
+        """Registry -> pseudonym key, of the registries that the institution writes or reads; of all for one that may do nothing yet."""
         who = self._institutions[institution]
         registries = dict.fromkeys(registry for registry, _ in (*who.write_scopes, *who.read_scopes))
+        registries = registries or dict.fromkeys(self.world.genesis.registries)
         return {registry: self._pseudonym_key(registry) for registry in registries}
+
+    def keyring_without_keks(self, institution: str) -> Keyring:
+        """A keyring whose KEKs must come from the ledger."""
+        opener = XWingOpener(self.world.seal_secrets[institution])
+        return Keyring(self.world.ledger_id, opener, (), self.pseudonym_keys(institution))
 
     def pseudonym(self, registry: str, subject: str) -> bytes:
         """A person's pseudonym in a registry."""

@@ -25,7 +25,7 @@ from sento_proto.governance.acts import (
     with_act,
 )
 from sento_proto.governance.acts import REGISTRY as GOVERNANCE_REGISTRY
-from sento_proto.governance.site_rules import judge_site_rules, site_author, site_of_author
+from sento_proto.governance.site_rules import judge_site_rules, site_of_author
 from sento_proto.governance.state import Governance, from_genesis
 from sento_proto.header import ZERO16, ZERO32, Header
 from sento_proto.kek_record import REGISTRY as KEYS_REGISTRY
@@ -143,20 +143,16 @@ class Ledger:
                 decided |= self._try_group(author, submission, record.header.group)
         for placed in self.records[self._frontier.size :]:
             self._frontier.append(placed.record.record_hash)
+        self.governance = self.governance.next_block
         return tuple(decided[place] for place in range(len(submission.records)))
 
     def _author(self, submission: Submission) -> str | Refused:
         """Whose submission it is, a site's too."""
-        governance, rules = self.governance, RULES[self.governance.rules]
-        known = governance.author_keys.get(submission.author_key_id)
-        if known is not None:
-            author, keys = known.author, known.keys
-        else:
-            site = governance.site_keys_ever.get(submission.author_key_id) if rules.acts else None
-            if site is None:
-                return Refused(Code.UNKNOWN_AUTHOR)
-            author, keys = site_author(site[0]), (site[1],)
-        if keys[0].suite not in rules.suites or not author_signatures_hold(submission, keys):
+        signing = self.governance.signing_keys(submission.author_key_id)
+        if signing is None:
+            return Refused(Code.UNKNOWN_AUTHOR)
+        author, keys = signing
+        if not self.governance.may_sign(keys) or not author_signatures_hold(submission, keys):
             return Refused(Code.BAD_SIGNATURE)
         return author
 

@@ -11,32 +11,44 @@ All is real but network and disk: keys, sealing, signatures, pseudonyms, proofs,
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sento_client.client import SentoClient
 from sento_client.composing import Composer, Draft, Ports
 from sento_client.config import Limits
+from sento_client.keyring import Keyring
 from sento_client.opening import Installation
+from sento_client.recovery.standing import KekScope
 from sento_client.setup_errors import Setup, SetupError
 from sento_client.testing.faults import Faults
 from sento_client.testing.institutions import Institution, KeyCabinet, install
-from sento_client.testing.ledger import Placed
+from sento_client.testing.ledger import EPOCH, Placed
+from sento_client.testing.ledger_keys import LedgerKeys
 from sento_client.testing.served import ServedLedger
 from sento_client.testing.sites import Site, sites_over
 from sento_client.testing.transport import MemoryTransport
-from sento_client.testing.world import Numbers, build_world
+from sento_client.testing.world import Numbers, build_world, seal_secret
 from sento_proto.errors import TABLE, Code, SentoError, Standing
 from sento_proto.genesis import Genesis
+from sento_proto.governance.acts import FORMAT as ACT_FORMAT
+from sento_proto.governance.acts import act_header
+from sento_proto.governance.state import Governance
 from sento_proto.header import Header
-from sento_proto.submission import decode_submission, sign_submission
+from sento_proto.ids import RANDOM_BYTES, uuid7
+from sento_proto.kek_seal import xwing_public
+from sento_proto.record import make_record
+from sento_proto.sealing import open_payload
+from sento_proto.submission import decode_submission, sign_act, sign_submission
 from sento_proto.v1 import client_pb2
 from sento_proto.wire import Malformed
 
 NAME = "sento-testing"
 SITES = ("site-1", "site-2", "site-3")
+OFFICERS = ("officer-1", "officer-2", "officer-3")
 MINISTRY = Institution("test-ministry", writes=("residency", "tax", "health"))
 """The one institution of a registry that names none."""
 
@@ -56,7 +68,10 @@ class Registry:
     """One ledger, its sites, and the institutions that use it; the first institution is the one meant where none is named.
 
     With `seed` everything is the same in every run: keys, times, record ids, and so the ledger's bytes. `ports` are the clients' clock and chance,
-    where a test must move them itself; `limits` are their deadlines. Nothing has to be closed but the clients."""
+    where a test must move them itself; `limits` are their deadlines. Nothing has to be closed but the clients.
+
+    Under rules 1 nothing changes who may do what, and keys are simply there. With `rules` 2 or 3 three officers govern (`act`), and keys stand in the
+    ledger, made by the clients that write. An institution that may do nothing yet has its keys already, so that an act can enrol it."""
 
     def __init__(
         self,
@@ -66,6 +81,7 @@ class Registry:
         seed: int | None = None,
         ports: Ports | None = None,
         limits: Limits | None = None,
+        rules: int = 1,
     ) -> None:
         numbers = None if seed is None else Numbers(seed)
         key_name = secrets.token_hex(16) if seed is None else f"seed {seed}"
@@ -84,11 +100,16 @@ class Registry:
             registries=list(dict.fromkeys(("governance", "keys", *named))),
             budgets={one.name: (one.budget.records, one.budget.subjects) for one in institutions},
             key_name=key_name,
+            officers=OFFICERS if rules > 1 else (),
+            rules=rules,
         )
+        secrets_of = {one.name: seal_secret(key_name, one.name) for one in institutions}
+        self._world = replace(self._world, seal_secrets=secrets_of)
         self._cabinet = KeyCabinet(self._world, institutions, key_name)
         # A ledger that asked the seeded clock would move it: the next record's time would depend on how often somebody read.
         wall_ms = self.ports.wall_ms if numbers is None or ports is not None else lambda: numbers.time_ms
         self._ledger = ServedLedger(self._world, wall_ms=wall_ms)
+        self._keys = LedgerKeys(self._world, self._ledger, key_name) if rules > 1 else None
         self.everywhere = Faults()
         self.sites = sites_over(self._ledger, self.everywhere)
 
@@ -103,11 +124,39 @@ class Registry:
 
     def installation(self, institution: str | None = None, *, outbox: Path | None = None) -> Installation:
         """What an institution's configuration and key files would hold. Raises SetupError NOT_ENROLLED."""
-        return install(self._cabinet, institution or self._first, self._limits, outbox)
+        installation = install(self._cabinet, institution or self._first, self._limits, outbox)
+        if self._keys is None:
+            return installation
+        return replace(installation, keyring=self._cabinet.keyring_without_keks(institution or self._first))
 
     def transport(self, installation: Installation) -> MemoryTransport:
         """The way from an institution to the sites: for a client that is put together by hand."""
         return MemoryTransport(self.sites, installation.config.institution)
+
+    # Officers.
+
+    @property
+    def governance(self) -> Governance:
+        """Who may do what now."""
+        return self._ledger.governance
+
+    def seal_public(self, institution: str) -> bytes:
+        """The key that KEKs are sealed to for an institution: what an act that enrols it names."""
+        return xwing_public(self._world.seal_secrets[institution])
+
+    def act(self, *changes: Mapping[str, object], reason: str = "A test.") -> int:
+        """Have the officers in the genesis file sign an act of these changes, after the newest one; its position. Raises SentoError with its refusal."""
+        value = {"format": ACT_FORMAT, "reason": reason, "changes": list(changes)}
+        with self._ledger.lock:
+            record_id = uuid7(self.ports.wall_ms(), self.ports.random_bytes(RANDOM_BYTES))
+            header = act_header(
+                record_id, self._ledger.wall_ms(), json.dumps(value).encode(), self.governance.last_act
+            )
+            signers = list(self._world.officer_signers.values())
+            data = sign_act(self._world.ledger_id, EPOCH, make_record(header, b""), signers)
+            reply = self._ledger.take(data)
+            _raise_refusal(reply)
+            return reply.outcomes[0].position
 
     # Faults.
 
@@ -181,12 +230,21 @@ class Registry:
         signer, author = installation.signer, installation.config.institution
         if signer is None:
             raise SetupError(Setup.CANNOT_SIGN)
-        composer = Composer(author, signer.public_key.key_id, installation.keyring, self.ports)
         with self._ledger.lock:
+            composer = self._composer(author, signer.public_key.key_id, installation.keyring, draft)
             record = composer.compose(draft._replace(previous=self._head(installation, draft)))
             reply = self._ledger.take(sign_submission(self._ledger.genesis.ledger_id, [record], signer))
             _raise_refusal(reply)
             return self._kept(self._ledger.records[reply.outcomes[0].position])
+
+    def _composer(self, author: str, key_id: bytes, keyring: Keyring, draft: Draft) -> Composer:
+        if self._keys is None:
+            return Composer(author, key_id, keyring, self.ports)
+        scope, kek = self._keys.kek_to_write(
+            author, draft.registry, draft.compartment, self._ledger.wall_ms()
+        )
+        keyring.put(*scope, kek)
+        return Composer(author, key_id, keyring, self.ports, lambda registry: scope.key_epoch)
 
     def _head(self, installation: Installation, draft: Draft) -> bytes | None:
         keyring = installation.keyring
@@ -196,8 +254,14 @@ class Registry:
         return self._ledger.records[versions[-1]].record.record_hash if versions else None
 
     def _kept(self, placed: Placed) -> StandingRecord:
-        record = placed.record
-        content = self._cabinet.open(placed.author, record)
+        record, header = placed.record, placed.record.header
+        if self._keys is None or not header.payload_bytes:
+            content = self._cabinet.open(placed.author, record)
+        else:
+            kek = self._keys.kek(
+                KekScope(placed.author, header.registry, header.compartment, header.key_epoch)
+            )
+            content = open_payload(record.header_bytes, header, record.payload, kek=kek)
         return StandingRecord(placed.position, placed.author, record.header, record.record_hash, content)
 
 

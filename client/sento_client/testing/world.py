@@ -101,9 +101,7 @@ def build_world(
     site_signers = {site: _signer(keys_of, "site", site) for site in (*sites, *embassies)}
     author_signers = {author: _signer(keys_of, "author", author) for author in authors}
     officer_signers = {officer: _signer(keys_of, "officer", officer) for officer in officers}
-    seal_secrets = {
-        who: derived(keys_of, "seal", who, size=XWING_SECRET_BYTES) for who in (*authors, *readers)
-    }
+    seal_secrets = {who: seal_secret(keys_of, who) for who in (*authors, *readers)}
     receipt_sites = list(sites if receipt_set is None else receipt_set)
     document = {
         "format": FORMAT,
@@ -148,6 +146,11 @@ def build_world(
         officer_signers=officer_signers,
         seal_secrets=seal_secrets,
     )
+
+
+def seal_secret(key_name: str, institution: str) -> bytes:
+    """An institution's X-Wing secret, 96 bytes."""
+    return derived(key_name, "seal", institution, size=XWING_SECRET_BYTES)
 
 
 def _signer(*names: str) -> Ed25519Signer:

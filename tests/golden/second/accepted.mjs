@@ -5,6 +5,7 @@ import {
   checkpointText, cosignerKeyHash, cosigners, decodeCheckpoint, encodeCheckpoint, mlDsa44KeyHash, mlDsa44Message, noteKeyHash, noteSigners,
 } from './checkpoint.mjs';
 import { holds, fails, oneEncoding, roundTrip, same } from './expect.mjs';
+import { actContent, kekRecord, p256Signature, siteRules } from './governed.mjs';
 import { decodeHeader, encodeHeader } from './header.mjs';
 import { acceptable, keyId, pae, verifies } from './keys.mjs';
 import { extendsTree, includes, leafHash, nextLink, treeHash } from './merkle.mjs';
@@ -205,6 +206,9 @@ export const accepted = {
   submissions: submission,
   submissions_form_only: submissionForm,
   acts: act,
+  act_contents: actContent,
+  kek_records: kekRecord,
+  site_rules: siteRules,
   blocks: block,
   checkpoints: checkpointAndSweep,
   ml_dsa_44_lines: mlDsa44Line,
@@ -213,5 +217,6 @@ export const accepted = {
   inclusion_proofs: (vector) => holds('the proof', inclusion(vector)),
   consistency_proofs: (vector) => holds('the proof', consistency(vector)),
   signatures: signature,
+  p256_signatures: p256Signature,
   two_keys: twoKeys,
 };

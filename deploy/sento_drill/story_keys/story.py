@@ -1,0 +1,68 @@
+"""The story from its beginning to its end, at three real sites."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from sento_drill.cluster import LocalCluster
+from sento_drill.rehearsal import remove_world
+from sento_drill.story_keys import reading, recovering, writing
+from sento_drill.story_keys.acts import PROPOSER, Office
+from sento_drill.story_keys.cast import story_plan
+from sento_drill.story_keys.stage import Stage
+from sento_drill.waiting import until
+from sento_drill.world import SITES, make_world
+
+ANNOUNCED_DEADLINE_S = 90.0
+
+
+async def tell_story(directory: Path, tell: Callable[[str], None]) -> Stage:
+    """Make the world, start the sites, play every chapter, stop the sites. What did not come as told is in `problems`."""
+    if (directory / SITES).is_dir():
+        remove_world(directory)
+    world = make_world(directory, story_plan())
+    stage = Stage(world, tell)
+    async with LocalCluster(world) as cluster:
+        try:
+            cluster.start_all()
+            await cluster.wait_serving()
+            await until(
+                lambda: announced(stage),
+                deadline_s=ANNOUNCED_DEADLINE_S,
+                what="not every site announced its rules",
+            )
+            await asyncio.to_thread(_play, stage)
+        finally:
+            await cluster.end_all()
+    return stage
+
+
+async def announced(stage: Stage) -> bool:
+    """Whether every site of the ledger has said which rules it knows."""
+    shown = await asyncio.to_thread(stage.asks, PROPOSER, "govern", "show")
+    return all(3 in site.get("rules", ()) for site in shown.get("sites", [{}]))
+
+
+def _play(stage: Stage) -> None:
+    office = Office(stage)
+    writing.rules_are_raised(stage, office)
+    prescription = writing.clinics_are_enrolled(stage, office)
+    reading.clinics_do_not_read_each_other(stage, prescription)
+    writing.a_key_is_rotated(stage, office)
+    writing.a_laptop_is_stolen(stage, office)
+    position = reading.a_reader_comes(stage, office)
+    reading.a_reader_goes(stage, office, position)
+    writing.the_night_rewrite_is_held(stage, office)
+    recovering.a_ceremony_is_held(stage, office)
+    recovering.it_is_rehearsed(stage)
+    recovering.health_is_unlocked(stage, office)
+    stage.chapter("What everybody can see at the end")
+    stage.does(
+        PROPOSER,
+        "govern",
+        "show",
+        says=("clinic-a", "clinic-b", "revoked", "retired", "recovery key", "unlock", "rules 3"),
+        shown=200,
+    )

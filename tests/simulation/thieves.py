@@ -1,0 +1,369 @@
+"""Bad officers and thieves: what must be refused, or held, or have no effect at all, through an honest site's ingress and past one that looks at nothing.
+
+A careless site's block holds whatever it was given, so that apply meets it at every site and not only ingress at one. Nobody waits for an answer; the
+reference says what each comes to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tests.simulation.acts_desk import ActsDesk
+from tests.simulation.heap import EventHeap
+from tests.simulation.officers_host import OfficersHost
+from tests.simulation.ordering import SimOrdering
+from tests.simulation.people import BUDGETS, People, author_signer, author_signers, base64_of
+from tests.simulation.site_host import SiteHost
+
+from sento_client.testing.world import Numbers
+from sento_proto.block import Lane, sign_block
+from sento_proto.governance.state import AuthorKey, Governance
+from sento_proto.header import ZERO16, ZERO32, Header
+from sento_proto.kek_record import KekSeals, kek_seals_header
+from sento_proto.keys import CompanionSigner, Signer
+from sento_proto.record import Record, make_record
+from sento_proto.submission import decode_submission, encode_submission, sign_submission, signed_bytes
+
+CARELESS_BOOT = 700
+SMALL_ORDER_KEY = base64_of(b"\x01" + bytes(31))
+NIGHT_SUBJECTS = 24
+
+
+class Thieves:
+    """Everybody who must not succeed, in one world."""
+
+    def __init__(
+        self, heap: EventHeap, people: People, ordering: SimOrdering, sites: Mapping[str, SiteHost], officers: OfficersHost
+    ) -> None:
+        self._heap = heap
+        self._people = people
+        self._ordering = ordering
+        self._sites = sites
+        self._officers = officers
+        self._desk: ActsDesk = officers.desk
+        self._numbers = Numbers(heap.between(0, 1 << 40))
+        self._blocks = 0
+        self.running = True
+        self.pause_ms = heap.one_of([(80, 300), (150, 600), (400, 1_500)])
+        self._kinds: list[tuple[str, Callable[[Governance], list[bytes]]]] = [
+            ("act with too few signatures", self._too_few),
+            ("act by an officer and the own deputy", self._with_deputy),
+            ("act by a retired officer", self._retired),
+            ("act with an author's key", self._author_as_officer),
+            ("act with a changed signature", self._changed),
+            ("act for another epoch", self._other_epoch),
+            ("act for another ledger", self._other_ledger),
+            ("act replayed by a careless site", self._replayed),
+            ("two conflicting acts in one block", self._conflicting),
+            ("act and what it allows in one block", self._at_once),
+            ("set-rules and an act behind it in one block", self._rules_at_once),
+            ("set-rules past ingress", self._rules_now),
+            ("act whose second change does not fit", self._half),
+            ("small-order key in an act", self._small_order),
+            ("revoked key goes on writing", self._revoked_key),
+            ("record under a closed key epoch", self._closed_epoch),
+            ("record under a key epoch to come", self._early_epoch),
+            ("night-time rewriting of many people", self._night),
+            ("clinic writes into another's compartment", self._other_compartment),
+            ("seal record malformed", self._seals_malformed),
+            ("seal record in another author's name", self._seals_of_another),
+            ("seal record where the author may not write", self._seals_elsewhere),
+            ("companion's signature left out", self._stripped),
+            ("site announces in another's name", self._false_announcement),
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        self._heap.after(self._heap.between(800, 2_000), self._work)
+
+    def stop(self) -> None:
+        """No more of it."""
+        self.running = False
+
+    def _work(self) -> None:
+        if not self.running:
+            return
+        governance = self._officers.sees()
+        name, make = self._heap.one_of(self._kinds)
+        submissions = make(governance) if governance is not None else []
+        if submissions:
+            self._heap.fault(name)
+            self._submit(submissions, together=name.endswith("in one block"))
+        self._heap.after(self._heap.between(*self.pause_ms), self._work)
+
+    def _submit(self, submissions: list[bytes], *, together: bool) -> None:
+        host = self._heap.one_of(list(self._sites.values()))
+        if together or self._heap.chance(0.6):
+            self.past_ingress(host, submissions)
+            return
+        for data in submissions:
+            self._heap.after(self._heap.between(1, 60), host.answering.submit, _nobody, 0, data)
+
+    def past_ingress(self, host: SiteHost, submissions: list[bytes]) -> None:
+        """A block by a site that looked at nothing, under a lane of a life that never was."""
+        if not self._ordering.members[host.name].up:
+            return
+        self._blocks += 1
+        lane = Lane(host.name, CARELESS_BOOT + self._blocks, 0)
+        ledger_id, epoch = self._people.world.ledger_id, host.disk.store.tip.epoch
+        data = sign_block(ledger_id, epoch, lane, 1, submissions, host.signer)
+        self._ordering.append(host.name, str(lane), 1, data, _unheard)
+
+    # -- acts ---------------------------------------------------------------------------------------------------------------
+
+    def _harmless(self, governance: Governance) -> Record:
+        return self._desk.record(governance, [self._desk.seal_key_change()])
+
+    def _signed_by(self, governance: Governance, signers: list[Signer]) -> list[bytes]:
+        return [self._desk.sign(governance, self._harmless(governance), signers)] if signers else []
+
+    def _too_few(self, governance: Governance) -> list[bytes]:
+        return self._signed_by(governance, self._desk.signers(governance, governance.officers.threshold - 1))
+
+    def _with_deputy(self, governance: Governance) -> list[bytes]:
+        """As many signatures as are needed, by one office fewer."""
+        doubled = [one for one in governance.officers.people.values() if one.deputy is not None]
+        if not doubled or governance.officers.threshold < 2:
+            return []
+        both = self._heap.one_of(doubled)
+        others = [one for one in governance.officers.people.values() if one is not both]
+        signers = [self._desk.signer_of(key.key_id) for key in both.keys]
+        for one in self._heap.random.sample(others, min(len(others), governance.officers.threshold - 2)):
+            signers.append(self._desk.signer_of(one.key.key_id))
+        return self._signed_by(governance, signers)
+
+    def _retired(self, governance: Governance) -> list[bytes]:
+        gone = [key_id for key_id in governance.officer_keys_ever if governance.office_of_key(key_id) is None]
+        if not gone:
+            return []
+        most = self._desk.signers(governance, governance.officers.threshold - 1)
+        return self._signed_by(governance, [*most, self._desk.signer_of(self._heap.one_of(gone))])
+
+    def _author_as_officer(self, governance: Governance) -> list[bytes]:
+        most = self._desk.signers(governance, governance.officers.threshold - 1)
+        return self._signed_by(governance, [*most, author_signer("iizuka-city", 0)])
+
+    def _changed(self, governance: Governance) -> list[bytes]:
+        data = bytearray(self._desk.sign(governance, self._harmless(governance), self._desk.signers(governance)))
+        data[-self._heap.between(1, 64)] ^= 1
+        return [bytes(data)]
+
+    def _other_epoch(self, governance: Governance) -> list[bytes]:
+        return [self._desk.sign(governance, self._harmless(governance), self._desk.signers(governance), 77)]
+
+    def _other_ledger(self, governance: Governance) -> list[bytes]:
+        elsewhere = governance.changed(ledger_id=bytes(32))
+        return [self._desk.sign(elsewhere, self._harmless(governance), self._desk.signers(governance))]
+
+    def _replayed(self, governance: Governance) -> list[bytes]:
+        return [self._heap.one_of(self._officers.stood).data] if self._officers.stood else []
+
+    def _conflicting(self, governance: Governance) -> list[bytes]:
+        records = [self._desk.record(governance, self._desk.decide(governance)) for _ in range(2)]
+        return [self._desk.sign(governance, record, self._desk.signers(governance)) for record in records]
+
+    def _at_once(self, governance: Governance) -> list[bytes]:
+        """An act by honest officers takes hold for what is behind it in its block: a key that it enrols may write, one that it revokes may not."""
+        author = self._heap.one_of(sorted(BUDGETS) + ["iizuka-city", "kaga-city"])
+        changes = self._desk.enrol_key(governance, author)
+        if not changes:
+            return []
+        act = self._desk.record(governance, changes)
+        data = self._desk.sign(governance, act, self._desk.signers(governance))
+        described = str(changes[0]["key"]["public_key"])  # type: ignore[index]  # an enrolment has a key
+        new = [one for one in author_signers(author).values() if base64_of(one.public_key.data) == described]
+        old = [key_id for key_id, _ in self._keys(governance, author)]
+        behind = [self._plain(governance, author, new[0])]
+        if old:
+            revoke = {"do": "revoke-key", "author": author, "key_id": old[0].hex()}
+            second = self._desk.record(governance, [revoke], previous=act.record_hash)
+            behind.append(self._desk.sign(governance, second, self._desk.signers(governance)))
+            behind.append(self._plain(governance, author, author_signers(author)[old[0]]))
+        return [data, *behind]
+
+    def _rules_at_once(self, governance: Governance) -> list[bytes]:
+        """New rules hold from the next block on: behind them in one block an act that needs them does not fit yet."""
+        if governance.rules >= 3:
+            return []
+        first = self._desk.record(governance, [{"do": "set-rules", "rules": governance.rules + 1}])
+        author = "kaga-clinic"
+        policy = {"do": "set-policy", "author": author, "ml_dsa_65": False}
+        change = self._heap.one_of([policy, self._desk.seal_key_change(), {"do": "set-rules", "rules": governance.rules + 1}])
+        second = self._desk.record(governance, [change], previous=first.record_hash)
+        signed = [self._desk.sign(governance, one, self._desk.signers(governance)) for one in (first, second)]
+        return [*signed, self._plain(governance, "iizuka-city", author_signer("iizuka-city", 0))]
+
+    def _rules_now(self, governance: Governance) -> list[bytes]:
+        """Also when a site has not announced that it knows them, and to a number that nobody knows."""
+        wanted = self._heap.one_of([governance.rules, governance.rules + 1, 4])
+        record = self._desk.record(governance, [{"do": "set-rules", "rules": wanted}])
+        return [self._desk.sign(governance, record, self._desk.signers(governance))]
+
+    def _half(self, governance: Governance) -> list[bytes]:
+        bad = self._heap.one_of(
+            [
+                {"do": "close-key-epoch", "registry": "tax", "key_epoch": 99},
+                {"do": "retire-officer", "name": "nobody"},
+                {"do": "set-threshold", "threshold": 1},
+                {"do": "revoke-key", "author": "kaga-city", "key_id": bytes(16).hex()},
+                {"do": "permit", "institution": "kaga-city", "may": "write", "scopes": []},
+                {"do": "no-such-change"},
+                {"do": "set-budget", "author": "kaga-city", "budget_per_10000_positions": {"records": 1, "subjects": 20_000}},
+                {"do": "set-policy", "author": "kaga-city", "ml_dsa_65": True},
+                {"do": "retire-site", "name": next(iter(self._sites))},
+                {"do": "enrol-key", "author": "kaga-city", "key": {"suite": "ed25519", "public_key": self._key_of_city()}},
+            ]
+        )
+        first = {"do": "set-budget", "author": "kaga-clinic", "budget_per_10000_positions": {"records": 1, "subjects": 1}}
+        record = self._desk.record(governance, [first, bad])
+        return [self._desk.sign(governance, record, self._desk.signers(governance))]
+
+    def _key_of_city(self) -> str:
+        return base64_of(author_signer("iizuka-city", 0).public_key.data)
+
+    def _small_order(self, governance: Governance) -> list[bytes]:
+        key = {"suite": "ed25519", "public_key": SMALL_ORDER_KEY}
+        record = self._desk.record(governance, [{"do": "enrol-key", "author": "kaga-city", "key": key}])
+        return [self._desk.sign(governance, record, self._desk.signers(governance))]
+
+    # -- records ------------------------------------------------------------------------------------------------------------
+
+    def _keys(self, governance: Governance, author: str) -> list[tuple[bytes, AuthorKey]]:
+        known = governance.author_keys.items()
+        return [(key_id, one) for key_id, one in known if one.author == author and one.ended_at is None]
+
+    def _header(self, governance: Governance, author: str, signer: Signer, **other: object) -> Header:
+        registry = {"iizuka-hospital": "health", "kaga-clinic": "health"}.get(author, "residency")
+        epochs = governance.registries[registry]
+        header = Header(
+            record_id=self._numbers.record_id(),
+            author_key_id=signer.public_key.key_id,
+            time_ms=self._numbers.next_time_ms(),
+            key_epoch=epochs.key_epoch,
+            payload_bytes=0,
+            subject=self._numbers.take(32),
+            fact=self._numbers.take(16),
+            previous=ZERO32,
+            group=ZERO16,
+            dek_commit=ZERO32,
+            registry=registry,
+            compartment={"iizuka-hospital": "ward", "kaga-clinic": "clinic"}.get(author, ""),
+            kind="theft",
+            content=b"",
+        )
+        return header._replace(**other)  # type: ignore[arg-type]  # named by callers here
+
+    def _sign(self, header: Header, signer: Signer) -> bytes:
+        return sign_submission(self._people.world.ledger_id, [make_record(header, b"")], signer)
+
+    def _plain(self, governance: Governance, author: str, signer: Signer, **other: object) -> bytes:
+        return self._sign(self._header(governance, author, signer, **other), signer)
+
+    def _any_key(self, governance: Governance, author: str) -> Signer | None:
+        keys = self._keys(governance, author)
+        return author_signers(author)[self._heap.one_of(keys)[0]] if keys else None
+
+    def _some_author(self) -> str:
+        return self._heap.one_of(["iizuka-city", "iizuka-hospital", "kaga-city", "soo-village", "kaga-clinic"])
+
+    def _revoked_key(self, governance: Governance) -> list[bytes]:
+        ended = [(key_id, one.author) for key_id, one in governance.author_keys.items() if one.ended_at is not None]
+        if not ended:
+            return []
+        key_id, author = self._heap.one_of(ended)
+        return [self._plain(governance, author, author_signers(author)[key_id])]
+
+    def _with_key(self, governance: Governance, author: str, **other: object) -> list[bytes]:
+        signer = self._any_key(governance, author)
+        return [] if signer is None else [self._plain(governance, author, signer, **other)]
+
+    def _closed_epoch(self, governance: Governance) -> list[bytes]:
+        return self._with_key(governance, self._some_author(), key_epoch=self._heap.one_of([0, 1, 1, 2]))
+
+    def _early_epoch(self, governance: Governance) -> list[bytes]:
+        return self._with_key(governance, self._some_author(), key_epoch=9)
+
+    def _night(self, governance: Governance) -> list[bytes]:
+        """A valid account that rewrites everybody: what is above its budget is held."""
+        signer = self._any_key(governance, "soo-village")
+        if signer is None:
+            return []
+        return [self._plain(governance, "soo-village", signer) for _ in range(NIGHT_SUBJECTS)]
+
+    def _other_compartment(self, governance: Governance) -> list[bytes]:
+        one, other = self._heap.one_of([("iizuka-hospital", "clinic"), ("kaga-clinic", "ward")])
+        return self._with_key(governance, one, compartment=other)
+
+    def _seals(self, governance: Governance, author: str, registry: str, compartment: str, ahead: int) -> Header | None:
+        signer = self._any_key(governance, author)
+        if signer is None:
+            return None
+        key_epoch = governance.registries[registry].key_epoch + ahead
+        seals = KekSeals(self._numbers.take(32), registry, compartment, key_epoch, self._heap.between(0, 999), (b"seal" * 9,))
+        at = self._numbers.next_time_ms()
+        return kek_seals_header(self._numbers.record_id(), author, signer.public_key.key_id, at, seals)
+
+    def _sealed(self, header: Header | None, author: str) -> list[bytes]:
+        return [] if header is None else [self._sign(header, author_signers(author)[header.author_key_id])]
+
+    def _seals_malformed(self, governance: Governance) -> list[bytes]:
+        header = self._seals(governance, "kaga-city", "residency", "", 0)
+        if header is None:
+            return []
+        bad = self._heap.one_of(
+            [
+                header._replace(content=header.content[:-1]),
+                header._replace(content=header.content + b"?"),
+                header._replace(kind="seals"),
+                header._replace(fact=bytes(16)),
+                header._replace(content=b""),
+            ]
+        )
+        return self._sealed(bad, "kaga-city")
+
+    def _seals_of_another(self, governance: Governance) -> list[bytes]:
+        header, mine = self._seals(governance, "kaga-city", "residency", "", 0), self._any_key(governance, "soo-village")
+        if header is None or mine is None:
+            return []
+        return [self._sign(header._replace(author_key_id=mine.public_key.key_id), mine)]
+
+    def _seals_elsewhere(self, governance: Governance) -> list[bytes]:
+        registry, compartment, ahead = self._heap.one_of([("health", "clinic", 0), ("residency", "", 2), ("residency", "", 1)])
+        return self._sealed(self._seals(governance, "kaga-city", registry, compartment, ahead), "kaga-city")
+
+    def _stripped(self, governance: Governance) -> list[bytes]:
+        """A submission under a key with a companion, with the first signature alone; or under a plain key where both are asked for."""
+        for key_id, known in governance.author_keys.items():
+            signer = author_signers(known.author).get(key_id)
+            if known.ended_at is not None or not isinstance(signer, CompanionSigner):
+                continue
+            return [self._first_signature(self._plain(governance, known.author, signer), signer)]
+        for author, rights in sorted(governance.authors.items()):
+            if rights.post_quantum:
+                return self._with_key(governance, author)
+        return []
+
+    def _first_signature(self, data: bytes, signer: Signer) -> bytes:
+        submission = decode_submission(data)
+        count, key_id = len(submission.records), submission.author_key_id
+        message = signed_bytes(submission.ledger_id, submission.root, count, key_id)
+        return encode_submission(submission.ledger_id, key_id, submission.records, [signer.sign(message)])
+
+    def _false_announcement(self, governance: Governance) -> list[bytes]:
+        """A record of registry `governance` by a site that is none of the two kinds, and one by an institution."""
+        host = self._heap.one_of(list(self._sites.values()))
+        signer: Signer | None = host.signer if self._heap.chance(0.6) else self._any_key(governance, "kaga-city")
+        if signer is None:
+            return []
+        content = self._heap.one_of([b"", b'{"format":"sento-site-rules-1","site":"jp-fukuoka","rules":[9],"release":"9"}'])
+        kind = self._heap.one_of(["act", "site-rules"])
+        header = self._header(governance, "kaga-city", signer, registry="governance", kind=kind, content=content, key_epoch=0)
+        return [self._sign(header, signer)]
+
+
+def _nobody(number: int, epoch: int, answers: list[tuple[int, int, bytes]], error: int) -> None:
+    """Nobody waits."""
+
+
+def _unheard(outcome: object) -> None:
+    """Nobody waits for what becomes of the block."""
