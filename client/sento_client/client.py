@@ -18,6 +18,7 @@ from typing import NamedTuple, Self
 
 from sento_client.asker import Asker, Terms
 from sento_client.composing import Composer, Content, Draft, Ports
+from sento_client.config import Limits
 from sento_client.draft_writing import DraftWriter, epoch_to_write, key_terms
 from sento_client.governing.follower import Follower
 from sento_client.governing.following import Followed
@@ -36,6 +37,7 @@ from sento_client.remote_naming import RemoteNaming
 from sento_client.results import (
     Acknowledgement,
     Freshness,
+    HiddenTally,
     Outcome,
     RecordName,
     Version,
@@ -109,6 +111,16 @@ class SentoClient:
     def genesis(self) -> Genesis:
         """The ledger's genesis file."""
         return self._installation.genesis
+
+    @property
+    def institution(self) -> str:
+        """Whose client it is."""
+        return self._installation.config.institution
+
+    @property
+    def limits(self) -> Limits:
+        """What the configuration tunes."""
+        return self._installation.config.limits
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -359,16 +371,18 @@ class SentoClient:
         as_of_size: int | None = None,
         before: int | None = None,
         limit: int | None = None,
+        hidden: HiddenTally | None = None,
         header_only: bool = False,
         site: str | None = None,
         deadline_ms: int | None = None,
     ) -> AsyncIterator[Version]:
         """Versions of a fact, newest first, each naming the next; fetched page by page as they are asked for.
 
-        `before`: only those below this position, to go on where another list ended; `limit`: at most so many, and no more is asked of a site."""
+        `before`: only those below this position, to go on where another list ended; `limit`: at most so many, and no more is asked of a site. `hidden`: counts
+        entries in compartments that this institution may not see, which are never given out; they count towards `limit`."""
         terms = self._terms(purpose, case_number, freshness, header_only, site, deadline_ms)
         asked = Asked(registry, subject, kind, fact)
-        return self._by_name.history(asked, terms, as_of_size, Part(before, limit))
+        return self._by_name.history(asked, terms, as_of_size, Part(before, limit, hidden))
 
     def subject_history(
         self,
@@ -381,13 +395,16 @@ class SentoClient:
         as_of_size: int | None = None,
         before: int | None = None,
         limit: int | None = None,
+        hidden: HiddenTally | None = None,
         header_only: bool = False,
         site: str | None = None,
         deadline_ms: int | None = None,
     ) -> AsyncIterator[Version]:
-        """Records about a person in one registry, newest first; their links show that none is left out between them. `before` and `limit` as in `history`."""
+        """Records about a person in one registry, newest first; their links show that none is left out between them.
+
+        `before`, `limit` and `hidden` as in `history`."""
         terms = self._terms(purpose, case_number, freshness, header_only, site, deadline_ms)
-        return self._by_name.subject(registry, subject, terms, as_of_size, Part(before, limit))
+        return self._by_name.subject(registry, subject, terms, as_of_size, Part(before, limit, hidden))
 
     def changes(
         self,

@@ -3,7 +3,7 @@
     genesis = "genesis.json"
     institution = "iizuka-city"
     [tls]       ca, certificate, key                               paths of PEM files
-    [keys]      signing (absent: cannot write), seal, kek_seals, pseudonyms; companion, passphrase_file may be absent
+    [keys]      signing (absent: cannot write), seal, pseudonyms; companion, passphrase_file and kek_seals may be absent
     [keys.token] module, token_label, key_label (in place of signing), seal_label (in place of seal), pin_file; may be absent
     [[sites]]   name, address = "host:port"                        the first is asked first
     [limits]    deadline_ms, linger_ms, in_flight                  may be absent, each with a default
@@ -49,7 +49,8 @@ class KeyFiles:
 
     signing: Path | None
     seal: Path | None
-    kek_seals: Path
+    kek_seals: Path | None
+    """None: KEKs come from the ledger alone, where they are looked for anyway; a file serves drills and offline work."""
     pseudonyms: Path | None
     """None for a client that asks the pseudonym service."""
     companion: Path | None = None
@@ -167,7 +168,7 @@ def _keys(table: Table, *, asks_service: bool) -> KeyFiles:
     files = KeyFiles(
         signing,
         _seal(table, token),
-        table.file("kek_seals"),
+        optional_file(table, "kek_seals"),
         pseudonyms,
         companion=optional_file(table, "companion"),
         passphrase_file=optional_file(table, "passphrase_file"),

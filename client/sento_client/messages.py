@@ -31,6 +31,7 @@ def stored_of(message: common_pb2.StoredRecord) -> Stored:
             message.previous_of_subject if message.HasField("previous_of_subject") else None
         ),
         payload_withheld=message.payload_withheld,
+        hidden=message.hidden,
         submission=SubmissionPath(
             submission.author_key_id,
             submission.count,

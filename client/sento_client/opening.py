@@ -56,7 +56,7 @@ def open_installation(path: Path, *, ask: Ask | None = None) -> Installation:
     keyring = Keyring(
         genesis.ledger_id,
         opener,
-        read_kek_seals(config.keys.kek_seals),
+        () if config.keys.kek_seals is None else read_kek_seals(config.keys.kek_seals),
         {} if config.keys.pseudonyms is None else read_pseudonyms(config.keys.pseudonyms),
     )
     opened = Installation(config, genesis, followed, signer, keyring, opener.public_key, trust_file)

@@ -14,7 +14,7 @@ from sento_client.asker import Asker, Terms, damaged, must_hold
 from sento_client.keyring import Keyring
 from sento_client.messages import as_of_of, freshness_of, outcome_of, purpose_of, record_name_of, stored_of
 from sento_client.recovery.standing import KekScope
-from sento_client.results import AsOf, Outcome, RecordName, Version
+from sento_client.results import AsOf, HiddenTally, Outcome, RecordName, Version
 from sento_client.setup_errors import SetupError
 from sento_client.transport import CHANGES, FACT, OUTCOMES, READ, SUBJECT, Method, RequestT
 from sento_client.verifying import (
@@ -23,6 +23,7 @@ from sento_client.verifying import (
     Stored,
     Trust,
     check_fact_chain,
+    check_hidden,
     check_record,
     check_subject_chain,
 )
@@ -45,6 +46,15 @@ class Part(NamedTuple):
 
     before: int | None = None
     limit: int | None = None
+    hidden: HiddenTally | None = None
+    """Where entries are counted that this institution may not see; they count towards `limit`."""
+
+
+class Entry(NamedTuple):
+    """One entry of a list: a version that was checked, or None for one that is hidden from this institution."""
+
+    stored: Stored
+    version: Version | None
 
 
 WHOLE = Part()
@@ -94,6 +104,10 @@ class Reader:
         def accept(site: str, reply: client_pb2.ListReply) -> Version:
             if not reply.records:
                 raise SentoError(Code.NOT_FOUND, f"{site}: nothing stands under this fact")
+            if reply.records[0].hidden:
+                raise SentoError(
+                    Code.NOT_PERMITTED, f"{site}: this institution may not see the standing version"
+                )
             return self._version(site, reply.records[0], as_of_of(reply.as_of), asked)
 
         return await self._opened(await self._asker.ask(FACT, request, accept, terms), terms)
@@ -110,8 +124,10 @@ class Reader:
         request = self._fact_request(registry, fact, terms, as_of_size, limit=PAGE)
         asked = Asked(registry=registry, fact=fact)
 
-        def check(versions: list[Version], complete: bool) -> Finding:
-            return check_fact_chain(((v.stored, v.header) for v in versions), complete=complete)
+        def check(entries: list[Entry], complete: bool) -> Finding:
+            headers = (entry.version.header if entry.version else None for entry in entries)
+            given = zip((entry.stored for entry in entries), headers, strict=True)
+            return check_fact_chain(given, complete=complete)
 
         async for version in self._pages(FACT, request, asked, terms, check, part):
             yield version
@@ -136,8 +152,8 @@ class Reader:
         )
         asked = Asked(registry=registry, subject=subject)
 
-        def check(versions: list[Version], complete: bool) -> Finding:
-            return check_subject_chain((v.stored for v in versions), complete=complete)
+        def check(entries: list[Entry], complete: bool) -> Finding:
+            return check_subject_chain((entry.stored for entry in entries), complete=complete)
 
         async for version in self._pages(SUBJECT, request, asked, terms, check, part):
             yield version
@@ -222,22 +238,22 @@ class Reader:
         request: RequestT,
         asked: Asked,
         terms: Terms,
-        check: Callable[[list[Version], bool], Finding],
+        check: Callable[[list[Entry], bool], Finding],
         part: Part,
     ) -> AsyncIterator[Version]:
-        last: list[Version] = []
+        last: list[Entry] = []
         left = part.limit
         fields: client_pb2.FactRequest | client_pb2.SubjectRequest = request  # type: ignore[assignment]
         if part.before is not None:
             fields.before = part.before
 
-        def accept(site: str, reply: client_pb2.ListReply) -> tuple[list[Version], client_pb2.ListReply]:
+        def accept(site: str, reply: client_pb2.ListReply) -> tuple[list[Entry], client_pb2.ListReply]:
             if len(reply.records) > LIST_PAGE_MAX:
                 raise damaged(site, "the page is over the limit")
             as_of = as_of_of(reply.as_of)
-            page = [self._version(site, message, as_of, asked) for message in reply.records]
-            if part.before is not None and page and page[0].position >= part.before:
-                raise damaged(site, f"position {page[0].position} is not below {part.before}")
+            page = [self._entry(site, message, as_of, asked) for message in reply.records]
+            if part.before is not None and page and page[0].stored.position >= part.before:
+                raise damaged(site, f"position {page[0].stored.position} is not below {part.before}")
             must_hold(site, check([*last, *page], not reply.HasField("next_before")))
             return page, reply
 
@@ -245,8 +261,12 @@ class Reader:
             # No more is asked for than is wanted: each payload given out is a release.
             fields.limit = PAGE if left is None else min(PAGE, left)
             page, reply = await self._asker.ask(method, request, accept, terms)
-            for version in page[:left]:
-                yield await self._opened(version, terms)
+            for entry in page[:left]:
+                if entry.version is not None:
+                    yield await self._opened(entry.version, terms)
+                elif part.hidden is not None:
+                    part.hidden.count += 1
+                    part.hidden.oldest = entry.stored
             if not reply.HasField("next_before"):
                 return
             left = None if left is None else left - len(page)
@@ -254,6 +274,15 @@ class Reader:
                 raise damaged(reply.as_of.site, "its pages do not come to an end")
             last = page[-1:]
             fields.before = reply.next_before
+
+    def _entry(self, site: str, message: common_pb2.StoredRecord, as_of: AsOf, asked: Asked) -> Entry:
+        """One entry of a list, checked. Raises SentoError DAMAGED."""
+        if not message.hidden:
+            version = self._version(site, message, as_of, asked)
+            return Entry(version.stored, version)
+        stored = stored_of(message)
+        must_hold(site, check_hidden(stored))
+        return Entry(stored, None)
 
     def _version(self, site: str, message: common_pb2.StoredRecord, as_of: AsOf, asked: Asked) -> Version:
         """The record checked and opened. Raises SentoError DAMAGED."""

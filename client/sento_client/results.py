@@ -56,6 +56,21 @@ class Outcome(NamedTuple):
     record_hash: bytes
 
 
+@dataclass(slots=True)
+class HiddenTally:
+    """What of a list is in compartments that this institution may not see; counted while the list is read. `oldest`: the last one that came."""
+
+    count: int = 0
+    oldest: Stored | None = None
+
+    @property
+    def words(self) -> str:
+        """For people; empty when there are none."""
+        if not self.count:
+            return ""
+        return f"{self.count} record{' is' if self.count == 1 else 's are'} hidden from this institution."
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """A record read back, its own hashes and its author's signature checked.

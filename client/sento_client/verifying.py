@@ -150,6 +150,8 @@ class Stored(NamedTuple):
     previous_of_subject: int | None
     payload_withheld: bool
     submission: SubmissionPath
+    hidden: bool = False
+    """In a compartment that this institution may not see: only position, record hash and the chain's link are there."""
 
 
 class Inclusion(NamedTuple):
@@ -345,8 +347,16 @@ def check_consistency(older: Checkpoint, newer: Checkpoint, proof: Sequence[byte
     )
 
 
-def check_fact_chain(newest_first: Iterable[tuple[Stored, Header]], *, complete: bool) -> Finding:
-    """Whether the versions follow each other; with `complete` the oldest one must be the first."""
+def check_hidden(stored: Stored) -> Finding:
+    """A hidden entry shows nothing but its place in the chain: whatever else came with it was not asked for and is not believed."""
+    bare = not (stored.header_bytes or stored.payload or stored.payload_hash)
+    return _finding(
+        Check.FORM, bare, "the record is hidden from this institution", "a hidden record shows its header"
+    )
+
+
+def check_fact_chain(newest_first: Iterable[tuple[Stored, Header | None]], *, complete: bool) -> Finding:
+    """Whether the versions follow each other; with `complete` the oldest one must be the first. What a hidden version (header None) follows cannot be told."""
     wanted: bytes | None = None
     count = 0
     for stored, header in newest_first:
@@ -354,7 +364,7 @@ def check_fact_chain(newest_first: Iterable[tuple[Stored, Header]], *, complete:
             return _fails(
                 Check.FACT_CHAIN, f"the version before position {stored.position} is not the one named"
             )
-        wanted = header.previous
+        wanted = None if header is None else header.previous
         count += 1
     if complete and wanted not in (None, ZERO32):
         return _fails(Check.FACT_CHAIN, "the oldest version given follows one that was not given")

@@ -56,8 +56,9 @@ def run(config_path: Path, log_level: str) -> None:
 
     from sento_node import logs
     from sento_node.config import ConfigMistake, load_config
+    from sento_node.ledger.apply import UnknownRules
     from sento_node.ledger.lmdb_files import LedgerNotOpened
-    from sento_node.ledger.store import LedgerFailed
+    from sento_node.ledger.store import LedgerDamaged, LedgerFailed
     from sento_node.ordering.etcd.version import EtcdUnusable
     from sento_node.server import CannotListen, Node
 
@@ -77,7 +78,7 @@ def run(config_path: Path, log_level: str) -> None:
     except (ConfigMistake, EtcdUnusable, LedgerNotOpened, CannotListen) as error:
         click.echo(f"sento-node: {error}", err=True)
         code = EXIT_MISTAKE
-    except LedgerFailed as error:
+    except (LedgerFailed, LedgerDamaged, UnknownRules) as error:
         click.echo(f"sento-node: {error}", err=True)
         code = EXIT_STOPPED
     sys.exit(code)

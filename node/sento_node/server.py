@@ -24,6 +24,7 @@ from sento_node.clock import SystemClock
 from sento_node.compose import Life, RolledBack, check_own_word, compose_site, recall_cosigned
 from sento_node.condition import Condition
 from sento_node.config import NodeConfig
+from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.member_reports import MemberReports
@@ -420,7 +421,7 @@ def _cannot_listen(setting: str, address: str) -> CannotListen:
     )
 
 
-_IN_WORDS = (DirectoryTaken, DirectoryUnsafe, LedgerFailed, LedgerDamaged)
+_IN_WORDS = (DirectoryTaken, DirectoryUnsafe, LedgerFailed, LedgerDamaged, UnknownRules)
 
 
 def _failure_in_words(failure: BaseException) -> str:

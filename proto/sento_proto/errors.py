@@ -153,8 +153,8 @@ TABLE: dict[Code, Entry] = {
     ),
     Code.NOT_PERMITTED: Entry(
         _S.NOT_YET,
-        "The author may not write this registry or compartment at this position.",
-        "Ask the registry's officers for the permission, then send the same record again.",
+        "Governance does not give this institution the permission at this position.",
+        "See with sento govern show what it may do, and ask the officers for the permission; a record that was refused may then be sent again as it is.",
         "PERMISSION_DENIED",
     ),
     Code.HELD: Entry(

@@ -1,4 +1,4 @@
-"""The ledger in memory follows officers exactly as a node's ledger does: acts, KEK seals, sites' announcements, and records that what they changed forbids or allows.
+"""The ledger in memory follows officers exactly as a node's does: acts, KEK seals, sites' announcements, and records that what they changed forbids.
 
 Both sides get the same submissions. After each, outcomes, root and governance must be equal; at the end everything that either gives out.
 """
@@ -16,7 +16,7 @@ from ledger_driver import LedgerDriver, subject
 from sento_client.kek_keeping.recipients import recipients_of
 from sento_client.kek_keeping.seal_records import sealed_parts
 from sento_client.recovery.standing import KekScope
-from sento_client.testing.ledger import Decided, Refused
+from sento_client.testing.ledger import EPOCH, Decided, Refused
 from sento_client.testing.served import ServedLedger
 from sento_node.ledger.governing import ActList
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
@@ -107,7 +107,9 @@ class GovernedHistory:
         epoch = self.driver.state.governance.registries["residency"].key_epoch
         scope = KekScope(CITY, "residency", "", epoch + self.chance.choice((0, 1, 2)))
         recipients = recipients_of(self.driver.state.governance, *scope[:3])
-        (part,) = sealed_parts(self.world.ledger_id, scope, self.world.kek, recipients, self.chance.choice((0, 1)))
+        (part,) = sealed_parts(
+            self.world.ledger_id, scope, self.world.kek, recipients, self.chance.choice((0, 1))
+        )
         numbers = self.world.numbers
         header = kek_seals_header(
             numbers.record_id(), CITY, self.world.key_id(signer), numbers.next_time_ms(), part
@@ -119,8 +121,12 @@ class GovernedHistory:
     def _announcement(self) -> bytes:
         site = self.chance.choice(SITES)
         signer, numbers = self.world.site_signers[site], self.world.numbers
-        announced = SiteRules(self.chance.choice((site, site, SITES[0])), self.chance.choice(((1, 2), (1, 2, 3))), "1")
-        head = self.driver.state.fact_head("governance", site_rules_header(bytes(16), bytes(16), 0, announced).fact)
+        announced = SiteRules(
+            self.chance.choice((site, site, SITES[0])), self.chance.choice(((1, 2), (1, 2, 3))), "1"
+        )
+        head = self.driver.state.fact_head(
+            "governance", site_rules_header(bytes(16), bytes(16), 0, announced).fact
+        )
         previous = ZERO32 if head is None else head.record_hash
         header = site_rules_header(
             numbers.record_id(), signer.public_key.key_id, numbers.next_time_ms(), announced, previous
@@ -132,6 +138,7 @@ def run(seed: int) -> tuple[LedgerDriver, ServedLedger, Counter[Code]]:
     """A history through both, compared after each submission."""
     world = build_genesis(rules=2)
     driver = LedgerDriver(world, MemoryStore(MemoryDisk(world.ledger_id)))
+    driver.state.epoch = EPOCH
     ledger = ServedLedger(world)
     history = GovernedHistory(driver, seed)
     seen: Counter[Code] = Counter()

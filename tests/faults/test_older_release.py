@@ -5,6 +5,7 @@ The older node is this release's own program without the newest rules number, in
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -115,3 +116,12 @@ async def test_a_node_of_an_older_release_holds_the_rules_down_then_stops_in_wor
     await wait_announced(sites, dict.fromkeys(sites.names, RULES_KNOWN))
     assert (await governance_of(sites)).governance.rules == NEWEST_RULES
     await nothing_is_lost(sites, writer, "older release")
+
+    # Put back by mistake: its ledger now holds an announcement that only the present rules can judge.
+    await asyncio.to_thread(sites.cluster.processes[OLDER].stop)
+    _older_release_at_one_site(sites.cluster)
+    told = sites.log(OLDER).count(stopped)
+    sites.cluster.start(OLDER)
+    assert await sites.wait_ended(OLDER) == 1
+    assert sites.log(OLDER).count(stopped) > told
+    assert "Traceback" not in sites.log(OLDER)

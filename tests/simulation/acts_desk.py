@@ -69,7 +69,7 @@ class ActsDesk:
             (self._receipt_set, 7),
             (self._rules, keen),
             (self._policy, 5),
-            (self._officer_comes, 4),
+            (self.officer_comes, 4),
             (self._officer_goes, 4),
             (self._deputy, 4),
             (self._registry, 1),
@@ -81,14 +81,20 @@ class ActsDesk:
 
     # -- acts -------------------------------------------------------------------------------------------------------------
 
-    def record(self, governance: Governance, changes: Sequence[Change], previous: bytes | None = None) -> Record:
+    def record(
+        self, governance: Governance, changes: Sequence[Change], previous: bytes | None = None
+    ) -> Record:
         """The record of an act that follows the newest one, or `previous`."""
-        content = json.dumps({"format": "sento-act-1", "reason": "It was decided.", "changes": changes}).encode()
+        content = json.dumps(
+            {"format": "sento-act-1", "reason": "It was decided.", "changes": changes}
+        ).encode()
         at = self._numbers.next_time_ms()
         follows = governance.last_act if previous is None else previous
         return make_record(act_header(self._numbers.record_id(), at, content, follows), b"")
 
-    def sign(self, governance: Governance, record: Record, signers: Sequence[Signer], epoch: int | None = None) -> bytes:
+    def sign(
+        self, governance: Governance, record: Record, signers: Sequence[Signer], epoch: int | None = None
+    ) -> bytes:
         """The act under these signatures."""
         return sign_act(governance.ledger_id, self._epoch if epoch is None else epoch, record, signers)
 
@@ -99,15 +105,22 @@ class ActsDesk:
         chosen = self._heap.random.sample(people, min(count, len(people)))
         return [self.signer_of(self._heap.one_of(list(officer.keys)).key_id) for officer in chosen]
 
+    def signer_with(self, public_key: str) -> Signer:
+        """The officer or deputy with this key, as acts name it."""
+        return next(one for one in self._everybody().values() if base64_of(one.public_key.data) == public_key)
+
     def signer_of(self, key_id: bytes) -> Signer:
         """Whoever has this officer's or deputy's key."""
+        return self._everybody()[key_id]
+
+    def _everybody(self) -> dict[bytes, Signer]:
         if not self._signers:
             for name in ("mori", "abe", "ito", "kato", "ono", *NEWCOMERS):
                 for person in (name, f"{name}-deputy"):
                     for number in range(12):
                         signer = officer_signer(person, number)
                         self._signers[signer.public_key.key_id] = signer
-        return self._signers[key_id]
+        return self._signers
 
     def decide(self, governance: Governance) -> list[Change]:
         """Changes of one kind that fits now."""
@@ -198,7 +211,7 @@ class ActsDesk:
 
     def _author(self, governance: Governance) -> list[Change]:
         name = f"clinic-{len(governance.authors)}"
-        change = {
+        change: Change = {
             "do": "enrol-author",
             "name": name,
             "keys": [described(author_signer(name, 0))],
@@ -228,7 +241,12 @@ class ActsDesk:
         name = self._heap.one_of(["relief-desk", "tax-office", "audit-board"])
         if name in governance.readers:
             return [_scope_change("permit", name, "read", self._heap.one_of(PLACES))]
-        change: Change = {"do": "enrol-reader", "name": name, "may_read": scopes(PLACES[0]), "seal_key": XWING_SEAL_KEY}
+        change: Change = {
+            "do": "enrol-reader",
+            "name": name,
+            "may_read": scopes(PLACES[0]),
+            "seal_key": XWING_SEAL_KEY,
+        }
         if self._heap.chance(0.5):
             change["may_see"] = scopes(PLACES[1])
         return [change]
@@ -272,7 +290,9 @@ class ActsDesk:
         if "de-embassy" in governance.sites:
             return [{"do": "retire-site", "name": "de-embassy"}]
         self._made += 1
-        site = dict.fromkeys(("country", "region", "hazard_zone", "power", "carrier", "provider", "legal_basis"), "x")
+        site = dict.fromkeys(
+            ("country", "region", "hazard_zone", "power", "carrier", "provider", "legal_basis"), "x"
+        )
         key = described(officer_signer("embassy", self._made * 3))
         return [{"do": "enrol-site", "site": {"name": "de-embassy", "key": key, "votes": False, **site}}]
 
@@ -291,7 +311,8 @@ class ActsDesk:
                 return {"name": name, "key": described(signer)}
         return None
 
-    def _officer_comes(self, governance: Governance) -> list[Change]:
+    def officer_comes(self, governance: Governance) -> list[Change]:
+        """Somebody takes office, mostly with a deputy."""
         people = governance.officers.people
         free = [name for name in ("mori", "abe", "ito", "kato", "ono", *NEWCOMERS) if name not in people]
         if not free or len(people) > 6:

@@ -30,10 +30,12 @@ class Agreeing:
         self._asked = {}
 
     def ask(self, ask: AskCosign) -> None:
-        """Ask another site for its cosignature; the site's own is under the proposal already."""
+        """Ask another site for its cosignature; the site's own is under the proposal already. A site that officers enrolled may not be built yet."""
         host = self._host
         self._check_own(ask.checkpoint)
-        peer = host.peers[ask.site]
+        peer = host.peers.get(ask.site)
+        if peer is None:
+            return
         host.around.network.send(
             host.name, peer.name, peer.agreeing.asked, host, host.life, ask.checkpoint, ask.block, may_double=True
         )  # fmt: skip

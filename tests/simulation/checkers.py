@@ -127,8 +127,13 @@ class Checkers(OrderFeed):
         self._heap.note(f"trim {len(removed)} blocks")
         for key in removed:
             number = self.number_of[key]
-            sets = {self.reference.book.receipt(judged.size_after) for judged in self.reference.blocks[number - 1 :]}
-            if not any(sum(self.flushed_ever[site] >= number for site in sites) >= quorum for sites, quorum in sets):
+            sets = {
+                self.reference.book.receipt(judged.size_after)
+                for judged in self.reference.blocks[number - 1 :]
+            }
+            if not any(
+                sum(self.flushed_ever[site] >= number for site in sites) >= quorum for sites, quorum in sets
+            ):
                 raise Violation(
                     "trim-is-covered",
                     f"block {number} left the log and no receipt set from it on had a quorum that had flushed it",

@@ -33,6 +33,7 @@ class Question(NamedTuple):
     key_epoch: int
     key_id: bytes
     officer_key_id: bytes
+    size: int
 
 
 class Decisions:
@@ -47,9 +48,8 @@ class Decisions:
 
     def forget_from(self, block: int) -> None:
         """The log forgot these blocks."""
-        for known in (self._values, self._asked):
-            for number in [number for number in known if number >= block]:
-                del known[number]  # type: ignore[attr-defined]  # both are dictionaries by block
+        self._values = {number: value for number, value in self._values.items() if number < block}
+        self._asked = {number: asked for number, asked in self._asked.items() if number < block}
 
     def compare(self, site: str, state: LedgerState, reference: Reference) -> None:
         """The site is behind its block now."""
@@ -60,16 +60,22 @@ class Decisions:
         book = reference.books[block]
         if block not in self._asked:
             size = reference.blocks[block - 1].size_after if block else 0
-            self._asked[block] = [(one, expected(book, one, size, self._window)) for one in _sample(book, block)]
+            self._asked[block] = [
+                (one, expected(book, one, size, self._window)) for one in _sample(book, block, size)
+            ]
         for question, wanted in self._asked[block]:
             told = answers(governance, question, state.size)
             self.count += len(told)
             if told != wanted:
-                words = [f"{one!r} for {other!r}" for one, other in zip(told, wanted, strict=True) if one != other]
-                self._differs(f"{site} behind block {block}, of {question.institution} in {question.registry}: {words}")
+                words = [
+                    f"{one!r} for {other!r}" for one, other in zip(told, wanted, strict=True) if one != other
+                ]
+                self._differs(
+                    f"{site} behind block {block}, of {question.institution} in {question.registry}: {words}"
+                )
 
 
-def _sample(book: Rulebook, block: int) -> list[Question]:
+def _sample(book: Rulebook, block: int, size: int) -> list[Question]:
     chance = random.Random(block)
     institutions = sorted({*book.may_write, *book.may_read, "nobody"})
     keys = [*sorted(book.keys), bytes(16)]
@@ -82,6 +88,7 @@ def _sample(book: Rulebook, block: int) -> list[Question]:
             chance.randint(1, KEY_EPOCHS_MAX),
             chance.choice(keys),
             chance.choice(officers),
+            chance.randint(0, size),
         )
         for _ in range(QUESTIONS)
     ]
@@ -89,11 +96,11 @@ def _sample(book: Rulebook, block: int) -> list[Question]:
 
 def answers(governance: Governance, asked: Question, size: int) -> tuple[object, ...]:
     """What product code says."""
-    who, registry, compartment, key_epoch, key_id, officer = asked
+    who, registry, compartment, key_epoch, key_id, officer, former_size = asked
     known = governance.author_keys.get(key_id)
     key = Code.UNKNOWN_AUTHOR if known is None else Code.KEY_ENDED if known.ended_at is not None else None
     budget = governance.budget(who, size) if who in governance.authors else None
-    receipt = governance.receipt_quorum_at(size)
+    receipt = governance.receipt_quorum_at(former_size)
     return (
         governance.may_write(who, registry, compartment),
         governance.may_read(who, registry, compartment),
@@ -109,8 +116,8 @@ def answers(governance: Governance, asked: Question, size: int) -> tuple[object,
 
 def expected(book: Rulebook, asked: Question, size: int, window: int) -> tuple[object, ...]:
     """What the reference says."""
-    who, registry, compartment, key_epoch, key_id, officer = asked
-    sites, quorum = book.receipt(size)
+    who, registry, compartment, key_epoch, key_id, officer, former_size = asked
+    sites, quorum = book.receipt(former_size)
     return (
         book.writes(who, registry, compartment),
         book.reads(who, registry, compartment),

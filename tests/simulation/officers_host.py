@@ -43,7 +43,9 @@ class Act:
 class OfficersHost:
     """All officers of one world."""
 
-    def __init__(self, heap: EventHeap, checkers: Checkers, sites: Mapping[str, SiteHost], desk: ActsDesk) -> None:
+    def __init__(
+        self, heap: EventHeap, checkers: Checkers, sites: Mapping[str, SiteHost], desk: ActsDesk
+    ) -> None:
         self._heap = heap
         self._checkers = checkers
         self._sites = sites
@@ -109,7 +111,13 @@ class OfficersHost:
             self._send(act)
 
     def _answered(
-        self, act: Act, question: int, number: int, epoch: int, answers: list[tuple[int, int, bytes]], error: int
+        self,
+        act: Act,
+        question: int,
+        number: int,
+        epoch: int,
+        answers: list[tuple[int, int, bytes]],
+        error: int,
     ) -> None:
         if not self._heap.chance(ANSWER_LOST):
             code = Code(error or answers[0][0])
@@ -167,7 +175,11 @@ class OfficersHost:
         governance = self.sees()
         alive = [name for name, host in self._sites.items() if host is not self.dead]
         receipt_set = None if governance is None else governance.receipt_set
-        if governance is None or receipt_set is None or any(act.told is None and act.said_to_stand_ms is None for act in self.acts):
+        if (
+            governance is None
+            or receipt_set is None
+            or any(act.told is None and act.said_to_stand_ms is None for act in self.acts)
+        ):
             return
         if sum(name in alive for name in receipt_set.sites) < receipt_set.quorum:
             self._heap.faults["receipt set mended by officers"] += 1

@@ -1,7 +1,7 @@
 """Who there is in a world, and every private key: sites, institutions with keys to come, five officers with deputies, and further people who may take office.
 
-Keys come from names, so that all worlds share them, and every signer can be found by the id of its key. An institution's first key is of Ed25519; its spare ones
-are of Ed25519, of P-256, and with an ML-DSA-65 companion, in turn.
+Keys come from names, so that all worlds share them, and every signer can be found by the id of its key. An institution's first key is of Ed25519; its
+spare ones are of Ed25519, of P-256, and with an ML-DSA-65 companion, in turn.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def author_signer(author: str, number: int) -> Signer:
     if number % 3 == 2:
         return EcdsaP256Signer.from_scalar(b"\x00" + seed[1:])
     if number % 3 == 0:
-        return HybridSigner(Ed25519Signer(seed), MlDsa65Signer(derived(NAME, "companion", author, str(number))))
+        return HybridSigner(
+            Ed25519Signer(seed), MlDsa65Signer(derived(NAME, "companion", author, str(number)))
+        )
     return Ed25519Signer(seed)
 
 
@@ -104,5 +106,3 @@ def base64_of(data: bytes) -> str:
 def scopes(*pairs: tuple[str, str]) -> list[dict[str, str]]:
     """Scopes as acts name them."""
     return [{"registry": registry, "compartment": compartment} for registry, compartment in pairs]
-
-

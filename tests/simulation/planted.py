@@ -10,6 +10,20 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from tests.simulation.hooks import Hooks
+from tests.simulation.planted_governance import (
+    ActHoldsFromTheNextBlock,
+    ActReplayedCounts,
+    AdoptedActsWithoutEffect,
+    CompanionNotAskedFor,
+    DeputyCounted,
+    GovernanceForgottenAtRestart,
+    GrantLastsForEver,
+    KeyEpochNotChecked,
+    PresentReceiptSetForAll,
+    RetiredOfficerCounts,
+    RevokedKeyAccepted,
+    RulesWithinTheBlock,
+)
 from tests.simulation.world import simulate
 
 from sento_client.outbox.keeping import AskProofs, Keeping, _Kept
@@ -329,11 +343,13 @@ class Planted(NamedTuple):
     seeds: range
 
 
+DECIDED_WRONGLY = ("permission-decision-equality", "same-ledger", "acknowledged-is-ordered", "final-is-final")
+"""Who first sees that a site decided otherwise than the reference depends on the world."""
 PLANTED = (
     Planted(AcknowledgeBeforeOrdering, ("acknowledged-is-ordered",), range(3)),
     Planted(ApplyTwiceAfterRestart, ("same-ledger", "final-is-final", "acknowledged-is-ordered"), range(3)),
     Planted(TrimTooEarly, ("trim-is-covered",), range(5)),
-    Planted(SkipPermission, ("same-ledger", "acknowledged-is-ordered"), range(3)),
+    Planted(SkipPermission, DECIDED_WRONGLY, range(3)),
     Planted(ForgottenWhenAcknowledged, ("kept-until-proven",), range(3)),
     Planted(OneRecordProvesAll, ("kept-until-proven",), range(30)),
     Planted(OutboxNotTakenOver, ("progress",), range(10)),
@@ -350,6 +366,18 @@ PLANTED = (
     Planted(MissingCalledStale, ("final-is-final",), range(20)),
     Planted(SmallerNoteAfterLarger, ("cosigned-never-smaller",), range(30, 100)),
     Planted(TrimBeforeOthersCanProve, ("progress",), range(36, 100)),
+    Planted(DeputyCounted, DECIDED_WRONGLY, range(10)),
+    Planted(RetiredOfficerCounts, DECIDED_WRONGLY, range(40)),
+    Planted(ActReplayedCounts, DECIDED_WRONGLY, range(10)),
+    Planted(RevokedKeyAccepted, DECIDED_WRONGLY, range(10)),
+    Planted(KeyEpochNotChecked, DECIDED_WRONGLY, range(10)),
+    Planted(GovernanceForgottenAtRestart, DECIDED_WRONGLY, range(10)),
+    Planted(ActHoldsFromTheNextBlock, DECIDED_WRONGLY, range(10)),
+    Planted(AdoptedActsWithoutEffect, DECIDED_WRONGLY, range(20)),
+    Planted(GrantLastsForEver, DECIDED_WRONGLY, range(20)),
+    Planted(RulesWithinTheBlock, DECIDED_WRONGLY, range(40)),
+    Planted(CompanionNotAskedFor, DECIDED_WRONGLY, range(40)),
+    Planted(PresentReceiptSetForAll, DECIDED_WRONGLY, range(10)),
 )
 
 

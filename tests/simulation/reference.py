@@ -186,7 +186,11 @@ class Reference:
         for key_id, signature in act.officers:
             key = self.book.officer_keys.get(key_id)
             if key is None:
-                return Code.NOT_AN_OFFICER if self._predecessor(header) is not Code.PREDECESSOR_MISSING else Code.PREDECESSOR_MISSING
+                return (
+                    Code.NOT_AN_OFFICER
+                    if self._predecessor(header) is not Code.PREDECESSOR_MISSING
+                    else Code.PREDECESSOR_MISSING
+                )
             if not verifies(key, signature, message):
                 return Code.BAD_SIGNATURE
         return None
@@ -270,7 +274,12 @@ class Reference:
         try:
             said = json.loads(header.content)
             rules, name = set(said["rules"]), said["site"]
-            good = said["format"] == "sento-site-rules-1" and set(said) == {"format", "site", "rules", "release"}
+            good = said["format"] == "sento-site-rules-1" and set(said) == {
+                "format",
+                "site",
+                "rules",
+                "release",
+            }
         except (ValueError, KeyError, TypeError):
             return Code.MALFORMED, book
         if not good:

@@ -25,7 +25,7 @@ Scope = tuple[str, str]
 SUITES = {"ed25519": Suite.ED25519, "ecdsa-p256": Suite.ECDSA_P256}
 ACTS_FROM, COMPANIONS_FROM = 2, 3
 CLEAR = ("governance", "keys")
-MORE_FIELDS = {
+MORE_FIELDS: dict[str, tuple[str, ...]] = {
     "revoke-key": ("suspect_from_position",),
     "set-deputy": ("deputy",),
     "enrol-reader": ("may_see",),
@@ -158,9 +158,7 @@ class Rulebook:
     def record_refusal(self, author: str, header: Header) -> Code | None:
         """Permission of an institution's record, before its budget is asked."""
         if self.rules < ACTS_FROM:
-            return (
-                None if self.writes(author, header.registry, header.compartment) else Code.NOT_PERMITTED
-            )
+            return None if self.writes(author, header.registry, header.compartment) else Code.NOT_PERMITTED
         ended = self.key_refusal(header.author_key_id)
         if ended is not None:
             return ended
@@ -470,7 +468,7 @@ def at_genesis(data: bytes) -> Rulebook:
     """The rulebook of the genesis file itself."""
     file = json.loads(data)
     book = Rulebook(file["rules"], file["rules"], threshold=file["officers"]["threshold"])
-    book.registries = {registry: (1, 1) for registry in file["registries"]}
+    book.registries = dict.fromkeys(file["registries"], (1, 1))
     for site in file["sites"]:
         key, _ = _read_key(site["key"])
         book.sites[site["name"]] = key
@@ -515,7 +513,7 @@ def _read_act(content: bytes) -> list[Json]:
     changes: list[Json] = act["changes"]
     _need(1 <= len(changes) <= 64, "count")
     for change in changes:
-        do = change.get("do")
+        do = str(change.get("do"))
         _need(do in FIELDS, "unknown change")
         asked = {"do", *FIELDS[do]}
         _need(asked <= set(change) <= asked | set(MORE_FIELDS.get(do, ())), "fields of a change")

@@ -278,8 +278,7 @@ class SiteHost:
                 case WriteCosigned():
                     self._write(self._note_cosigned, effect.cosigned)
                 case AskCosign():
-                    if effect.site in self.peers:
-                        self.agreeing.ask(effect)
+                    self.agreeing.ask(effect)
                 case AnswerCosign():
                     self.agreeing.answer(effect)
                 case QuorumReached():

@@ -4,7 +4,8 @@ A caller is told what the first round of delivery came to. Later rounds have no 
 it was refused for good is seen among what the outbox set aside.
 
 The office gives up a record when the outbox is about to send it again, no site took it the last time, and it was not meant to stand (`Write.bad`), or follows
-a record that never will stand, or writing is over and the author's budget or a missing permission holds it. A kept submission is discarded, as with `sento outbox discard`, when each
+a record that never will stand, or writing is over and the author's
+budget or a missing permission holds it. A kept submission is discarded, as with `sento outbox discard`, when each
 of its records was given up, or refused for good, or stands under a quorum's checkpoint.
 """
 
@@ -19,7 +20,6 @@ from tests.simulation.workload import Desk, Write
 from sento_client.delivery_values import Settle
 from sento_proto.errors import FINAL_CODES, STANDING_CODES, TABLE, Code, Standing
 from sento_proto.record import Record
-
 
 PEOPLE_DECIDE = (Code.HELD, Code.NOT_PERMITTED)
 """Only officers can change these, and when writing is over they have gone home."""
@@ -82,4 +82,6 @@ class Telling:
     def _never_will_stand(self, write: Write, together: Sequence[Record]) -> bool:
         if write.bad or any(one.header.previous in self._never for one in together):
             return True
-        return not self.writing and any(self._last_word.get(one.record_hash) in PEOPLE_DECIDE for one in together)
+        return not self.writing and any(
+            self._last_word.get(one.record_hash) in PEOPLE_DECIDE for one in together
+        )

@@ -12,7 +12,7 @@ from tests.simulation.acts_desk import ActsDesk
 from tests.simulation.heap import EventHeap
 from tests.simulation.officers_host import OfficersHost
 from tests.simulation.ordering import SimOrdering
-from tests.simulation.people import BUDGETS, People, author_signer, author_signers, base64_of
+from tests.simulation.people import BUDGETS, Change, People, author_signer, author_signers, base64_of
 from tests.simulation.site_host import SiteHost
 
 from sento_client.testing.world import Numbers
@@ -33,7 +33,12 @@ class Thieves:
     """Everybody who must not succeed, in one world."""
 
     def __init__(
-        self, heap: EventHeap, people: People, ordering: SimOrdering, sites: Mapping[str, SiteHost], officers: OfficersHost
+        self,
+        heap: EventHeap,
+        people: People,
+        ordering: SimOrdering,
+        sites: Mapping[str, SiteHost],
+        officers: OfficersHost,
     ) -> None:
         self._heap = heap
         self._people = people
@@ -58,6 +63,7 @@ class Thieves:
             ("act and what it allows in one block", self._at_once),
             ("set-rules and an act behind it in one block", self._rules_at_once),
             ("set-rules past ingress", self._rules_now),
+            ("act and behind it the one that enrols its officer in one block", self._early_officer),
             ("act whose second change does not fit", self._half),
             ("small-order key in an act", self._small_order),
             ("revoked key goes on writing", self._revoked_key),
@@ -128,8 +134,8 @@ class Thieves:
         both = self._heap.one_of(doubled)
         others = [one for one in governance.officers.people.values() if one is not both]
         signers = [self._desk.signer_of(key.key_id) for key in both.keys]
-        for one in self._heap.random.sample(others, min(len(others), governance.officers.threshold - 2)):
-            signers.append(self._desk.signer_of(one.key.key_id))
+        few = self._heap.random.sample(others, min(len(others), governance.officers.threshold - 2))
+        signers += [self._desk.signer_of(one.key.key_id) for one in few]
         return self._signed_by(governance, signers)
 
     def _retired(self, governance: Governance) -> list[bytes]:
@@ -144,7 +150,9 @@ class Thieves:
         return self._signed_by(governance, [*most, author_signer("iizuka-city", 0)])
 
     def _changed(self, governance: Governance) -> list[bytes]:
-        data = bytearray(self._desk.sign(governance, self._harmless(governance), self._desk.signers(governance)))
+        data = bytearray(
+            self._desk.sign(governance, self._harmless(governance), self._desk.signers(governance))
+        )
         data[-self._heap.between(1, 64)] ^= 1
         return [bytes(data)]
 
@@ -164,7 +172,7 @@ class Thieves:
 
     def _at_once(self, governance: Governance) -> list[bytes]:
         """An act by honest officers takes hold for what is behind it in its block: a key that it enrols may write, one that it revokes may not."""
-        author = self._heap.one_of(sorted(BUDGETS) + ["iizuka-city", "kaga-city"])
+        author = self._heap.one_of([*sorted(BUDGETS), "iizuka-city", "kaga-city"])
         changes = self._desk.enrol_key(governance, author)
         if not changes:
             return []
@@ -175,7 +183,7 @@ class Thieves:
         old = [key_id for key_id, _ in self._keys(governance, author)]
         behind = [self._plain(governance, author, new[0])]
         if old:
-            revoke = {"do": "revoke-key", "author": author, "key_id": old[0].hex()}
+            revoke: Change = {"do": "revoke-key", "author": author, "key_id": old[0].hex()}
             second = self._desk.record(governance, [revoke], previous=act.record_hash)
             behind.append(self._desk.sign(governance, second, self._desk.signers(governance)))
             behind.append(self._plain(governance, author, author_signers(author)[old[0]]))
@@ -188,10 +196,28 @@ class Thieves:
         first = self._desk.record(governance, [{"do": "set-rules", "rules": governance.rules + 1}])
         author = "kaga-clinic"
         policy = {"do": "set-policy", "author": author, "ml_dsa_65": False}
-        change = self._heap.one_of([policy, self._desk.seal_key_change(), {"do": "set-rules", "rules": governance.rules + 1}])
+        change = self._heap.one_of(
+            [policy, self._desk.seal_key_change(), {"do": "set-rules", "rules": governance.rules + 1}]
+        )
         second = self._desk.record(governance, [change], previous=first.record_hash)
         signed = [self._desk.sign(governance, one, self._desk.signers(governance)) for one in (first, second)]
         return [*signed, self._plain(governance, "iizuka-city", author_signer("iizuka-city", 0))]
+
+    def _early_officer(self, governance: Governance) -> list[bytes]:
+        """The second act arrives before the first, which puts one of those who sign it into office."""
+        changes = self._desk.officer_comes(governance)
+        if not changes:
+            return []
+        first = self._desk.record(governance, changes)
+        second = self._desk.record(governance, [self._desk.seal_key_change()], previous=first.record_hash)
+        described = str(changes[0]["officer"]["key"]["public_key"])  # type: ignore[index]  # an enrolment names a person
+        newcomer = self._desk.signer_with(described)
+        most = self._desk.signers(governance)
+        signed = [
+            self._desk.sign(governance, second, [*most, newcomer]),
+            self._desk.sign(governance, first, most),
+        ]
+        return signed if self._heap.chance(0.7) else [*signed, signed[0]]
 
     def _rules_now(self, governance: Governance) -> list[bytes]:
         """Also when a site has not announced that it knows them, and to a number that nobody knows."""
@@ -200,21 +226,32 @@ class Thieves:
         return [self._desk.sign(governance, record, self._desk.signers(governance))]
 
     def _half(self, governance: Governance) -> list[bytes]:
-        bad = self._heap.one_of(
-            [
-                {"do": "close-key-epoch", "registry": "tax", "key_epoch": 99},
-                {"do": "retire-officer", "name": "nobody"},
-                {"do": "set-threshold", "threshold": 1},
-                {"do": "revoke-key", "author": "kaga-city", "key_id": bytes(16).hex()},
-                {"do": "permit", "institution": "kaga-city", "may": "write", "scopes": []},
-                {"do": "no-such-change"},
-                {"do": "set-budget", "author": "kaga-city", "budget_per_10000_positions": {"records": 1, "subjects": 20_000}},
-                {"do": "set-policy", "author": "kaga-city", "ml_dsa_65": True},
-                {"do": "retire-site", "name": next(iter(self._sites))},
-                {"do": "enrol-key", "author": "kaga-city", "key": {"suite": "ed25519", "public_key": self._key_of_city()}},
-            ]
-        )
-        first = {"do": "set-budget", "author": "kaga-clinic", "budget_per_10000_positions": {"records": 1, "subjects": 1}}
+        misfits: list[Change] = [
+            {"do": "close-key-epoch", "registry": "tax", "key_epoch": 99},
+            {"do": "retire-officer", "name": "nobody"},
+            {"do": "set-threshold", "threshold": 1},
+            {"do": "revoke-key", "author": "kaga-city", "key_id": bytes(16).hex()},
+            {"do": "permit", "institution": "kaga-city", "may": "write", "scopes": []},
+            {"do": "no-such-change"},
+            {
+                "do": "set-budget",
+                "author": "kaga-city",
+                "budget_per_10000_positions": {"records": 1, "subjects": 20_000},
+            },
+            {"do": "set-policy", "author": "kaga-city", "ml_dsa_65": True},
+            {"do": "retire-site", "name": next(iter(self._sites))},
+            {
+                "do": "enrol-key",
+                "author": "kaga-city",
+                "key": {"suite": "ed25519", "public_key": self._key_of_city()},
+            },
+        ]
+        bad = self._heap.one_of(misfits)
+        first: Change = {
+            "do": "set-budget",
+            "author": "kaga-clinic",
+            "budget_per_10000_positions": {"records": 1, "subjects": 1},
+        }
         record = self._desk.record(governance, [first, bad])
         return [self._desk.sign(governance, record, self._desk.signers(governance))]
 
@@ -264,10 +301,14 @@ class Thieves:
         return author_signers(author)[self._heap.one_of(keys)[0]] if keys else None
 
     def _some_author(self) -> str:
-        return self._heap.one_of(["iizuka-city", "iizuka-hospital", "kaga-city", "soo-village", "kaga-clinic"])
+        return self._heap.one_of(
+            ["iizuka-city", "iizuka-hospital", "kaga-city", "soo-village", "kaga-clinic"]
+        )
 
     def _revoked_key(self, governance: Governance) -> list[bytes]:
-        ended = [(key_id, one.author) for key_id, one in governance.author_keys.items() if one.ended_at is not None]
+        ended = [
+            (key_id, one.author) for key_id, one in governance.author_keys.items() if one.ended_at is not None
+        ]
         if not ended:
             return []
         key_id, author = self._heap.one_of(ended)
@@ -294,12 +335,21 @@ class Thieves:
         one, other = self._heap.one_of([("iizuka-hospital", "clinic"), ("kaga-clinic", "ward")])
         return self._with_key(governance, one, compartment=other)
 
-    def _seals(self, governance: Governance, author: str, registry: str, compartment: str, ahead: int) -> Header | None:
+    def _seals(
+        self, governance: Governance, author: str, registry: str, compartment: str, ahead: int
+    ) -> Header | None:
         signer = self._any_key(governance, author)
         if signer is None:
             return None
         key_epoch = governance.registries[registry].key_epoch + ahead
-        seals = KekSeals(self._numbers.take(32), registry, compartment, key_epoch, self._heap.between(0, 999), (b"seal" * 9,))
+        seals = KekSeals(
+            self._numbers.take(32),
+            registry,
+            compartment,
+            key_epoch,
+            self._heap.between(0, 999),
+            (b"seal" * 9,),
+        )
         at = self._numbers.next_time_ms()
         return kek_seals_header(self._numbers.record_id(), author, signer.public_key.key_id, at, seals)
 
@@ -322,13 +372,18 @@ class Thieves:
         return self._sealed(bad, "kaga-city")
 
     def _seals_of_another(self, governance: Governance) -> list[bytes]:
-        header, mine = self._seals(governance, "kaga-city", "residency", "", 0), self._any_key(governance, "soo-village")
+        header, mine = (
+            self._seals(governance, "kaga-city", "residency", "", 0),
+            self._any_key(governance, "soo-village"),
+        )
         if header is None or mine is None:
             return []
         return [self._sign(header._replace(author_key_id=mine.public_key.key_id), mine)]
 
     def _seals_elsewhere(self, governance: Governance) -> list[bytes]:
-        registry, compartment, ahead = self._heap.one_of([("health", "clinic", 0), ("residency", "", 2), ("residency", "", 1)])
+        registry, compartment, ahead = self._heap.one_of(
+            [("health", "clinic", 0), ("residency", "", 2), ("residency", "", 1)]
+        )
         return self._sealed(self._seals(governance, "kaga-city", registry, compartment, ahead), "kaga-city")
 
     def _stripped(self, governance: Governance) -> list[bytes]:
@@ -352,12 +407,18 @@ class Thieves:
     def _false_announcement(self, governance: Governance) -> list[bytes]:
         """A record of registry `governance` by a site that is none of the two kinds, and one by an institution."""
         host = self._heap.one_of(list(self._sites.values()))
-        signer: Signer | None = host.signer if self._heap.chance(0.6) else self._any_key(governance, "kaga-city")
+        signer: Signer | None = (
+            host.signer if self._heap.chance(0.6) else self._any_key(governance, "kaga-city")
+        )
         if signer is None:
             return []
-        content = self._heap.one_of([b"", b'{"format":"sento-site-rules-1","site":"jp-fukuoka","rules":[9],"release":"9"}'])
+        content = self._heap.one_of(
+            [b"", b'{"format":"sento-site-rules-1","site":"jp-fukuoka","rules":[9],"release":"9"}']
+        )
         kind = self._heap.one_of(["act", "site-rules"])
-        header = self._header(governance, "kaga-city", signer, registry="governance", kind=kind, content=content, key_epoch=0)
+        header = self._header(
+            governance, "kaga-city", signer, registry="governance", kind=kind, content=content, key_epoch=0
+        )
         return [self._sign(header, signer)]
 
 

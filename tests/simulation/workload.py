@@ -128,7 +128,9 @@ class Desk:
         """The same content as another record: what must never be done to an unanswered one."""
         header = record.header
         key_id, self._key_id = self._key_id, header.author_key_id
-        again = self._record(header.registry, header.subject, header.fact, header.previous, group=header.group)
+        again = self._record(
+            header.registry, header.subject, header.fact, header.previous, group=header.group
+        )
         self._key_id = key_id
         return again
 
@@ -258,7 +260,9 @@ class Desk:
     def _closed_epoch(self) -> Write:
         """Under a former key epoch, which officers may have closed: a program that did not look."""
         epoch = max(1, self._key_epoch(self._registry()) - 1)
-        return Write("late epoch", [self._record(self._registry(), self._subject(), self._new_fact(), key_epoch=epoch)])
+        return Write(
+            "late epoch", [self._record(self._registry(), self._subject(), self._new_fact(), key_epoch=epoch)]
+        )
 
     def _seals(self) -> Write:
         """Seals of the key under which we write, for its readers."""

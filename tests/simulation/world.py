@@ -183,7 +183,9 @@ class World:
                 words.append(f"{client.name} waits for {len(left)} writes ({', '.join(left[:4])})")
             if client.outbox.disk:
                 words.append(f"{client.name} keeps {len(client.outbox.disk)} submissions")
-        words += [f"officers wait for an act, {act.tries} tries" for act in self.officers.acts if act.told is None]
+        words += [
+            f"officers wait for an act, {act.tries} tries" for act in self.officers.acts if act.told is None
+        ]
         return "; ".join(words)
 
     def _check_end(self) -> None:

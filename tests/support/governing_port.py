@@ -13,15 +13,18 @@ from sento_client.governing.place import GoverningPlace
 from sento_client.governing.trust_file import TrustFile
 from sento_client.keyfiles import write_signing_key
 from sento_client.transport import Method, ReplyT, RequestT, StreamListener
+from sento_proto import merkle
+from sento_proto.checkpoint import Checkpoint, cosign, encode_checkpoint
 from sento_proto.errors import Code, SentoError
 from sento_proto.governance.acts import judge_act, with_act
 from sento_proto.governance.state import from_genesis
 from sento_proto.submission import Submission, decode_submission
-from sento_proto.v1 import common_pb2, governance_pb2
+from sento_proto.v1 import client_pb2, common_pb2, governance_pb2
 
 
 class GovernedLedger:
-    """A `Transport` of one site. `lost_answers`: how many submitted acts stand without the client hearing of it."""
+    """A `Transport` of one site. `lost_answers`: how many submitted acts stand without the client hearing of it; `shown`: how many acts the site gives out
+    (None: all), and `shift`: by how much it lies about where they stand."""
 
     def __init__(self, world: TestWorld) -> None:
         self.world = world
@@ -29,6 +32,8 @@ class GovernedLedger:
         self.acts: list[Submission] = []
         self.lost_answers = 0
         self.submitted = 0
+        self.shown: int | None = None
+        self.shift = 0
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -48,6 +53,10 @@ class GovernedLedger:
                 return cast("ReplyT", self._acts(request))
             case governance_pb2.SubmitActRequest():
                 return cast("ReplyT", self._submit(request.act))
+            case client_pb2.CheckpointRequest() if self.acts:
+                return cast("ReplyT", client_pb2.CheckpointReply(checkpoint=self._checkpoint()))
+            case client_pb2.ProofRequest():
+                return cast("ReplyT", self._proofs(request))
         raise SentoError(Code.IDENTITY_REFUSED)
 
     def stream(
@@ -62,8 +71,27 @@ class GovernedLedger:
     def _acts(self, request: governance_pb2.ActsRequest) -> governance_pb2.ActsReply:
         after = request.after_position if request.HasField("after_position") else -1
         reply = governance_pb2.ActsReply(as_of=common_pb2.AsOf(epoch=0, size=len(self.acts)))
-        for position in range(after + 1, len(self.acts)):
-            reply.records.append(_stored(position, self.acts[position]))
+        for position, act in enumerate(self.acts[: self.shown]):
+            if position + self.shift > after:
+                reply.records.append(_stored(position + self.shift, act))
+        return reply
+
+    def _checkpoint(self) -> bytes:
+        world = self.world
+        root = merkle.root_of(self._hashes)
+        plain = Checkpoint(world.ledger_id, 0, len(self.acts), root)
+        lines = tuple(cosign(plain, site, signer, 1) for site, signer in world.site_signers.items())
+        return encode_checkpoint(plain._replace(signatures=lines))
+
+    @property
+    def _hashes(self) -> list[bytes]:
+        return [act.records[0].record_hash for act in self.acts]
+
+    def _proofs(self, request: client_pb2.ProofRequest) -> client_pb2.ProofReply:
+        reply, read = client_pb2.ProofReply(size=request.size), merkle.subtree_reader(self._hashes)
+        for position in request.positions:
+            path = merkle.inclusion_proof(read, position, request.size)
+            reply.inclusions.add(position=position, record_hash=self._hashes[position], path=path)
         return reply
 
     def _submit(self, data: bytes) -> governance_pb2.SubmitActReply:
@@ -119,6 +147,6 @@ def officer_at(ledger: GovernedLedger, directory: Path, officer: str, seed: byte
         (SiteAddress("jp-fukuoka", "jp-fukuoka.invalid:1"),),
         2_000,
         officer,
-        KeyFiles(signing, None, Path(), None),
+        KeyFiles(signing, None, None, None),
     )
     return GoverningClient(place, transport=lambda _: ledger)

@@ -101,7 +101,7 @@ class ServedSite:
     async def _changes(
         self, request: client_pb2.ChangesRequest, _context: Context
     ) -> AsyncIterator[common_pb2.StoredRecord]:
-        for stored in self.site.ledger.changes(request):
+        for stored in self.site.changes(request):
             yield stored
 
     def _handlers(self) -> list[grpc.GenericRpcHandler]:

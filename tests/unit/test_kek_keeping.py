@@ -107,7 +107,10 @@ async def test_clinic_that_writes_the_same_compartment_cannot_open_what_another_
     version = await read(registry, CLINIC, position)
     assert version.content is None
     assert version.closed_because.startswith("NO_KEK")
-    assert f"author {HOSPITAL}, registry health, compartment '{PRESCRIPTION}', key epoch 1" in version.closed_because
+    assert (
+        f"author {HOSPITAL}, registry health, compartment '{PRESCRIPTION}', key epoch 1"
+        in version.closed_because
+    )
 
 
 async def test_clinic_is_not_given_the_payload_of_a_compartment_that_it_may_not_write() -> None:

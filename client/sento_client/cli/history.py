@@ -56,7 +56,7 @@ def history(
     subject = read_subject(subject_file)
     show_part(
         app,
-        lambda sento: sento.history(
+        lambda sento, hidden: sento.history(
             registry=registry,
             kind=kind,
             subject=subject,
@@ -66,11 +66,13 @@ def history(
             freshness=Freshness(freshness),
             before=before,
             limit=limit,
+            hidden=hidden,
             header_only=header_only,
             site=site,
             deadline_ms=deadline_ms,
         ),
         lambda version: version.previous is not None,
+        lambda _hidden: True,
         site=site,
         deadline_ms=deadline_ms,
     )

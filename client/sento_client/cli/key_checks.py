@@ -128,11 +128,10 @@ def _check_institution(place: _Place, governance: Governance) -> Finding:
 
 
 def _source(named: NamedFiles, ask: Ask | None) -> KeySource:
-    nowhere = Path()  # KEK seals and pseudonyms are looked at by themselves
-    keys = KeyFiles(
+    keys = KeyFiles(  # KEK seals and pseudonyms are looked at by themselves
         signing=named.signing,
         seal=named.seal,
-        kek_seals=nowhere,
+        kek_seals=None,
         pseudonyms=None,
         companion=named.companion,
         passphrase_file=named.passphrase_file,

@@ -12,18 +12,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sento_client.cli.app import App, pass_app
+from sento_client.cli.app import App
 from sento_client.cli.exits import Exit
 from sento_client.cli.findings import Finding, State
+from sento_client.cli.group import Commands
 from sento_client.cli.key_checks import check_installation
+from sento_client.cli.ledger_keys import make, reseal, show
 from sento_client.cli.prompts import person_to_ask
 
 _STYLE = {State.IN_ORDER: "green", State.SOON: "yellow", State.WRONG: "bold red"}
 
 
-@click.command(short_help="Look at every key and certificate of this installation.")
-@pass_app
-def keys(app: App) -> None:
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    short_help="Look at every key and certificate of this installation; make and seal keys.",
+)
+@click.pass_context
+def keys(context: click.Context) -> None:
     """Look at every key and certificate of this installation; no site is asked and no secret shown.
 
     Says of each key whether its file is encrypted, or which token holds it. A passphrase or PIN that is in no file and not in the environment is asked for
@@ -37,6 +43,9 @@ def keys(app: App) -> None:
         sento keys
         sento --json keys | jq '.findings[] | select(.state != "in order")'
     """
+    app = context.find_object(App)
+    if context.invoked_subcommand is not None or app is None:
+        return
     findings = check_installation(app.config, dt.datetime.now(dt.UTC), ask=person_to_ask())
     troubled = [finding for finding in findings if finding.state is not State.IN_ORDER]
     wrong = [finding for finding in troubled if finding.state is State.WRONG]
@@ -58,6 +67,10 @@ def keys(app: App) -> None:
         sys.exit(Exit.USAGE)
     if troubled:
         sys.exit(Exit.DEGRADED)
+
+
+for command in (show, make, reseal):
+    keys.add_command(command)
 
 
 def _sentence(looked_at: int, wrong: int, soon: int) -> str:

@@ -12,35 +12,45 @@ from rich.console import Console
 from sento_client.cli.app import App
 from sento_client.cli.show import print_history, version_value
 from sento_client.client import SentoClient
-from sento_client.results import Version
+from sento_client.results import HiddenTally, Version
+from sento_client.verifying import Stored
 
 
 def show_part(
     app: App,
-    ask: Callable[[SentoClient], AsyncIterator[Version]],
+    ask: Callable[[SentoClient, HiddenTally], AsyncIterator[Version]],
     has_older: Callable[[Version], bool],
+    may_have_older: Callable[[Stored], bool],
     *,
     site: str | None,
     deadline_ms: int | None,
 ) -> None:
-    """Ask for the part, show it, and say how to go on below it. `has_older`: whether the list goes on below this entry."""
+    """Ask for the part, show it, and say how to go on below it. `has_older`: whether the list goes on below this entry; `may_have_older`: whether it can, below
+    an entry that is hidden."""
+    hidden = HiddenTally()
 
     async def work(sento: SentoClient) -> list[Version]:
-        return [version async for version in ask(sento)]
+        return [version async for version in ask(sento, hidden)]
 
     versions = app.run(work, site=site, deadline_ms=deadline_ms)
     next_before = versions[-1].position if versions and has_older(versions[-1]) else None
+    oldest = hidden.oldest
+    if oldest is not None and (not versions or oldest.position < versions[-1].position):
+        next_before = oldest.position if may_have_older(oldest) else None
 
     def people(console: Console) -> None:
-        if not versions:
+        if versions:
+            print_history(console, versions)
+        elif not hidden.count:
             console.print("Nothing stands under this name in this part of the ledger.")
-            return
-        print_history(console, versions)
+        if hidden.count:
+            console.print(hidden.words)
         if next_before is not None:
             console.print(f"There are older ones: repeat the command with --before {next_before}.")
 
     value = {
         "versions": [version_value(version) for version in versions],
+        "hidden": hidden.count,
         "more": next_before is not None,
         "next_before": next_before,
     }

@@ -50,7 +50,7 @@ def subject(
     identifier = read_subject(subject_file)
     show_part(
         app,
-        lambda sento: sento.subject_history(
+        lambda sento, hidden: sento.subject_history(
             registry=registry,
             subject=identifier,
             purpose=purpose,
@@ -58,11 +58,13 @@ def subject(
             freshness=Freshness(freshness),
             before=before,
             limit=limit,
+            hidden=hidden,
             header_only=header_only,
             site=site,
             deadline_ms=deadline_ms,
         ),
         lambda version: version.stored.previous_of_subject is not None,
+        lambda hidden: hidden.previous_of_subject is not None,
         site=site,
         deadline_ms=deadline_ms,
     )

@@ -2,6 +2,9 @@
 
 The newest value is here for everybody in this process. Callers that meet something they cannot explain (an unknown key, a checkpoint that does not verify) ask
 for `news`; at most one question a second goes out for all of them together.
+
+Signatures bind what an act says and which one it follows, not where it stands. So each is proven to stand at its position under a quorum's checkpoint before
+it is kept on disk, or asked behind. Until then it counts, because it may be a second old, and is asked for again: a lie about a position lasts a moment.
 """
 
 from __future__ import annotations
@@ -13,14 +16,19 @@ from sento_client.governing.fitting import can_change
 from sento_client.governing.following import Followed, follow
 from sento_client.governing.trust_file import TrustFile
 from sento_client.messages import freshness_of, stored_of
+from sento_client.outbox.keeping import Run
+from sento_client.proving import Prover
 from sento_client.results import Freshness
 from sento_client.transport import ACTS
 from sento_client.verifying import Trust
 from sento_proto.errors import Code, SentoError
+from sento_proto.limits import LIST_PAGE_MAX
 from sento_proto.v1 import governance_pb2
 
 NEWS_EVERY_MS = 1_000
 NEWS_TIMEOUT_MS = 3_000
+PROOF_TIMEOUT_MS = 2_000
+RUNS_AT_ONCE = LIST_PAGE_MAX // 2
 
 
 class Follower:
@@ -31,6 +39,9 @@ class Follower:
         self._keep = keep
         self._lock = asyncio.Lock()
         self._asked_ms: int | None = None
+        self._proven = followed
+        self._gave = ""
+        self._avoid: str | None = None
         self.followed = followed
         self.epoch = followed.epoch
         self.size = followed.position + 1
@@ -54,12 +65,17 @@ class Follower:
         if not can_change(self.followed.governance):
             return self.followed
         async with self._lock:
-            before = self.followed
             terms = Terms("", "", freshness, timeout_ms=timeout_ms, site=site)
-            while await self._page(terms):
-                pass
-            if self._keep is not None and self.followed is not before:
-                self._keep.write(self.followed)
+            found, more = self._proven, True
+            while more:
+                found, more = await self._page(found, terms)
+            proven = await self._prove(found, freshness)
+            if len(found.steps) >= len(self.followed.steps):
+                self.followed = found
+            if proven is not self._proven:
+                self._proven = proven
+                if self._keep is not None:
+                    self._keep.write(proven)
             return self.followed
 
     async def news(self, site: str | None = None) -> bool:
@@ -77,14 +93,17 @@ class Follower:
             return False
         return followed.position != known
 
-    async def _page(self, terms: Terms) -> bool:
-        """One page; whether there is more."""
-        before = self.followed
+    async def _page(self, before: Followed, terms: Terms) -> tuple[Followed, bool]:
+        """What was followed with one page more, and whether there is more."""
 
         def accept(site: str, reply: governance_pb2.ActsReply) -> tuple[Followed, bool]:
             if reply.more and not reply.records:
                 raise damaged(site, "its pages do not come to an end")
-            self.epoch, self.size = max(self.epoch, reply.as_of.epoch), max(self.size, reply.as_of.size)
+            self.epoch, self.size = (
+                max(self.epoch, reply.as_of.epoch),
+                max(self.size, reply.as_of.size),
+            )
+            self._gave = site
             try:
                 return follow(before, map(stored_of, reply.records), reply.as_of.epoch), reply.more
             except SentoError as error:
@@ -93,8 +112,32 @@ class Follower:
         request = governance_pb2.ActsRequest(freshness=freshness_of(terms.freshness))
         if before.position >= 0:
             request.after_position = before.position
-        self.followed, more = await self._asker.ask(ACTS, request, accept, terms, ask_again=_ELSEWHERE)
-        return more
+        return await self._asker.ask(ACTS, request, accept, terms, ask_again=_ELSEWHERE, avoid=self._avoid)
+
+    async def _prove(self, found: Followed, freshness: Freshness) -> Followed:
+        """As much of `found` as is shown to stand where it says. Raises SentoError DAMAGED when something else is shown to stand there."""
+        new = found.steps[len(self._proven.steps) :]
+        if not new:
+            return self._proven
+        prover = Prover(self._asker, lambda: found.trust)
+        at_least = new[-1].position + 1 if freshness is Freshness.LINEARIZABLE else 0
+        try:
+            checkpoint = await prover.checkpoint(at_least, PROOF_TIMEOUT_MS)
+            covered = [step for step in new if step.position < checkpoint.size]
+            for start in range(0, len(covered), RUNS_AT_ONCE):
+                part = covered[start : start + RUNS_AT_ONCE]
+                runs = [Run(0, step.position, (step.stored.record_hash,)) for step in part]
+                held = await prover.prove_runs(runs, checkpoint, PROOF_TIMEOUT_MS)
+                if not all(held):
+                    position = part[held.index(False)].position
+                    self._avoid = self._gave
+                    raise damaged(self._gave, f"another record stands at position {position}")
+        except SentoError as error:
+            if error.code is Code.DAMAGED:
+                raise
+            # No quorum covers it yet, or nobody who could show it answers: it is asked for again.
+            return self._proven
+        return found.first(checkpoint.size)
 
 
 _ELSEWHERE = frozenset({Code.BAD_REQUEST})

@@ -77,6 +77,14 @@ class Followed:
         """Whose keys are believed."""
         return Trust.of(self.governance)
 
+    def first(self, size: int) -> Followed:
+        """What was followed among the ledger's first `size` records."""
+        steps = tuple(step for step in self.steps if step.position < size)
+        if len(steps) == len(self.steps):
+            return self
+        newest = {step.signed_by[0]: step.stored.record_hash for step in steps if step.act is None}
+        return Followed(self.genesis, self.at(size), steps, newest)
+
     def at(self, position: int) -> Governance:
         """The governance that judges a record at this position."""
         before = [step.after for step in self.steps if step.position < position]

@@ -98,7 +98,7 @@ def _keys(table: Table) -> KeyFiles:
     files = KeyFiles(
         signing,
         optional_file(table, "seal"),
-        Path(),
+        None,
         None,
         passphrase_file=optional_file(table, "passphrase_file"),
         token=token,

@@ -59,7 +59,7 @@ class Author:
 
 
 class KekKeeper:
-    """KEKs of one institution's client. `author` is None where it has no signing key. `former`: openers of seal keys that were replaced."""
+    """KEKs of one institution's client. `author` is None where it has no signing key."""
 
     def __init__(
         self,
@@ -69,7 +69,6 @@ class KekKeeper:
         governance: Callable[[], Governance],
         ports: Ports,
         author: Author | None = None,
-        former: Sequence[SealOpener] = (),
     ) -> None:
         self._ledger_id = ledger_id
         self._keyring = keyring
@@ -77,9 +76,13 @@ class KekKeeper:
         self._governance = governance
         self._ports = ports
         self._author = author
-        self._former = former
+        self._former: tuple[SealOpener, ...] = ()
         self._locks: dict[KekScope, asyncio.Lock] = {}
         self._missed: dict[KekScope, tuple[int, SetupError | SentoError]] = {}
+
+    def accept_former(self, opener: SealOpener) -> None:
+        """Open own seals with a seal key that was replaced, too."""
+        self._former = (*self._former, opener)
 
     # Looking.
 

@@ -89,17 +89,6 @@ def own_scopes(
     )
 
 
-def grant_words(scope: KekScope, recipients: Iterable[Recipient]) -> str:
-    """What whoever gets a seal can open with it: said before it is made."""
-    who = ", ".join(one.words for one in recipients)
-    part = (
-        f"in {scope.compartment} of {scope.registry}"
-        if scope.compartment
-        else f"in the open part of {scope.registry}"
-    )
-    return f"{who}: opens all that {scope.author} wrote and writes {part} in key epoch {scope.key_epoch}; nothing finer can be given."
-
-
 def _compartments(scope: Scope, used: Iterable[tuple[str, str]]) -> list[str]:
     if scope.compartment != ANY:
         return [scope.compartment]

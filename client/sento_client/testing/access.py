@@ -1,7 +1,8 @@
 """Who may ask what: the rules of a node's service, so that a program's test meets the refusals that the program will meet.
 
-An institution reads what it may read and what it may write. One that may read nothing of a registry is refused its lists; a record of a compartment
-that is closed to it comes in lists as a header alone, and not at all by name. Acts and KEK seals have nothing closed: every institution may read them.
+An institution reads what it may read and what it may write. One that may see nothing of a registry is refused its lists; a record of a compartment
+that it may only see comes in lists as a header alone, one that it may not even see as a hidden entry. Acts and KEK seals have nothing closed: every
+institution may read them.
 """
 
 from __future__ import annotations
@@ -29,16 +30,22 @@ class Access:
             return True
         return self._governance.may_read(self._institution, registry, compartment)
 
+    def may_see(self, registry: str, compartment: str) -> bool:
+        """Whether headers from there are shown."""
+        if self._institution is None or registry in CLEAR_CONTENT_REGISTRIES:
+            return True
+        return self._governance.may_see(self._institution, registry, compartment)
+
     def may_release(self, record_hash: bytes, registry: str, compartment: str) -> bool:
         """Whether the payload is given out: no order says that it is to be destroyed."""
         return record_hash not in self._governance.erasures and self.may_read(registry, compartment)
 
     def require_registry(self, registry: str) -> None:
-        """Raises SentoError NOT_PERMITTED unless something of the registry may be read."""
+        """Raises SentoError NOT_PERMITTED unless something of the registry may be seen."""
         if self._institution is None or registry in CLEAR_CONTENT_REGISTRIES:
             return
-        if all(scope.registry != registry for scope in self._governance.readable(self._institution)):
-            raise SentoError(Code.NOT_PERMITTED, "this institution may not read that registry")
+        if all(scope.registry != registry for scope in self._governance.visible(self._institution)):
+            raise SentoError(Code.NOT_PERMITTED, "this institution may see nothing of that registry")
 
     def require_author(self) -> None:
         """Raises SentoError IDENTITY_REFUSED for an institution that only reads."""

@@ -126,8 +126,9 @@ class ServedLedger(Ledger):
         if position is None:
             raise SentoError(Code.NOT_FOUND)
         header, record_hash = self.records[position].record.header, self.records[position].record.record_hash
-        if not access.may_read(header.registry, header.compartment):
-            raise SentoError(Code.NOT_PERMITTED, "this institution may not read that record")
+        may, what = (access.may_see, "see") if request.header_only else (access.may_read, "read")
+        if not may(header.registry, header.compartment):
+            raise SentoError(Code.NOT_PERMITTED, f"this institution may not {what} that record")
         if record_hash in self.governance.erasures and not request.header_only:
             raise SentoError(Code.ERASED)
         return self.stored(position, header_only=request.header_only)
@@ -149,21 +150,42 @@ class ServedLedger(Ledger):
         limit = min(request.limit or 1, self.page_max)
         reply = client_pb2.ListReply()
         for position in found[:limit]:
-            compartment = self.records[position].record.header.compartment
-            record_hash = self.records[position].record.record_hash
-            allowed = access.may_release(record_hash, request.registry, compartment)
-            record = self.stored(position, header_only=request.header_only or not allowed)
-            record.payload_withheld = not allowed
-            reply.records.append(record)
+            listed = self._listed(position, access, header_only=request.header_only)
+            reply.records.append(listed or self._hidden(position))
         if len(found) > limit:
             reply.next_before = found[limit - 1]
         return reply
 
-    def changes(self, request: client_pb2.ChangesRequest) -> Iterator[common_pb2.StoredRecord]:
-        """Records of a registry ("": of all) from a position to the end as it stands."""
+    def _listed(self, position: int, access: Access, *, header_only: bool) -> common_pb2.StoredRecord | None:
+        """The record as far as the caller may have it; None when it may not see it."""
+        header, record_hash = self.records[position].record.header, self.records[position].record.record_hash
+        if not access.may_see(header.registry, header.compartment):
+            return None
+        allowed = access.may_release(record_hash, header.registry, header.compartment)
+        record = self.stored(position, header_only=header_only or not allowed)
+        record.payload_withheld = not allowed
+        return record
+
+    def _hidden(self, position: int) -> common_pb2.StoredRecord:
+        """That a record stands there."""
+        placed = self.records[position]
+        return common_pb2.StoredRecord(
+            position=position,
+            record_hash=placed.record.record_hash,
+            link=placed.link,
+            previous_of_subject=placed.previous_of_subject,
+            hidden=True,
+        )
+
+    def changes(
+        self, request: client_pb2.ChangesRequest, access: Access
+    ) -> Iterator[common_pb2.StoredRecord]:
+        """Records of a registry ("": of all) that the caller may see, from a position to the end as it stands."""
         for position in range(request.from_position, self.size):
             if request.registry in ("", self.records[position].record.header.registry):
-                yield self.stored(position, header_only=request.header_only)
+                listed = self._listed(position, access, header_only=request.header_only)
+                if listed is not None:
+                    yield listed
 
     def outcomes(self, request: client_pb2.OutcomesRequest, access: Access) -> client_pb2.OutcomesReply:
         """What became of records by name. Raises SentoError IDENTITY_REFUSED, BAD_REQUEST for more than a page of them."""

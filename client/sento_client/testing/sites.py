@@ -183,13 +183,8 @@ class Site(Faults):
         require_purpose(request.purpose)
         if request.registry:
             access.require_registry(request.registry)
-        given_out = []
         with self.ledger.lock:
-            for stored in self.ledger.changes(request):
-                header = self.ledger.records[stored.position].record.header
-                if access.may_read(header.registry, header.compartment):
-                    given_out.append(self.altered(stored))
-        return given_out
+            return [self.altered(stored) for stored in self.ledger.changes(request, access)]
 
     def _check_list(self, request: client_pb2.FactRequest | client_pb2.SubjectRequest) -> None:
         if isinstance(request, client_pb2.FactRequest):

@@ -42,7 +42,8 @@ async def tell_story(directory: Path, tell: Callable[[str], None]) -> Stage:
 async def announced(stage: Stage) -> bool:
     """Whether every site of the ledger has said which rules it knows."""
     shown = await asyncio.to_thread(stage.asks, PROPOSER, "govern", "show")
-    return all(3 in site.get("rules", ()) for site in shown.get("sites", [{}]))
+    known = shown.get("rules", {}).get("known_by_sites", {})
+    return set(known) == {site.name for site in stage.world.sites} and all(known.values())
 
 
 def _play(stage: Stage) -> None:

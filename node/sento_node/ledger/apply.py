@@ -218,8 +218,10 @@ def _open_block(state: LedgerState, ordered: OrderedBlock) -> tuple[Code | None,
     return None, site, block
 
 
-def check_submission(state: LedgerState, governance: Governance, data: bytes) -> Checked:
-    """Check 2, which ingress makes too. `governance` is the one in force behind what went before in the block."""
+def check_submission(
+    state: LedgerState, governance: Governance, data: bytes, scratch: Scratch | None = None
+) -> Checked:
+    """Check 2, which ingress makes too. `governance` is the one in force behind what went before in the block, which is in `scratch`."""
     if governance.rules not in RULES:
         return Checked(Code.STOPPED, "", None)
     try:
@@ -229,7 +231,7 @@ def check_submission(state: LedgerState, governance: Governance, data: bytes) ->
     if submission.ledger_id != governance.ledger_id:
         return Checked(Code.WRONG_LEDGER, "", None)
     if submission.is_act:
-        return _check_act(state, governance, submission)
+        return _check_act(scratch or Scratch(state), governance, submission)
     signing = governance.signing_keys(submission.author_key_id)
     if signing is None:
         return Checked(Code.UNKNOWN_AUTHOR, "", None)
@@ -239,22 +241,27 @@ def check_submission(state: LedgerState, governance: Governance, data: bytes) ->
     return Checked(None, author, submission)
 
 
-def _check_act(state: LedgerState, governance: Governance, submission: Submission) -> Checked:
+def _check_act(scratch: Scratch, governance: Governance, submission: Submission) -> Checked:
     if not RULES[governance.rules].acts:
         return Checked(Code.NOT_PERMITTED, "", None)
-    if submission.epoch != state.epoch:
+    if submission.epoch != scratch.state.epoch:
         return Checked(Code.WRONG_LEDGER, "", None)
     record = submission.records[0]
     if not is_act_header(record.header):
         return Checked(Code.MALFORMED, "", None)
     refusal = act_signatures_refusal(governance, submission.epoch, record.record_hash, submission.officers)
+    if refusal is Code.NOT_AN_OFFICER:
+        # An act that has not arrived here may be the one that put the person into office: that is not final.
+        head = scratch.fact_head(record.header.registry, record.header.fact)
+        if _predecessor_refusal(scratch, record.header, head) is Code.PREDECESSOR_MISSING:
+            refusal = Code.PREDECESSOR_MISSING
     if refusal is not None:
         return Checked(refusal, "", None)
     return Checked(None, OFFICERS_AUTHOR, submission)
 
 
 def _apply_submission(scratch: Scratch, number: int, data: bytes) -> SubmissionResult:
-    refusal, author, submission = check_submission(scratch.state, scratch.governance, data)
+    refusal, author, submission = check_submission(scratch.state, scratch.governance, data, scratch)
     if submission is None:
         return SubmissionResult(refusal, b"", (), ())
     outcomes: dict[int, RecordOutcome] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from sento_node.ledger.apply import check_rules_known
 from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.state import FactHead
 from sento_node.ledger.store import KeptRecord, LedgerDamaged
@@ -64,11 +65,12 @@ def governance_of(
 ) -> Governance:
     """The governance in force behind everything flushed. With `signers_at` it is also asked of each act whether enough of those in office had signed it.
 
-    Raises LedgerDamaged."""
+    Raises LedgerDamaged, and UnknownRules before an act or announcement that only a newer release can judge."""
     governance = from_genesis(genesis)
     if governance.rules in RULES and not RULES[governance.rules].acts:
         return governance
     for standing in standing_governance(governance, ledger):
+        check_rules_known(governance)
         try:
             if signers_at is not None and standing.author == OFFICERS_AUTHOR:
                 _check_signers(governance, standing, signers_at(standing.position))

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import lmdb
 
+from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.findings import Finding, Kind, Summary
 from sento_node.ledger.lmdb_files import (
     FORMAT,
@@ -120,7 +121,7 @@ class Verification:
         try:
             ledger = ImageLedger(image)
             return governance_of(self._genesis, ledger, ledger.signers_at), []
-        except LedgerDamaged as error:
+        except (LedgerDamaged, UnknownRules) as error:
             words = f"The officers' acts cannot be followed: {error}"
             return from_genesis(self._genesis), [Finding(None, None, Kind.WRONG, words)]
 

@@ -1,7 +1,7 @@
 """Who may call what: a caller's role against the method, decided before the method does anything.
 
     Registry.Write                     authors, for themselves
-    Registry reads                     authors and readers, each within what governance lets them read; operators see no records
+    Registry reads                     authors and readers: headers of what governance lets them see, payloads of what it lets them read; operators see none
     Registry.Proof, Checkpoint         any of ours
     Governance.SubmitAct, Usage        officers and operators
     Governance.Acts                    any of ours
@@ -84,10 +84,8 @@ def may_see(caller: Identity, governance: Governance, registry: str, compartment
     return registry in CLEAR_CONTENT_REGISTRIES or governance.may_see(caller.name, registry, compartment)
 
 
-def require_registry(
-    caller: Identity, governance: Governance, registry: str, *, header_only: bool = False
-) -> None:
-    """Raises SentoError NOT_PERMITTED unless the caller may read, or with `header_only` see, something of the registry."""
-    scopes = governance.visible(caller.name) if header_only else governance.readable(caller.name)
+def require_registry(caller: Identity, governance: Governance, registry: str) -> None:
+    """Raises SentoError NOT_PERMITTED unless the caller may see something of the registry; what it may not read there is withheld record by record."""
+    scopes = governance.visible(caller.name)
     if registry not in CLEAR_CONTENT_REGISTRIES and not any(scope.registry == registry for scope in scopes):
-        raise SentoError(Code.NOT_PERMITTED, "this institution may not read that registry")
+        raise SentoError(Code.NOT_PERMITTED, "this institution may see nothing of that registry")

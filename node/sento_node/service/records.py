@@ -35,3 +35,13 @@ def stored_record(store: LedgerStore, kept: KeptRecord, *, header_only: bool) ->
     if kept.previous_of_subject != NOWHERE:
         record.previous_of_subject = kept.previous_of_subject
     return record
+
+
+def hidden_record(kept: KeptRecord) -> common_pb2.StoredRecord:
+    """That a record stands there, for a caller who may not see its header: enough for the subject's chain to verify, and nothing of what it is about."""
+    record = common_pb2.StoredRecord(
+        position=kept.position, record_hash=kept.record_hash, link=kept.link, hidden=True
+    )
+    if kept.previous_of_subject != NOWHERE:
+        record.previous_of_subject = kept.previous_of_subject
+    return record

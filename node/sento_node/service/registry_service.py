@@ -2,7 +2,7 @@
 
 A write stream carries many submissions at once; answers come as they are known, each with its request's tag. Reads answer from the flushed ledger alone:
 LINEARIZABLE ones wait until it holds everything acknowledged before, LOCAL ones say as of when. What a caller may not read is not given out, whatever
-name it is asked by.
+name it is asked by. A record in a compartment that the caller may not even see stands in lists as a hidden entry, without its header; in changes not at all.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.store import KeptRecord
 from sento_node.service.access import (
     may_read,
+    may_see,
     require_author,
     require_bytes,
     require_own,
@@ -30,7 +31,7 @@ from sento_node.service.access import (
 )
 from sento_node.service.errors import error_message
 from sento_node.service.node_state import NodeState
-from sento_node.service.records import stored_record
+from sento_node.service.records import hidden_record, stored_record
 from sento_node.service.refusals import refusal_of
 from sento_node.site import Reply
 from sento_node.tls import caller_of, certificate_end_s
@@ -151,7 +152,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         if position is None or position >= self._node.store.tip.size:
             raise SentoError(Code.NOT_FOUND)
         kept = self._node.store.record(position, with_payload=not request.header_only)
-        self._allow(caller, header_layout.decode(kept.header_bytes))
+        self._allow(caller, header_layout.decode(kept.header_bytes), header_only=request.header_only)
         withheld = kept.record_hash in self._node.governance.erasures
         if withheld and not request.header_only:
             raise SentoError(Code.ERASED)
@@ -216,17 +217,14 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         return self._page(caller, page, header_only=request.header_only)
 
     def _page(self, caller: Identity, page: reading.Page, *, header_only: bool) -> client_pb2.ListReply:
-        """The page as far as it fits a message; what the caller may not read comes as header alone."""
+        """The page as far as it fits a message; what the caller may not read comes as header alone, what it may not see without its header."""
         reply = client_pb2.ListReply(as_of=self._as_of())
         room_bytes = limits.GRPC_MESSAGE_MAX_BYTES - 64 * limits.KIB
         for kept in page.records:
             if room_bytes <= 0:
                 reply.next_before = reply.records[-1].position
                 return reply
-            header = header_layout.decode(kept.header_bytes)
-            allowed = self._may_release(caller, kept, header)
-            record = stored_record(self._node.store, kept, header_only=header_only or not allowed)
-            record.payload_withheld = not allowed
+            record = self._listed(caller, kept, header_only=header_only) or hidden_record(kept)
             room_bytes -= record.ByteSize()
             reply.records.append(record)
         if page.next_before is not None:
@@ -255,10 +253,8 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
                     header = header_layout.decode(kept.header_bytes)
                     if request.registry and header.registry != request.registry:
                         continue
-                    if may_read(caller, self._node.governance, header.registry, header.compartment):
-                        header_only = request.header_only or not self._may_release(caller, kept, header)
-                        record = stored_record(self._node.store, kept, header_only=header_only)
-                        record.payload_withheld = header_only and not request.header_only
+                    record = self._listed(caller, kept, header_only=request.header_only)
+                    if record is not None:
                         yield record
                 require_unexpired(end_s, self._node.clock.wall_ms())
                 await asyncio.sleep(0)
@@ -322,9 +318,22 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             timeout_ms = limit_ms if remaining_s is None else min(limit_ms, int(remaining_s * 1000))
             await self._node.running().fresh(timeout_ms)
 
-    def _allow(self, caller: Identity, header: Header) -> None:
-        if not may_read(caller, self._node.governance, header.registry, header.compartment):
-            raise SentoError(Code.NOT_PERMITTED, "this institution may not read that record")
+    def _allow(self, caller: Identity, header: Header, *, header_only: bool) -> None:
+        may, what = (may_see, "see") if header_only else (may_read, "read")
+        if not may(caller, self._node.governance, header.registry, header.compartment):
+            raise SentoError(Code.NOT_PERMITTED, f"this institution may not {what} that record")
+
+    def _listed(
+        self, caller: Identity, kept: KeptRecord, *, header_only: bool
+    ) -> common_pb2.StoredRecord | None:
+        """The record as far as the caller may have it; None when it may not see it."""
+        header = header_layout.decode(kept.header_bytes)
+        if not may_see(caller, self._node.governance, header.registry, header.compartment):
+            return None
+        allowed = self._may_release(caller, kept, header)
+        record = stored_record(self._node.store, kept, header_only=header_only or not allowed)
+        record.payload_withheld = not allowed
+        return record
 
     def _may_release(self, caller: Identity, kept: KeptRecord, header: Header) -> bool:
         """Whether the payload may leave: the caller may read it, and no order says that it is to be destroyed."""

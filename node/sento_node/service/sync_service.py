@@ -29,7 +29,7 @@ Context = grpc.aio.ServicerContext[object, object]
 
 
 CHECKPOINTS_SEARCHED = 10_000
-"""How far back another site's cosignature is looked for at its boot: some hours of writing."""
+"""How far back another site's cosignature is looked for at its boot: days, or millions of records (`quorum/thinning.py`)."""
 
 
 class SyncService(sync_pb2_grpc.SyncServicer):

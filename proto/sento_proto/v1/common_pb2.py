@@ -24,29 +24,29 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsento_proto/v1/common.proto\x12\x08sento.v1\"3\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\">\n\x07Outcome\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x13\n\x0brecord_hash\x18\x03 \x01(\x0c\"\xfd\x01\n\x0cStoredRecord\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0e\n\x06header\x18\x02 \x01(\x0c\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x14\n\x0cpayload_hash\x18\x04 \x01(\x0c\x12\x13\n\x0brecord_hash\x18\x05 \x01(\x0c\x12\x0c\n\x04link\x18\x06 \x01(\x0c\x12 \n\x13previous_of_subject\x18\x07 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x10payload_withheld\x18\x08 \x01(\x08\x12-\n\nsubmission\x18\t \x01(\x0b\x32\x19.sento.v1.SubmissionProofB\x16\n\x14_previous_of_subject\"\xbb\x01\n\x0fSubmissionProof\x12\x15\n\rauthor_key_id\x18\x01 \x01(\x0c\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\r\n\x05index\x18\x03 \x01(\r\x12\x0c\n\x04path\x18\x04 \x03(\x0c\x12,\n\nsignatures\x18\x05 \x03(\x0b\x32\x18.sento.v1.SignatureFrame\x12(\n\x08officers\x18\x06 \x03(\x0b\x32\x16.sento.v1.OfficerFrame\x12\r\n\x05\x65poch\x18\x07 \x01(\r\"S\n\x0cOfficerFrame\x12\x16\n\x0eofficer_key_id\x18\x01 \x01(\x0c\x12+\n\tsignature\x18\x02 \x01(\x0b\x32\x18.sento.v1.SignatureFrame\"-\n\x0eSignatureFrame\x12\r\n\x05suite\x18\x01 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"/\n\x07Purpose\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61se_number\x18\x02 \x01(\t\"J\n\x04\x41sOf\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x17\n\x0f\x63onfirmed_at_ms\x18\x03 \x01(\x04\x12\x0c\n\x04site\x18\x04 \x01(\t*(\n\tFreshness\x12\x10\n\x0cLINEARIZABLE\x10\x00\x12\t\n\x05LOCAL\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsento_proto/v1/common.proto\x12\x08sento.v1\"3\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\">\n\x07Outcome\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x13\n\x0brecord_hash\x18\x03 \x01(\x0c\"\x8d\x02\n\x0cStoredRecord\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0e\n\x06header\x18\x02 \x01(\x0c\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x14\n\x0cpayload_hash\x18\x04 \x01(\x0c\x12\x13\n\x0brecord_hash\x18\x05 \x01(\x0c\x12\x0c\n\x04link\x18\x06 \x01(\x0c\x12 \n\x13previous_of_subject\x18\x07 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x10payload_withheld\x18\x08 \x01(\x08\x12-\n\nsubmission\x18\t \x01(\x0b\x32\x19.sento.v1.SubmissionProof\x12\x0e\n\x06hidden\x18\n \x01(\x08\x42\x16\n\x14_previous_of_subject\"\xbb\x01\n\x0fSubmissionProof\x12\x15\n\rauthor_key_id\x18\x01 \x01(\x0c\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\r\n\x05index\x18\x03 \x01(\r\x12\x0c\n\x04path\x18\x04 \x03(\x0c\x12,\n\nsignatures\x18\x05 \x03(\x0b\x32\x18.sento.v1.SignatureFrame\x12(\n\x08officers\x18\x06 \x03(\x0b\x32\x16.sento.v1.OfficerFrame\x12\r\n\x05\x65poch\x18\x07 \x01(\r\"S\n\x0cOfficerFrame\x12\x16\n\x0eofficer_key_id\x18\x01 \x01(\x0c\x12+\n\tsignature\x18\x02 \x01(\x0b\x32\x18.sento.v1.SignatureFrame\"-\n\x0eSignatureFrame\x12\r\n\x05suite\x18\x01 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"/\n\x07Purpose\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61se_number\x18\x02 \x01(\t\"J\n\x04\x41sOf\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x17\n\x0f\x63onfirmed_at_ms\x18\x03 \x01(\x04\x12\x0c\n\x04site\x18\x04 \x01(\t*(\n\tFreshness\x12\x10\n\x0cLINEARIZABLE\x10\x00\x12\t\n\x05LOCAL\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sento_proto.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FRESHNESS']._serialized_start=861
-  _globals['_FRESHNESS']._serialized_end=901
+  _globals['_FRESHNESS']._serialized_start=877
+  _globals['_FRESHNESS']._serialized_end=917
   _globals['_ERROR']._serialized_start=41
   _globals['_ERROR']._serialized_end=92
   _globals['_OUTCOME']._serialized_start=94
   _globals['_OUTCOME']._serialized_end=156
   _globals['_STOREDRECORD']._serialized_start=159
-  _globals['_STOREDRECORD']._serialized_end=412
-  _globals['_SUBMISSIONPROOF']._serialized_start=415
-  _globals['_SUBMISSIONPROOF']._serialized_end=602
-  _globals['_OFFICERFRAME']._serialized_start=604
-  _globals['_OFFICERFRAME']._serialized_end=687
-  _globals['_SIGNATUREFRAME']._serialized_start=689
-  _globals['_SIGNATUREFRAME']._serialized_end=734
-  _globals['_PURPOSE']._serialized_start=736
-  _globals['_PURPOSE']._serialized_end=783
-  _globals['_ASOF']._serialized_start=785
-  _globals['_ASOF']._serialized_end=859
+  _globals['_STOREDRECORD']._serialized_end=428
+  _globals['_SUBMISSIONPROOF']._serialized_start=431
+  _globals['_SUBMISSIONPROOF']._serialized_end=618
+  _globals['_OFFICERFRAME']._serialized_start=620
+  _globals['_OFFICERFRAME']._serialized_end=703
+  _globals['_SIGNATUREFRAME']._serialized_start=705
+  _globals['_SIGNATUREFRAME']._serialized_end=750
+  _globals['_PURPOSE']._serialized_start=752
+  _globals['_PURPOSE']._serialized_end=799
+  _globals['_ASOF']._serialized_start=801
+  _globals['_ASOF']._serialized_end=875
 # @@protoc_insertion_point(module_scope)

@@ -111,6 +111,7 @@ class StoredRecord(_message.Message):
     PREVIOUS_OF_SUBJECT_FIELD_NUMBER: _builtins.int
     PAYLOAD_WITHHELD_FIELD_NUMBER: _builtins.int
     SUBMISSION_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     header: _builtins.bytes
     payload: _builtins.bytes
@@ -120,6 +121,8 @@ class StoredRecord(_message.Message):
     """The subject's chain of this registry after this record, and the position of the subject's record before (absent: the first)."""
     previous_of_subject: _builtins.int
     payload_withheld: _builtins.bool
+    hidden: _builtins.bool
+    """In a compartment that the caller may not see: position, record hash, link and previous_of_subject are all that is given, so that chains still verify."""
     @_builtins.property
     def submission(self) -> Global___SubmissionProof:
         """With these the author's signature is verified without trusting the site: the submission that brought the record."""
@@ -136,10 +139,11 @@ class StoredRecord(_message.Message):
         previous_of_subject: _builtins.int | None = ...,
         payload_withheld: _builtins.bool = ...,
         submission: Global___SubmissionProof | None = ...,
+        hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_of_subject", b"_previous_of_subject", "previous_of_subject", b"previous_of_subject", "submission", b"submission"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_of_subject", b"_previous_of_subject", "header", b"header", "link", b"link", "payload", b"payload", "payload_hash", b"payload_hash", "payload_withheld", b"payload_withheld", "position", b"position", "previous_of_subject", b"previous_of_subject", "record_hash", b"record_hash", "submission", b"submission"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_of_subject", b"_previous_of_subject", "header", b"header", "hidden", b"hidden", "link", b"link", "payload", b"payload", "payload_hash", b"payload_hash", "payload_withheld", b"payload_withheld", "position", b"position", "previous_of_subject", b"previous_of_subject", "record_hash", b"record_hash", "submission", b"submission"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__previous_of_subject: _TypeAlias = _typing.Literal["previous_of_subject"]  # noqa: Y015
     _WhichOneofArgType__previous_of_subject: _TypeAlias = _typing.Literal["_previous_of_subject", b"_previous_of_subject"]  # noqa: Y015
