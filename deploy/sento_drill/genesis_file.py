@@ -81,9 +81,11 @@ def _author(author: AuthorPlan, keys: DevelopmentKeys) -> dict[str, object]:
 
 
 def _reader(reader: ReaderPlan, keys: DevelopmentKeys) -> dict[str, object]:
+    may_see = {"may_see": [_scope(scope) for scope in reader.may_see]} if reader.may_see else {}
     return {
         "name": reader.name,
         "may_read": [_scope(scope) for scope in reader.may_read],
+        **may_see,
         "seal_key": _base64(keys.seal_public(reader.name)),
     }
 

@@ -50,6 +50,8 @@ class ReaderPlan:
     name: str
     may_read: tuple[Scope, ...]
     opens: tuple[Scope, ...]
+    may_see: tuple[Scope, ...] = ()
+    """What sites show it the headers of, beside what it may read."""
 
     def opens_scope(self, scope: Scope) -> bool:
         """Whether KEKs of that registry and compartment are sealed to this reader."""

@@ -1,7 +1,7 @@
 """Planted bugs in what officers decide: each is product code with one thing wrong about acts, keys, epochs, budgets or rules numbers.
 
-`planted.py` has the others and the table. Where the wrong thing is a function, it is put in its place only while a site decides (`_Site`); where it is an answer of governance, a life begins with a
-governance that answers so.
+`planted.py` has the others and the table. Where the wrong thing is a function, it is put in its place only while a site decides (`_Site`); where it is an
+answer of governance, a life begins with a governance that answers so.
 """
 
 from __future__ import annotations

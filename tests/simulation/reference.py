@@ -2,7 +2,7 @@
 
 Form and signatures are decoded by the contract's own functions (they have their golden vectors); everything decided from them is written here a second
 time, from the order of checks in the design and not from the code: known ids, permission, budget, predecessors, groups, acts, announcements, positions, chains,
-tree. What acts come to stands in `rulebook.py`.
+tree. What acts come to stands in `rulebook_changes.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import json
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.simulation.rulebook import ACTS_FROM, COMPANIONS_FROM, Rulebook, at_genesis
+from tests.simulation.rulebook import ACTS_FROM, COMPANIONS_FROM
+from tests.simulation.rulebook_changes import Governed, at_genesis
 
 from sento_node.ordering.port import OrderedBlock
 from sento_proto.block import Block, decode_block, site_signature_holds
@@ -79,7 +80,7 @@ class Reference:
         self._window = window
         self._genesis = genesis
         self.book = at_genesis(genesis)
-        self.books: list[Rulebook] = [self.book]
+        self.books: list[Governed] = [self.book]
         self.facts = Facts()
         self.blocks: list[Judged] = []
         self.roots: list[bytes] = [Frontier().root()]
@@ -266,7 +267,7 @@ class Reference:
                 return Outcome(record.record_hash, Code.ACCEPTED, self._stand(OFFICERS, record))
         return Outcome(record.record_hash, code, NO_POSITION)
 
-    def _announcement(self, site: str, record: Record) -> tuple[Code | None, Rulebook]:
+    def _announcement(self, site: str, record: Record) -> tuple[Code | None, Governed]:
         """A record by a site itself may only say which rules it knows, when that is news."""
         header, book = record.header, self.book
         if header.group != ZERO16:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 
-from genesis_builder import SITES, TestWorld, build_genesis, make_record, make_submission
+import pytest
+from tests.simulation.acts_desk import ActsDesk
+from tests.simulation.heap import EventHeap
+from tests.simulation.people import Change, beginning, described, officer_signer
+from tests.simulation.releases import release
+
+from genesis_builder import SITES, TestWorld, build_genesis, make_block, make_record, make_submission
+from sento_node.announcing import announcement
 from sento_node.intake.lanes import Append, Lanes
 from sento_node.intake.queues import Waiting
+from sento_node.ledger.apply import UnknownRules, apply_block
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
+from sento_node.ledger.replay import governance_of
 from sento_node.ledger.results import BlockResult
 from sento_node.ledger.state import LedgerState
 from sento_node.ordering.boot import (
@@ -19,7 +28,7 @@ from sento_node.ordering.boot import (
     decide_boot,
     remember_boot,
 )
-from sento_node.ordering.port import BlockRemoved
+from sento_node.ordering.port import BlockRemoved, OrderedBlock
 from sento_node.quorum.checkpoints import (
     AnswerCosign,
     AskCosign,
@@ -221,3 +230,79 @@ def test_a_boot_that_nobody_confirmed_is_announced_again_and_starts_when_somebod
     _, before = remember_boot(remembered, *again)
     decision = decide_boot(judged, again.boot_number, {SECOND: PeerMemory(before, 0)}, frozenset({SECOND}))
     assert decision == Start(5)
+
+
+class OfficersLedger:
+    """A ledger under rules 2 in one site's hands, with officers who sign what they are told to."""
+
+    def __init__(self) -> None:
+        self.world = beginning(SITES, 2).world
+        self.desk = ActsDesk(EventHeap(1), SITES, 0)
+        self.store = MemoryStore(MemoryDisk(self.world.ledger_id))
+        self.state = LedgerState(from_genesis(self.world.genesis), self.store, self.store.tip)
+
+    def order(self, submissions: list[bytes]) -> BlockResult:
+        """One block, applied and flushed."""
+        number = self.state.block + 1
+        data = make_block(self.world, HOME, submissions, number, epoch=0)
+        result = apply_block(self.state, OrderedBlock(number, number + 1, f"{HOME}/1/0", number, data))
+        batch = self.state.seal_batch()
+        assert batch is not None
+        self.store.commit(batch)
+        self.state.batch_flushed()
+        return result
+
+    def announce_all(self) -> None:
+        """Every site says which rules it knows."""
+        signers = self.world.site_signers
+        said = [
+            announcement(self.state, site, signers[site], "new", self.world.numbers.record_id(), 1)
+            for site in SITES
+        ]
+        self.order(said)
+
+
+def test_a_site_started_again_with_an_old_release_says_which_one_it_needs_and_not_that_its_disk_is_damaged() -> (
+    None
+):
+    ledger = OfficersLedger()
+    ledger.announce_all()
+    raised: Change = {"do": "set-rules", "rules": 3}
+    for changes in ([raised], [ledger.desk.seal_key_change()]):
+        governance = ledger.state.governance
+        act = ledger.desk.record(governance, changes)
+        ledger.order([ledger.desk.sign(governance, act, ledger.desk.signers(governance))])
+    assert governance_of(ledger.world.genesis, ledger.store) == ledger.state.governance
+    with release(old=True), pytest.raises(UnknownRules, match="install a release that lists rules 3"):
+        governance_of(ledger.world.genesis, ledger.store)
+
+
+def test_an_act_that_arrives_before_the_one_that_put_its_officer_into_office_is_not_refused_for_good() -> (
+    None
+):
+    ledger = OfficersLedger()
+    desk, governance = ledger.desk, ledger.state.governance
+    newcomer = officer_signer("oda")
+    enrol: Change = {"do": "enrol-officer", "officer": {"name": "oda", "key": described(newcomer)}}
+    threshold: Change = {"do": "set-threshold", "threshold": 4}
+    signers = desk.signers(governance)
+    first = desk.record(governance, [enrol, threshold])
+    second = desk.record(governance, [desk.seal_key_change()], previous=first.record_hash)
+    early = desk.sign(governance, second, [*signers, newcomer])
+    (refused,) = ledger.order([early]).submissions
+    assert refused.refusal is Code.PREDECESSOR_MISSING
+    ledger.order([desk.sign(governance, first, signers)])
+    (stands,) = ledger.order([early]).submissions
+    assert [outcome.code for outcome in stands.outcomes] == [Code.ACCEPTED]
+
+
+def test_an_act_under_the_key_of_somebody_never_in_office_that_follows_what_stands_is_refused_for_good() -> (
+    None
+):
+    ledger = OfficersLedger()
+    governance = ledger.state.governance
+    act = ledger.desk.record(governance, [ledger.desk.seal_key_change()])
+    stranger = officer_signer("ueno")
+    data = ledger.desk.sign(governance, act, [*ledger.desk.signers(governance), stranger])
+    (refused,) = ledger.order([data]).submissions
+    assert refused.refusal is Code.NOT_AN_OFFICER

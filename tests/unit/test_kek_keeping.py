@@ -10,6 +10,7 @@ import pytest
 
 from sento_client.asker import Terms
 from sento_client.client import SentoClient
+from sento_client.composing import Draft
 from sento_client.kek_keeping.keeper import TRIES
 from sento_client.kek_keeping.recipients import recipients_of
 from sento_client.kek_keeping.seal_records import seal_record_of, sealed_parts
@@ -23,7 +24,7 @@ from sento_proto.ids import uuid7
 from sento_proto.kek_record import REGISTRY, KekSeals, decode_kek_seals, seals_that_fit
 from sento_proto.kek_seal import KekName, seal_kek
 from sento_proto.record import Record
-from sento_proto.submission import sign_submission
+from sento_proto.submission import decode_submission, sign_submission
 
 HOSPITAL, CLINIC, PHARMACY, LATER = "iizuka-hospital", "kaga-clinic", "pharmacy-desk", "relief-desk"
 PRESCRIPTION = "prescription"
@@ -186,8 +187,6 @@ async def test_writing_goes_on_by_itself_when_officers_start_a_key_epoch(previou
 
 
 async def test_list_and_group_are_composed_anew_under_the_epoch_that_was_started_meanwhile() -> None:
-    from sento_client.composing import Draft
-
     registry = registry_of_health()
     drafts = [
         Draft("health", "prescription", "a patient", fact, "aspirin", compartment=PRESCRIPTION)
@@ -231,29 +230,19 @@ async def test_program_that_was_beaten_between_looking_and_writing_takes_the_oth
 async def test_nothing_is_sealed_under_a_key_whose_record_was_not_acknowledged() -> None:
     registry = registry_of_health()
     registry.everywhere.refuse_with = Code.NO_ORDERING
-    async with registry.client(HOSPITAL) as sento:
+    installation = registry.installation(HOSPITAL)
+    async with SentoClient(installation, transport=registry.transport) as sento:
         with pytest.raises(SentoError):
-            await sento.write(
-                registry="health",
-                compartment=PRESCRIPTION,
-                kind="prescription",
-                subject="a patient",
-                fact="1",
-                content="x",
-                deadline_ms=300,
-            )
-        assert not registry.installation(HOSPITAL).keyring.holds(*FIRST)
-        assert {
-            decoded.records[0].header.registry
-            for site in registry.sites
-            for decoded in map(decode, site.submissions)
-        } == {REGISTRY}, "no prescription was sent"
-
-
-def decode(data: bytes):  # type: ignore[no-untyped-def]
-    from sento_proto.submission import decode_submission
-
-    return decode_submission(data)
+            await sento.keks.make(FIRST, TERMS._replace(timeout_ms=300))
+        assert not installation.keyring.holds(*FIRST)
+        with pytest.raises(SentoError):
+            await prescribe(sento, "aspirin")
+    sent = [decode_submission(data) for site in registry.sites for data in site.submissions]
+    assert {submission.records[0].header.registry for submission in sent} == {REGISTRY}
+    registry.everywhere.refuse_with = None
+    async with registry.client(HOSPITAL) as sento:
+        position = await prescribe(sento, "aspirin")
+    assert (await read(registry, PHARMACY, position)).content == b"aspirin"
 
 
 # Seals that are wrong.

@@ -33,6 +33,7 @@ from sento_client.results import Version, WriteError, WriteResult
 from sento_client.setup_errors import Setup, SetupError
 from sento_proto.errors import Code, SentoError
 from sento_proto.governance.state import Governance
+from sento_proto.header import ZERO32
 from sento_proto.ids import RANDOM_BYTES, uuid7
 from sento_proto.kek_record import REGISTRY, KekSeals
 from sento_proto.keys import is_blocking
@@ -96,6 +97,9 @@ class KekKeeper:
         self, terms: Terms, seen: Callable[[int], None] = lambda count: None
     ) -> list[StandingKek]:
         """Every KEK in the ledger, sorted; of the seals only those to this institution. `seen` is told how many records were read. Raises SentoError."""
+        # A list of changes ends where the site's disk is; a question that must be current, to the same site, waits for what was just written.
+        async for _ in self._reader.subject(REGISTRY, ZERO32, _of_keys(terms)):
+            pass
         own = {opener.recipient_key_id for opener in self._openers()}
         gathered: dict[KekScope, Gathering] = {}
         count = 0

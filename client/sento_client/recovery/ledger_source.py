@@ -1,7 +1,7 @@
 """What the running ledger says about recovery, asked of its sites and verified: acts with their payloads, and every KEK seal of registry `keys`.
 
-Acts are followed from the genesis file anew, because the trust file keeps no payloads; a site that shows fewer acts than were seen before is not believed. Seals are
-verified record by record. Scopes are those that authors made a KEK for: which of them hold records is for a copy to say, made by somebody who may see headers.
+Acts are followed from the genesis file anew, because the trust file keeps no payloads. Seals are verified record by record. Scopes are those that authors
+made a KEK for: which of them hold records is for a copy to say, made by somebody who may see headers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from pathlib import Path
 
 from sento_client.asker import Terms, damaged
 from sento_client.governing.client import GoverningClient
-from sento_client.governing.follower import Follower
 from sento_client.governing.following import Followed
 from sento_client.messages import purpose_of, stored_of
 from sento_client.recovery.ledger_view import LedgerView
@@ -36,12 +35,8 @@ def standing_of(config: Path) -> LedgerView:
 
 async def gather(client: GoverningClient) -> LedgerView:
     """The same over a client that is open."""
-    seen = await client.follow()
-    follower = Follower(client.asker, Followed.start(seen.genesis))
-    followed = await follower.refresh(client.place.deadline_ms)
-    if followed.position < seen.position:
-        raise damaged("the sites", "they show fewer acts than were seen before")
-    view = LedgerView(seen.genesis.ledger_id, seen.genesis.name)
+    followed = await client.follow_anew()
+    view = LedgerView(followed.genesis.ledger_id, followed.genesis.name)
     for step in followed.steps:
         if step.act is not None:
             view.take_act(step.position, step.header.content, step.stored.payload)

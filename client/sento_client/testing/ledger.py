@@ -165,6 +165,10 @@ class Ledger:
             return Refused(Code.MALFORMED)
         record_hash = act.records[0].record_hash
         refusal = act_signatures_refusal(self.governance, act.epoch, record_hash, act.officers)
+        header = act.records[0].header
+        arrived = header.previous == ZERO32 or self._is_version(header.previous, header.registry, header.fact)
+        if refusal is Code.NOT_AN_OFFICER and not arrived:
+            refusal = Code.PREDECESSOR_MISSING  # what has not arrived may have put that person into office
         return OFFICERS_AUTHOR if refusal is None else Refused(refusal)
 
     def _try_group(self, author: str, submission: Submission, group: bytes) -> dict[int, Decided]:

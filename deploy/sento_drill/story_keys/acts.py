@@ -28,7 +28,7 @@ class Office:
         file: Path | None = None,
         says: Sequence[str] = (),
     ) -> Path:
-        """The proposal's file in the proposer's directory, after the dry run. `words`: one change in words; `changes`: as JSON; `file`: what a ceremony made."""
+        """The proposal's file in the proposer's directory, after the dry run. `words`: changes in words; `changes`: as JSON; `file`: what a ceremony made."""
         self._count += 1
         directory = self._stage.directory(PROPOSER)
         act = directory / f"act-{self._count}.json"

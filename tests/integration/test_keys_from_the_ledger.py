@@ -1,0 +1,49 @@
+"""A real site, and offices without a file of seals: keys are made in the ledger by whoever writes, and found there by whoever reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from client_world import WHY, FactName
+from live_sites import AUTHOR, ONE_SITE, READER
+from sento_client import SentoClient
+from sento_client.asker import Terms
+from sento_drill.cluster import LocalCluster
+from sento_drill.world import World, make_world
+
+TERMS = Terms("opening keys", "keys")
+
+
+def without_seal_files(world: World, *institutions: str) -> None:
+    """Take the files away, and their names out of the configurations."""
+    for name in institutions:
+        config = world.institution(name).config
+        lines = config.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if not line.startswith("kek_seals")]
+        assert len(kept) == len(lines) - 1
+        config.write_text("".join(kept))
+        (config.parent / "kek-seals.json").unlink()
+
+
+async def test_offices_without_files_of_seals_write_and_read_by_the_ledger_alone(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", ONE_SITE)
+    without_seal_files(world, AUTHOR, READER)
+    fact = FactName(registry="health", kind="health/coverage", subject="900000000115", fact="coverage")
+    async with LocalCluster(world) as cluster:
+        try:
+            cluster.start_all()
+            await cluster.wait_serving()
+            async with SentoClient.open(world.institution(AUTHOR).config) as city:
+                done = await city.write(**fact, content=b"insured", compartment="coverage")
+                (made,) = await city.keks.survey(TERMS)
+                assert (made.scope.author, made.scope.compartment) == (AUTHOR, "coverage")
+            async with SentoClient.open(world.institution(AUTHOR).config) as city:
+                again = await city.write(
+                    **fact, content=b"insured still", compartment="coverage", previous=done.record_hash
+                )
+                assert await city.keks.survey(TERMS) == [made], "a second program makes no second key"
+            async with SentoClient.open(world.institution(READER).config) as team:
+                version = await team.fact(**fact, **WHY)
+            assert (version.position, version.content) == (again.position, b"insured still")
+        finally:
+            await cluster.end_all()
