@@ -194,7 +194,7 @@ class SentoClient:
         """Have this institution's key for the scope ready, made if there is none yet, so that `compose` need not wait. The other calls do so by themselves.
 
         Raises SentoError, SetupError."""
-        await self._writing().keep_up()
+        await self._writing().keep_up(self._deadline(deadline_ms))
         await self.keks.prepare(registry, compartment, key_terms(self._deadline(deadline_ms)))
 
     async def names(self, drafts: Sequence[Draft], *, deadline_ms: int | None = None) -> list[Named]:

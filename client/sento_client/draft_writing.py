@@ -7,7 +7,7 @@ stays synchronous; nothing here costs a record more than one comparison while th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sento_client.asker import Terms
@@ -18,7 +18,7 @@ from sento_client.kek_keeping.keeper import KekKeeper, Send
 from sento_client.naming import Named
 from sento_client.results import Freshness, WriteError, WriteResult
 from sento_client.setup_errors import Setup, SetupError
-from sento_proto.errors import Code
+from sento_proto.errors import Code, SentoError
 from sento_proto.governance.state import Governance
 from sento_proto.record import Record
 
@@ -59,7 +59,7 @@ class DraftWriter:
             self._looking.cancel()
             await asyncio.wait([self._looking])
 
-    async def keep_up(self) -> None:
+    async def keep_up(self, timeout_ms: int) -> None:
         """Ask now and then whether officers changed something, as a key epoch: what is written under an old one is open to a reader that they revoked.
 
         The first writing waits a moment for the answer; nobody waits for sites that are not there."""
@@ -71,10 +71,11 @@ class DraftWriter:
             self._looked_ms = now_ms
             self._looking = asyncio.create_task(self.follower.news())
             if first:
-                await asyncio.wait([self._looking], timeout=KEEP_UP_WAIT_MS / 1000)
+                await asyncio.wait([self._looking], timeout=min(KEEP_UP_WAIT_MS, timeout_ms / 2) / 1000)
 
     async def compose(self, draft: Draft, named: Named | None, timeout_ms: int) -> Record:
-        """A sealed record; a key that is not at hand is taken from the ledger, or made. Raises as `Composer.compose` and `KekKeeper.prepare`."""
+        """A sealed record; a key that is not at hand is taken from the ledger, or made. Raises as `Composer.compose` and `KekKeeper.prepare`, and SentoError
+        DEADLINE."""
         try:
             return self.composer.compose(draft, named)
         except SetupError as error:
@@ -86,18 +87,19 @@ class DraftWriter:
     ) -> list[WriteResult]:
         """Compose and send; one result for each, in order. What its closed key epoch refused is composed anew, once: that refusal is final, so nothing
         stands twice."""
-        await self.keep_up()
+        left = self._countdown(timeout_ms)
+        await self.keep_up(left())
         all_named = [None] * len(drafts) if named is None else named
         records: list[Record] = []
         for draft, one in zip(drafts, all_named, strict=True):
-            records.append(await self.compose(draft, one, timeout_ms))
+            records.append(await self.compose(draft, one, left()))
             if len(records) % COMPOSED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        results = await self.send(records, timeout_ms)
+        results = await self.send(records, left())
         closed = [at for at, result in enumerate(results) if _is_closed(result)]
-        if closed and await self._moved_on(records[closed[0]], timeout_ms):
-            again = [await self.compose(drafts[at], all_named[at], timeout_ms) for at in closed]
-            for at, result in zip(closed, await self.send(again, timeout_ms), strict=True):
+        if closed and await self._moved_on(records[closed[0]], left()):
+            again = [await self.compose(drafts[at], all_named[at], left()) for at in closed]
+            for at, result in zip(closed, await self.send(again, left()), strict=True):
                 results[at] = result
         return results
 
@@ -105,11 +107,12 @@ class DraftWriter:
         self, drafts: Sequence[Draft], named: Sequence[Named] | None, timeout_ms: int
     ) -> list[WriteResult]:
         """The same for records that stand or fall together."""
-        await self.keep_up()
-        records = await self._compose_group(drafts, named, timeout_ms)
-        results = await self.send(records, timeout_ms)
-        if any(map(_is_closed, results)) and await self._moved_on(records[0], timeout_ms):
-            results = await self.send(await self._compose_group(drafts, named, timeout_ms), timeout_ms)
+        left = self._countdown(timeout_ms)
+        await self.keep_up(left())
+        records = await self._compose_group(drafts, named, left())
+        results = await self.send(records, left())
+        if any(map(_is_closed, results)) and await self._moved_on(records[0], left()):
+            results = await self.send(await self._compose_group(drafts, named, left()), left())
         return results
 
     async def _compose_group(
@@ -124,15 +127,28 @@ class DraftWriter:
     async def _prepare(self, error: SetupError, drafts: Sequence[Draft], timeout_ms: int) -> None:
         if error.code is not Setup.NO_KEK:
             raise error
-        for registry, compartment in dict.fromkeys((draft.registry, draft.compartment) for draft in drafts):
-            await self.keks.prepare(registry, compartment, key_terms(timeout_ms))
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                for registry, compartment in dict.fromkeys((one.registry, one.compartment) for one in drafts):
+                    await self.keks.prepare(registry, compartment, key_terms(timeout_ms))
+        except TimeoutError:
+            why = "the key to write with could not be had in time; nothing was sealed under it"
+            raise SentoError(Code.DEADLINE, why) from None
 
     async def _moved_on(self, refused: Record, timeout_ms: int) -> bool:
-        """Whether governance has another key epoch than the one that a record was refused for."""
+        """Whether governance has another key epoch than the one that a record was refused for. Whoever cannot be asked leaves the refusal as it is."""
         header = refused.header
         if epoch_to_write(self._governance, header.registry) == header.key_epoch:
-            await self.follower.refresh(timeout_ms, freshness=Freshness.LOCAL)
+            try:
+                await self.follower.refresh(timeout_ms, freshness=Freshness.LOCAL)
+            except SentoError:
+                return False
         return epoch_to_write(self._governance, header.registry) != header.key_epoch
+
+    def _countdown(self, timeout_ms: int) -> Callable[[], int]:
+        """What is left of the time, at least a millisecond."""
+        end_ms = self.ports.steady_ms() + timeout_ms
+        return lambda: max(1, end_ms - self.ports.steady_ms())
 
     @property
     def _governance(self) -> Governance:

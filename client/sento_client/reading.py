@@ -6,6 +6,7 @@ Lists come page by page, newest first, each below the last one given, so that th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -88,13 +89,14 @@ class Reader:
             header_only=terms.header_only,
         )
         asked = _name_into(request, name)
+        began_ms = self._asker.now_ms
         version = await self._asker.ask(
             READ,
             request,
             lambda site, reply: self._version(site, reply.record, as_of_of(reply.as_of), asked),
             terms,
         )
-        return await self._opened(version, terms)
+        return await self._opened(version, self._rest_of(terms, began_ms))
 
     async def fact(self, registry: str, fact: bytes, terms: Terms, as_of_size: int | None = None) -> Version:
         """The standing version of a fact, or as of a ledger of that size. Raises SentoError NOT_FOUND."""
@@ -110,7 +112,9 @@ class Reader:
                 )
             return self._version(site, reply.records[0], as_of_of(reply.as_of), asked)
 
-        return await self._opened(await self._asker.ask(FACT, request, accept, terms), terms)
+        began_ms = self._asker.now_ms
+        version = await self._asker.ask(FACT, request, accept, terms)
+        return await self._opened(version, self._rest_of(terms, began_ms))
 
     async def history(
         self,
@@ -295,6 +299,10 @@ class Reader:
         content, closed_because = self._open(author, header, stored)
         return Version(stored.position, author, header, stored, as_of, findings, content, closed_because)
 
+    def _rest_of(self, terms: Terms, began_ms: int) -> Terms:
+        """The terms with what is left of their time."""
+        return terms._replace(timeout_ms=max(1, terms.timeout_ms - (self._asker.now_ms - began_ms)))
+
     async def _opened(self, version: Version, terms: Terms) -> Version:
         """The version, opened with a KEK from the ledger where the keyring lacked it; else as it is, with the reason."""
         header = version.header
@@ -304,7 +312,12 @@ class Reader:
         if self._keyring.holds(*scope):
             return version
         try:
-            await self._fetch_kek(scope, terms)
+            async with asyncio.timeout(terms.timeout_ms / 1000):
+                await self._fetch_kek(scope, terms)
+        except TimeoutError:
+            return replace(
+                version, closed_because=f"no site gave the seals of its key in time: {scope.words}"
+            )
         except (SetupError, SentoError) as error:
             return replace(version, closed_because=str(error))
         content, closed_because = self._open(version.author, header, version.stored)

@@ -18,7 +18,7 @@ from sento_node.ledger.state import LedgerState
 from sento_proto.errors import Code
 from sento_proto.governance.state import Governance
 
-QUESTIONS = 6
+QUESTIONS = 3
 REGISTRIES = ("residency", "tax", "health", "housing", "governance", "keys", "nowhere")
 COMPARTMENTS = ("", "ward", "clinic")
 KEY_EPOCHS_MAX = 5

@@ -312,7 +312,7 @@ class Faults:
         member = self._ordering.members[host.name]
         self._damaged[host.name] = member.number
         image = self._older_image(host)
-        if image is not None and self._heap.chance(0.7):
+        if image is not None and self._heap.chance(0.9):
             self._heap.fault("disk rolled back", host.name)
             host.disk.restore(image)
             self._ordering.roll_back(host.name, image.member_entries)

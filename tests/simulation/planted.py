@@ -351,7 +351,7 @@ PLANTED = (
     Planted(TrimTooEarly, ("trim-is-covered",), range(5)),
     Planted(SkipPermission, DECIDED_WRONGLY, range(3)),
     Planted(ForgottenWhenAcknowledged, ("kept-until-proven",), range(3)),
-    Planted(OneRecordProvesAll, ("kept-until-proven",), range(30)),
+    Planted(OneRecordProvesAll, ("kept-until-proven",), range(5, 30)),
     Planted(OutboxNotTakenOver, ("progress",), range(10)),
     Planted(LostAnswerRetriedAsNewRecord, ("told-the-truth", "progress"), range(10)),
     Planted(LostAnswerRetriedAsNewBlock, ("one-lane-one-order",), range(5)),
@@ -367,7 +367,7 @@ PLANTED = (
     Planted(SmallerNoteAfterLarger, ("cosigned-never-smaller",), range(80, 200)),
     Planted(TrimBeforeOthersCanProve, ("progress",), range(17, 100)),
     Planted(DeputyCounted, DECIDED_WRONGLY, range(10)),
-    Planted(RetiredOfficerCounts, DECIDED_WRONGLY, range(40)),
+    Planted(RetiredOfficerCounts, DECIDED_WRONGLY, range(19, 60)),
     Planted(ActReplayedCounts, DECIDED_WRONGLY, range(14, 60)),
     Planted(RevokedKeyAccepted, DECIDED_WRONGLY, range(10)),
     Planted(KeyEpochNotChecked, DECIDED_WRONGLY, range(10)),
@@ -376,7 +376,7 @@ PLANTED = (
     Planted(AdoptedActsWithoutEffect, DECIDED_WRONGLY, range(20)),
     Planted(GrantLastsForEver, DECIDED_WRONGLY, range(20)),
     Planted(RulesWithinTheBlock, DECIDED_WRONGLY, range(26, 80)),
-    Planted(CompanionNotAskedFor, DECIDED_WRONGLY, range(40)),
+    Planted(CompanionNotAskedFor, DECIDED_WRONGLY, range(20)),
     Planted(PresentReceiptSetForAll, DECIDED_WRONGLY, range(10)),
 )
 

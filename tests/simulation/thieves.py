@@ -14,19 +14,15 @@ from tests.simulation.officers_host import OfficersHost
 from tests.simulation.ordering import SimOrdering
 from tests.simulation.people import BUDGETS, Change, People, author_signer, author_signers, base64_of
 from tests.simulation.site_host import SiteHost
+from tests.simulation.stolen_keys import StolenKeys
 
-from sento_client.testing.world import Numbers
 from sento_proto.block import Lane, sign_block
-from sento_proto.governance.state import AuthorKey, Governance
-from sento_proto.header import ZERO16, ZERO32, Header
-from sento_proto.kek_record import KekSeals, kek_seals_header
-from sento_proto.keys import CompanionSigner, Signer
-from sento_proto.record import Record, make_record
-from sento_proto.submission import decode_submission, encode_submission, sign_submission, signed_bytes
+from sento_proto.governance.state import Governance
+from sento_proto.keys import Signer
+from sento_proto.record import Record
 
 CARELESS_BOOT = 700
 SMALL_ORDER_KEY = base64_of(b"\x01" + bytes(31))
-NIGHT_SUBJECTS = 24
 
 
 class Thieves:
@@ -46,7 +42,7 @@ class Thieves:
         self._sites = sites
         self._officers = officers
         self._desk: ActsDesk = officers.desk
-        self._numbers = Numbers(heap.between(0, 1 << 40))
+        self._stolen = StolenKeys(heap, people)
         self._blocks = 0
         self.running = True
         self.pause_ms = heap.one_of([(80, 300), (150, 600), (400, 1_500)])
@@ -66,15 +62,15 @@ class Thieves:
             ("act and behind it the one that enrols its officer in one block", self._early_officer),
             ("act whose second change does not fit", self._half),
             ("small-order key in an act", self._small_order),
-            ("revoked key goes on writing", self._revoked_key),
-            ("record under a closed key epoch", self._closed_epoch),
-            ("record under a key epoch to come", self._early_epoch),
-            ("night-time rewriting of many people", self._night),
-            ("clinic writes into another's compartment", self._other_compartment),
-            ("seal record malformed", self._seals_malformed),
-            ("seal record in another author's name", self._seals_of_another),
-            ("seal record where the author may not write", self._seals_elsewhere),
-            ("companion's signature left out", self._stripped),
+            ("revoked key goes on writing", self._stolen.revoked_key),
+            ("record under a closed key epoch", self._stolen.closed_epoch),
+            ("record under a key epoch to come", self._stolen.early_epoch),
+            ("night-time rewriting of many people", self._stolen.night),
+            ("clinic writes into another's compartment", self._stolen.other_compartment),
+            ("seal record malformed", self._stolen.seals_malformed),
+            ("seal record in another author's name", self._stolen.seals_of_another),
+            ("seal record where the author may not write", self._stolen.seals_elsewhere),
+            ("companion's signature left out", self._stolen.stripped),
             ("site announces in another's name", self._false_announcement),
         ]
 
@@ -180,13 +176,13 @@ class Thieves:
         data = self._desk.sign(governance, act, self._desk.signers(governance))
         described = str(changes[0]["key"]["public_key"])  # type: ignore[index]  # an enrolment has a key
         new = [one for one in author_signers(author).values() if base64_of(one.public_key.data) == described]
-        old = [key_id for key_id, _ in self._keys(governance, author)]
-        behind = [self._plain(governance, author, new[0])]
+        old = [key_id for key_id, _ in self._stolen.keys(governance, author)]
+        behind = [self._stolen.plain(governance, author, new[0])]
         if old:
             revoke: Change = {"do": "revoke-key", "author": author, "key_id": old[0].hex()}
             second = self._desk.record(governance, [revoke], previous=act.record_hash)
             behind.append(self._desk.sign(governance, second, self._desk.signers(governance)))
-            behind.append(self._plain(governance, author, author_signers(author)[old[0]]))
+            behind.append(self._stolen.plain(governance, author, author_signers(author)[old[0]]))
         return [data, *behind]
 
     def _rules_at_once(self, governance: Governance) -> list[bytes]:
@@ -201,7 +197,7 @@ class Thieves:
         )
         second = self._desk.record(governance, [change], previous=first.record_hash)
         signed = [self._desk.sign(governance, one, self._desk.signers(governance)) for one in (first, second)]
-        return [*signed, self._plain(governance, "iizuka-city", author_signer("iizuka-city", 0))]
+        return [*signed, self._stolen.plain(governance, "iizuka-city", author_signer("iizuka-city", 0))]
 
     def _early_officer(self, governance: Governance) -> list[bytes]:
         """The second act arrives before the first, which puts one of those who sign it into office."""
@@ -263,152 +259,11 @@ class Thieves:
         record = self._desk.record(governance, [{"do": "enrol-key", "author": "kaga-city", "key": key}])
         return [self._desk.sign(governance, record, self._desk.signers(governance))]
 
-    # -- records ------------------------------------------------------------------------------------------------------------
-
-    def _keys(self, governance: Governance, author: str) -> list[tuple[bytes, AuthorKey]]:
-        known = governance.author_keys.items()
-        return [(key_id, one) for key_id, one in known if one.author == author and one.ended_at is None]
-
-    def _header(self, governance: Governance, author: str, signer: Signer, **other: object) -> Header:
-        registry = {"iizuka-hospital": "health", "kaga-clinic": "health"}.get(author, "residency")
-        epochs = governance.registries[registry]
-        header = Header(
-            record_id=self._numbers.record_id(),
-            author_key_id=signer.public_key.key_id,
-            time_ms=self._numbers.next_time_ms(),
-            key_epoch=epochs.key_epoch,
-            payload_bytes=0,
-            subject=self._numbers.take(32),
-            fact=self._numbers.take(16),
-            previous=ZERO32,
-            group=ZERO16,
-            dek_commit=ZERO32,
-            registry=registry,
-            compartment={"iizuka-hospital": "ward", "kaga-clinic": "clinic"}.get(author, ""),
-            kind="theft",
-            content=b"",
-        )
-        return header._replace(**other)  # type: ignore[arg-type]  # named by callers here
-
-    def _sign(self, header: Header, signer: Signer) -> bytes:
-        return sign_submission(self._people.world.ledger_id, [make_record(header, b"")], signer)
-
-    def _plain(self, governance: Governance, author: str, signer: Signer, **other: object) -> bytes:
-        return self._sign(self._header(governance, author, signer, **other), signer)
-
-    def _any_key(self, governance: Governance, author: str) -> Signer | None:
-        keys = self._keys(governance, author)
-        return author_signers(author)[self._heap.one_of(keys)[0]] if keys else None
-
-    def _some_author(self) -> str:
-        return self._heap.one_of(
-            ["iizuka-city", "iizuka-hospital", "kaga-city", "soo-village", "kaga-clinic"]
-        )
-
-    def _revoked_key(self, governance: Governance) -> list[bytes]:
-        ended = [
-            (key_id, one.author) for key_id, one in governance.author_keys.items() if one.ended_at is not None
-        ]
-        if not ended:
-            return []
-        key_id, author = self._heap.one_of(ended)
-        return [self._plain(governance, author, author_signers(author)[key_id])]
-
-    def _with_key(self, governance: Governance, author: str, **other: object) -> list[bytes]:
-        signer = self._any_key(governance, author)
-        return [] if signer is None else [self._plain(governance, author, signer, **other)]
-
-    def _closed_epoch(self, governance: Governance) -> list[bytes]:
-        return self._with_key(governance, self._some_author(), key_epoch=self._heap.one_of([0, 1, 1, 2]))
-
-    def _early_epoch(self, governance: Governance) -> list[bytes]:
-        return self._with_key(governance, self._some_author(), key_epoch=9)
-
-    def _night(self, governance: Governance) -> list[bytes]:
-        """A valid account that rewrites everybody: what is above its budget is held."""
-        signer = self._any_key(governance, "soo-village")
-        if signer is None:
-            return []
-        return [self._plain(governance, "soo-village", signer) for _ in range(NIGHT_SUBJECTS)]
-
-    def _other_compartment(self, governance: Governance) -> list[bytes]:
-        one, other = self._heap.one_of([("iizuka-hospital", "clinic"), ("kaga-clinic", "ward")])
-        return self._with_key(governance, one, compartment=other)
-
-    def _seals(
-        self, governance: Governance, author: str, registry: str, compartment: str, ahead: int
-    ) -> Header | None:
-        signer = self._any_key(governance, author)
-        if signer is None:
-            return None
-        key_epoch = governance.registries[registry].key_epoch + ahead
-        seals = KekSeals(
-            self._numbers.take(32),
-            registry,
-            compartment,
-            key_epoch,
-            self._heap.between(0, 999),
-            (b"seal" * 9,),
-        )
-        at = self._numbers.next_time_ms()
-        return kek_seals_header(self._numbers.record_id(), author, signer.public_key.key_id, at, seals)
-
-    def _sealed(self, header: Header | None, author: str) -> list[bytes]:
-        return [] if header is None else [self._sign(header, author_signers(author)[header.author_key_id])]
-
-    def _seals_malformed(self, governance: Governance) -> list[bytes]:
-        header = self._seals(governance, "kaga-city", "residency", "", 0)
-        if header is None:
-            return []
-        bad = self._heap.one_of(
-            [
-                header._replace(content=header.content[:-1]),
-                header._replace(content=header.content + b"?"),
-                header._replace(kind="seals"),
-                header._replace(fact=bytes(16)),
-                header._replace(content=b""),
-            ]
-        )
-        return self._sealed(bad, "kaga-city")
-
-    def _seals_of_another(self, governance: Governance) -> list[bytes]:
-        header, mine = (
-            self._seals(governance, "kaga-city", "residency", "", 0),
-            self._any_key(governance, "soo-village"),
-        )
-        if header is None or mine is None:
-            return []
-        return [self._sign(header._replace(author_key_id=mine.public_key.key_id), mine)]
-
-    def _seals_elsewhere(self, governance: Governance) -> list[bytes]:
-        registry, compartment, ahead = self._heap.one_of(
-            [("health", "clinic", 0), ("residency", "", 2), ("residency", "", 1)]
-        )
-        return self._sealed(self._seals(governance, "kaga-city", registry, compartment, ahead), "kaga-city")
-
-    def _stripped(self, governance: Governance) -> list[bytes]:
-        """A submission under a key with a companion, with the first signature alone; or under a plain key where both are asked for."""
-        for key_id, known in governance.author_keys.items():
-            signer = author_signers(known.author).get(key_id)
-            if known.ended_at is not None or not isinstance(signer, CompanionSigner):
-                continue
-            return [self._first_signature(self._plain(governance, known.author, signer), signer)]
-        for author, rights in sorted(governance.authors.items()):
-            if rights.post_quantum:
-                return self._with_key(governance, author)
-        return []
-
-    def _first_signature(self, data: bytes, signer: Signer) -> bytes:
-        submission = decode_submission(data)
-        count, key_id = len(submission.records), submission.author_key_id
-        message = signed_bytes(submission.ledger_id, submission.root, count, key_id)
-        return encode_submission(submission.ledger_id, key_id, submission.records, [signer.sign(message)])
-
     def _false_announcement(self, governance: Governance) -> list[bytes]:
         """A record of registry `governance` by a site that is none of the two kinds, and one by an institution."""
         host = self._heap.one_of(list(self._sites.values()))
         signer: Signer | None = (
-            host.signer if self._heap.chance(0.6) else self._any_key(governance, "kaga-city")
+            host.signer if self._heap.chance(0.6) else self._stolen.any_key(governance, "kaga-city")
         )
         if signer is None:
             return []
@@ -416,10 +271,10 @@ class Thieves:
             [b"", b'{"format":"sento-site-rules-1","site":"jp-fukuoka","rules":[9],"release":"9"}']
         )
         kind = self._heap.one_of(["act", "site-rules"])
-        header = self._header(
+        header = self._stolen.header(
             governance, "kaga-city", signer, registry="governance", kind=kind, content=content, key_epoch=0
         )
-        return [self._sign(header, signer)]
+        return [self._stolen.sign(header, signer)]
 
 
 def _nobody(number: int, epoch: int, answers: list[tuple[int, int, bytes]], error: int) -> None:

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from cli_terminal import WHY, Terminal
 from client_world import build_client_world
 from sento_client.cli.exits import Exit
-from sento_proto.v1 import client_pb2
+from sento_proto.v1 import client_pb2, common_pb2
 
 HISTORY = ["history", "residency", "residence", "--fact", "address", *WHY]
 SUBJECT = ["subject", "residency", *WHY]
@@ -139,3 +139,36 @@ def test_history_fits_the_terminal_and_keeps_each_number_whole(terminal: Termina
     assert "iizuka-city" in shown
     assert "residence/entry" in shown
     assert all(standing.record.record_hash.hex()[:16] in shown for standing in terminal.place.ledger.records)
+
+
+@pytest.mark.parametrize("command", [HISTORY, SUBJECT], ids=["history", "subject"])
+def test_records_that_are_hidden_are_counted_and_the_list_goes_on_below_them(
+    terminal: Terminal, command: list[str]
+) -> None:
+    terminal.write_versions(5)
+
+    def hide(message: Message) -> None:
+        for record in message.records if isinstance(message, client_pb2.ListReply) else ():
+            if record.position in (1, 3):
+                record.CopyFrom(
+                    common_pb2.StoredRecord(
+                        position=record.position,
+                        record_hash=record.record_hash,
+                        link=record.link,
+                        previous_of_subject=record.previous_of_subject,
+                        hidden=True,
+                    )
+                )
+
+    for site in terminal.place.sites:
+        site.alter = hide
+    whole = terminal.value(*command)
+    assert [version["position"] for version in whole["versions"]] == [4, 2, 0]
+    assert (whole["hidden"], whole["more"]) == (2, False)
+    part = terminal.value(*command, "--limit", "2")
+    assert [version["position"] for version in part["versions"]] == [4]
+    assert (part["hidden"], part["more"], part["next_before"]) == (1, True, 3)
+    assert "2 records are hidden from this institution." in terminal.run(*command).stdout
+    alone = terminal.run(*command, "--before", "4", "--limit", "1").stdout
+    assert "1 record is hidden from this institution." in alone
+    assert "Nothing stands" not in alone

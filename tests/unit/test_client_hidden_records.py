@@ -22,7 +22,11 @@ def draft(fact: str, compartment: str, content: str = "x") -> Draft:
 
 @pytest.fixture
 def registry() -> Registry:
-    """Clinic a wrote at 0, 2 and 5; clinic b at 1, 3 and 4; an auditor that may see headers of all."""
+    """Clinic a wrote at 0, 2 and 5; clinic b at 1, 3 and 4."""
+    return clinics(rules=1)
+
+
+def clinics(rules: int) -> Registry:
     registry = Registry(
         [
             Institution("clinic-a", writes=[Scope("health", "clinic-a")]),
@@ -32,7 +36,7 @@ def registry() -> Registry:
         ],
         seed=1,
         limits=Limits(deadline_ms=1_000),
-        rules=2,
+        rules=rules,
     )
     for fact, clinic in (("1", "a"), ("2", "b"), ("3", "a"), ("4", "b"), ("5", "b"), ("6", "a")):
         registry.put(draft(fact, f"clinic-{clinic}", f"by {clinic}"), institution=f"clinic-{clinic}")
@@ -70,7 +74,7 @@ async def test_hidden_records_count_towards_the_limit_and_the_list_goes_on_below
 
 
 async def test_a_clinic_cannot_read_another_clinics_prescription_by_any_name(registry: Registry) -> None:
-    record_hash = registry.records("health")[1].record.record_hash
+    record_hash = registry.records("health")[1].record_hash
     async with registry.client("clinic-a") as clinic:
         for name in (1, record_hash):
             for header_only in (False, True):
@@ -88,10 +92,12 @@ async def test_changes_pass_over_what_is_hidden(registry: Registry) -> None:
         assert [version.position async for version in changes] == [1, 3, 4]
 
 
-async def test_an_auditor_that_may_see_gets_headers_and_no_payload(registry: Registry) -> None:
+async def test_an_auditor_that_may_see_gets_headers_and_no_payload() -> None:
+    registry = clinics(rules=2)
+    at = registry.records("health")[0].position
     async with registry.client("auditor") as auditor:
         with pytest.raises(SentoError) as refused:
-            await auditor.read(0, header_only=True, **WHY)
+            await auditor.read(at, header_only=True, **WHY)
         assert refused.value.code is Code.NOT_PERMITTED
         registry.act(
             {
@@ -102,14 +108,11 @@ async def test_an_auditor_that_may_see_gets_headers_and_no_payload(registry: Reg
             }
         )
         changes = [version async for version in auditor.changes(registry="health", from_position=0, **WHY)]
-        assert [(v.position, v.author, v.content) for v in changes][:2] == [
-            (0, "clinic-a", None),
-            (1, "clinic-b", None),
-        ]
+        assert [(v.author, v.content) for v in changes][:2] == [("clinic-a", None), ("clinic-b", None)]
         assert {version.closed_because for version in changes} == {"held back by the site"}
-        assert (await auditor.read(1, header_only=True, **WHY)).header.compartment == "clinic-b"
+        assert (await auditor.read(at, header_only=True, **WHY)).header.compartment == "clinic-a"
         with pytest.raises(SentoError) as refused:
-            await auditor.read(1, **WHY)
+            await auditor.read(at, **WHY)
         assert refused.value.code is Code.NOT_PERMITTED
 
 

@@ -213,7 +213,7 @@ async def test_two_programs_that_make_the_same_key_at_once_end_with_one() -> Non
 
 async def test_program_that_was_beaten_between_looking_and_writing_takes_the_other_key() -> None:
     registry = registry_of_health()
-    raced = []
+    raced: list[Code] = []
 
     def beat(data: bytes) -> None:
         if not raced:

@@ -14,6 +14,8 @@ FIRST_RULES = 2
 
 PERSON = "123456789018"
 """The identifier of the one person whom the story speaks of; sites never see it."""
+NEIGHBOUR = "900000000115"
+"""Another one, about whom nothing stands before the night."""
 WHY = ("--purpose", "story", "--case", "2026-1")
 
 

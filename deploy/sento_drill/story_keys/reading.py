@@ -6,9 +6,7 @@ from sento_drill.story_keys.acts import PROPOSER, Office
 from sento_drill.story_keys.cast import CITY, CLINIC_A, CLINIC_B, RELIEF_DESK, WHY
 from sento_drill.story_keys.people import enrol_reader
 from sento_drill.story_keys.stage import Stage
-from sento_drill.story_keys.writing import position_of, write
-
-REFUSED = (1, 2, 3, 4, 5)
+from sento_drill.story_keys.writing import REFUSED, position_of, write
 
 
 def clinics_do_not_read_each_other(stage: Stage, prescription: str) -> None:

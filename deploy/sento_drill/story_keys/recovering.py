@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 
 from sento_client.recovery.unlocked_files import read_unlocked
+from sento_drill.config_files import PSEUDONYM_KEYS
 from sento_drill.plan import OFFICERS
 from sento_drill.story_keys.acts import PROPOSER, Office
 from sento_drill.story_keys.cast import CITY, CLINIC_A, CLINIC_B
 from sento_drill.story_keys.stage import Stage
+from sento_drill.story_keys.writing import REFUSED
 
 YEAR = "2026"
-PROBLEM = (1, 2, 3, 4, 5)
 
 
 def a_ceremony_is_held(stage: Stage, office: Office) -> None:
@@ -22,6 +23,7 @@ def a_ceremony_is_held(stage: Stage, office: Office) -> None:
     home = stage.directory(PROPOSER)
     stage.does(
         PROPOSER, "recovery", "ceremony", "--ledger", "genesis.json", "--name", YEAR, "--out", "ceremony",
+        "--registry-keys", str(stage.world.pseudonym_service.parent / PSEUDONYM_KEYS),
     )  # fmt: skip
     proposal = home / "ceremony" / "proposal.json"
     for officer in OFFICERS[:3]:
@@ -48,7 +50,7 @@ def health_is_unlocked(stage: Stage, office: Office) -> None:
     )
     wanted = ("recovery", "unlock", "--registry", "health", "--epoch", "1")
     stage.does(
-        PROPOSER, *wanted, *shares(stage, 3), "--out", "unlocked", ends=PROBLEM, says=("NO_UNLOCK_ACT",)
+        PROPOSER, *wanted, *shares(stage, 3), "--out", "unlocked", ends=REFUSED, says=("NO_UNLOCK_ACT",)
     )
     office.decide(
         "both clinics are under water",
@@ -56,7 +58,7 @@ def health_is_unlocked(stage: Stage, office: Office) -> None:
         says=("because: both clinics",),
     )
     stage.does(
-        PROPOSER, *wanted, *shares(stage, 2), "--out", "unlocked", ends=PROBLEM, says=("needs 3, have 2",)
+        PROPOSER, *wanted, *shares(stage, 2), "--out", "unlocked", ends=REFUSED, says=("needs 3, have 2",)
     )
     began_s = time.monotonic()
     stage.does(PROPOSER, *wanted, *shares(stage, 3), "--out", "unlocked", ends=(0, 5), shown=8)

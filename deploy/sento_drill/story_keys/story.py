@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from sento_client.keyfiles import write_kek_seals
 from sento_drill.cluster import LocalCluster
+from sento_drill.config_files import KEK_SEALS, ServicePlace
+from sento_drill.ports import free_ports
 from sento_drill.rehearsal import remove_world
+from sento_drill.service_process import ServiceProcess
 from sento_drill.story_keys import reading, recovering, writing
 from sento_drill.story_keys.acts import PROPOSER, Office
 from sento_drill.story_keys.cast import story_plan
 from sento_drill.story_keys.stage import Stage
 from sento_drill.waiting import until
-from sento_drill.world import SITES, make_world
+from sento_drill.world import SITES, World, make_world
 
 ANNOUNCED_DEADLINE_S = 90.0
 
@@ -22,11 +26,15 @@ async def tell_story(directory: Path, tell: Callable[[str], None]) -> Stage:
     """Make the world, start the sites, play every chapter, stop the sites. What did not come as told is in `problems`."""
     if (directory / SITES).is_dir():
         remove_world(directory)
-    world = make_world(directory, story_plan())
+    service_place = ServicePlace("ministry", free_ports(1)[0].address)
+    world = make_world(directory, story_plan(), service=service_place)
+    _empty_local_seals(world)
     stage = Stage(world, tell)
+    service = ServiceProcess(world.pseudonym_service)
     async with LocalCluster(world) as cluster:
         try:
             cluster.start_all()
+            service.start()
             await cluster.wait_serving()
             await until(
                 lambda: announced(stage),
@@ -35,8 +43,15 @@ async def tell_story(directory: Path, tell: Callable[[str], None]) -> Stage:
             )
             await asyncio.to_thread(_play, stage)
         finally:
+            service.end()
             await cluster.end_all()
     return stage
+
+
+def _empty_local_seals(world: World) -> None:
+    """A drill seals its first KEKs into files; in the story every KEK comes into being in the ledger."""
+    for author in world.genesis.authors:
+        write_kek_seals(world.institution(author.name).directory / KEK_SEALS, ())
 
 
 async def announced(stage: Stage) -> bool:
@@ -64,6 +79,14 @@ def _play(stage: Stage) -> None:
         PROPOSER,
         "govern",
         "show",
-        says=("clinic-a", "clinic-b", "revoked", "retired", "recovery key", "unlock", "rules 3"),
+        says=(
+            "clinic-a",
+            "clinic-b",
+            "revoked",
+            "retired",
+            "recovery key",
+            "open the keys of health",
+            "rules 3",
+        ),
         shown=200,
     )

@@ -8,13 +8,15 @@ import shutil
 from sento_drill.config_files import SIGNING_KEY
 from sento_drill.plan import OFFICERS
 from sento_drill.story_keys.acts import PROPOSER, Office
-from sento_drill.story_keys.cast import CITY, CLINIC_A, CLINIC_B, PERSON
+from sento_drill.story_keys.cast import CITY, CLINIC_A, CLINIC_B, NEIGHBOUR, PERSON
 from sento_drill.story_keys.people import enrol_author, key_id, key_json, new_signing_key
 from sento_drill.story_keys.stage import Said, Stage
 
 NIGHT_RECORDS = 1_000
 DAY_RECORDS, DAY_SUBJECTS = 2_000, 120
 THIEF = "thief"
+REFUSED = (1, 2, 3, 4, 5, 6)
+"""Exit codes of a command that did not do what was asked; the words say why."""
 
 
 def write(
@@ -26,15 +28,16 @@ def write(
     content: str,
     *,
     compartment: str = "",
+    subject: str = PERSON,
     ends: int | tuple[int, ...] = 0,
     says: tuple[str, ...] = (),
 ) -> Said:
-    """One record about the person of the story."""
+    """One record, about the person of the story unless another is named."""
     (stage.directory(person) / "content.json").write_text(content)
     arguments = ["write", registry, kind, "--fact", fact, "--content", "content.json"]
     if compartment:
         arguments += ["--compartment", compartment]
-    return stage.does(person, *arguments, ends=ends, says=says, env={"SENTO_SUBJECT": PERSON}, shown=4)
+    return stage.does(person, *arguments, ends=ends, says=says, env={"SENTO_SUBJECT": subject}, shown=4)
 
 
 def position_of(said: Said) -> str:
@@ -49,7 +52,7 @@ def rules_are_raised(stage: Stage, office: Office) -> None:
     stage.does(PROPOSER, "govern", "show", says=("TRAINING",), shown=40)
     act = office.propose("companions of ML-DSA-65 beside signing keys", "set-rules 3", says=("rules 3",))
     office.sign(act, OFFICERS[0])
-    stage.does(PROPOSER, "govern", "submit", act.name, ends=(1, 2, 3, 4), says=("needs 3, have 1",))
+    stage.does(PROPOSER, "govern", "submit", act.name, ends=REFUSED, says=("needs 3 of 5 officers, has 1",))
     deputy = stage.world.genesis.officers.people[OFFICERS[0]].deputy
     if deputy is not None:
         carried = stage.directory(deputy.name) / act.name
@@ -60,7 +63,7 @@ def rules_are_raised(stage: Stage, office: Office) -> None:
             "sign",
             carried.name,
             "--yes",
-            ends=(1, 2, 3, 4),
+            ends=REFUSED,
             says=("signed this already",),
         )
     office.sign(act, *OFFICERS[1:3])
@@ -78,7 +81,7 @@ def clinics_are_enrolled(stage: Stage, office: Office) -> str:
         "rx-1",
         "{}",
         compartment="clinic-a",
-        ends=(1, 2, 3, 4),
+        ends=REFUSED,
     )
     office.decide(
         "the clinics open",
@@ -115,7 +118,7 @@ def clinics_are_enrolled(stage: Stage, office: Office) -> str:
         "rx-3",
         "{}",
         compartment="clinic-a",
-        ends=(1, 2, 3, 4),
+        ends=REFUSED,
     )
     return position_of(said)
 
@@ -155,7 +158,7 @@ def a_key_is_rotated(stage: Stage, office: Office) -> None:
         "2028",
         "{}",
         compartment="income",
-        ends=(1, 2, 3, 4),
+        ends=REFUSED,
         says=("KEY_ENDED",),
     )
     shutil.copy(fresh, current)
@@ -182,7 +185,7 @@ def a_laptop_is_stolen(stage: Stage, office: Office) -> None:
         "rx-9",
         "{}",
         compartment="clinic-b",
-        ends=(1, 2, 3, 4),
+        ends=REFUSED,
         says=("KEY_ENDED",),
     )
     office.decide(
@@ -218,7 +221,7 @@ def the_night_rewrite_is_held(stage: Stage, office: Office) -> None:
     (thief / "night.jsonl").write_text("\n".join(lines) + "\n")
     stage.does(
         THIEF, "write", "residency", "residence/move", "--lines", "night.jsonl", "--deadline", "20",
-        ends=(1, 3, 4, 5, 6), says=("HELD",), shown=6,
+        ends=REFUSED, says=("HELD",), shown=6,
     )  # fmt: skip
     show = stage.does(PROPOSER, "govern", "show", says=(CITY,), shown=0)
     stage.holds("the budget is not shown as used up", "held" in show.out)
@@ -226,12 +229,29 @@ def the_night_rewrite_is_held(stage: Stage, office: Office) -> None:
         if "held" in line:
             stage.notes(line.strip())
     stage.notes(
-        "the city itself is held too, until officers decide: it was a clerk's key, and one family really moves"
+        "the city itself is held too; its clerk's key is changed first, then officers let through what is meant"
     )
-    write(stage, CITY, "residency", "residence/move", "move-1", "{}", ends=(1, 3, 4, 5, 6), says=("HELD",))
+    write(
+        stage,
+        CITY,
+        "residency",
+        "residence/move",
+        "move-1",
+        "{}",
+        subject=NEIGHBOUR,
+        ends=REFUSED,
+        says=("HELD",),
+    )
+    directory = stage.directory(CITY)
+    current, fresh = directory / SIGNING_KEY, new_signing_key(directory, "signing-morning.key")
     office.decide(
-        "the move was checked by telephone",
+        "a clerk's key was used in the night; one family's move was checked by telephone",
         f"grant-budget {CITY} 20 20",
-        says=("20 records and 20 subjects more",),
+        changes=[
+            {"do": "revoke-key", "author": CITY, "key_id": key_id(current)},
+            {"do": "enrol-key", "author": CITY, "key": key_json(fresh)},
+        ],
+        says=("20 records and 20 subjects more", "is revoked"),
     )
-    write(stage, CITY, "residency", "residence/move", "move-2", '{"town":"Kaita"}')
+    shutil.copy(fresh, current)
+    write(stage, CITY, "residency", "residence/move", "move-2", '{"town":"Kaita"}', subject=NEIGHBOUR)

@@ -65,6 +65,8 @@ class RetireSite:
             raise Unfit(
                 f"{self.name} is in the receipt set; take it out of the set before, or in the same act."
             )
+        if governance.voting_sites == (self.name,):
+            raise Unfit(f"{self.name} is the last site that votes.")
         return governance.changed(
             sites=without(governance.sites, self.name), site_rules=without(governance.site_rules, self.name)
         )
