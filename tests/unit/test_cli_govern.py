@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from genesis_builder import OFFICERS, build_genesis, derived
+from genesis_builder import OFFICERS, build_genesis
 from governing_port import GovernedLedger, officer_at
 from sento_client.cli.app import App
 from sento_client.cli.exits import Exit
 from sento_client.cli.main import main
+from sento_client.testing.world import derived
 
 Run = Callable[..., Result]
 PERMIT = ("permit", "iizuka-city", "write", "health:clinic-a")

@@ -117,6 +117,7 @@ def test_registry_without_pseudonym_key_is_named(keyring: Keyring) -> None:
 
 def test_seal_that_was_made_for_another_scope_does_not_open(tmp_path: Path) -> None:
     installation = open_installation(build_client_world(tmp_path).config)
+    assert installation.config.keys.kek_seals is not None
     seals = keyfiles.read_kek_seals(installation.config.keys.kek_seals)
     swapped = [
         seal._replace(registry="tax" if seal.registry == "residency" else "residency") for seal in seals

@@ -34,6 +34,7 @@ def keyring_of(world: World, institution: str) -> Keyring:
     keys = load_config(world.institution(institution).config).keys
     assert keys.pseudonyms is not None
     assert keys.seal is not None
+    assert keys.kek_seals is not None
     return Keyring(
         world.genesis.ledger_id,
         keyfiles.read_seal_opener(keys.seal),

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from genesis_builder import OFFICERS, build_genesis, derived
+from genesis_builder import OFFICERS, build_genesis
 from governing_port import GovernedLedger, officer_at
 from sento_client.governing.client import GoverningClient
 from sento_client.governing.proposal import act_content, make_proposal
+from sento_client.testing.world import derived
 from sento_proto.errors import Code, SentoError
 
 

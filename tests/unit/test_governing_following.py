@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from genesis_builder import OFFICERS, TestWorld, build_genesis, derived, make_record
+from genesis_builder import OFFICERS, TestWorld, build_genesis, make_record
 from governed import Chancellery, followed
 from sento_client.governing.following import Followed, follow
 from sento_client.governing.trust_file import TrustFile
 from sento_client.setup_errors import Setup, SetupError
+from sento_client.testing.world import derived
 from sento_client.verifying import (
     Check,
     Stored,
