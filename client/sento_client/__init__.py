@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from sento_client.client import SentoClient, Verification
+from sento_client.client import SentoClient
 from sento_client.composing import Draft, Ports
+from sento_client.proving_face import Verification
 from sento_client.results import (
     Acknowledgement,
     AsOf,

@@ -21,7 +21,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 from sento_proto import limits
 from sento_proto.errors import Code, SentoError
+from sento_proto.header import ZERO16
 from sento_proto.record import Record
+from sento_proto.submission import group_value
 
 T = TypeVar("T")
 
@@ -106,3 +108,26 @@ def _has_room(batch: _Open[T], count: int, size_bytes: int) -> bool:
 def _check_fits(count: int, size_bytes: int) -> None:
     if size_bytes > limits.SUBMISSION_RECORDS_MAX_BYTES or count > limits.SUBMISSION_MAX_RECORDS:
         raise SentoError(Code.TOO_LARGE, f"{count} records that must travel together take {size_bytes} bytes")
+
+
+def pieces_of(records: Sequence[Record], author_key_id: bytes) -> list[list[Record]]:
+    """Records cut into what may not be divided: each alone, or a whole group. Raises SentoError BAD_REQUEST."""
+    pieces: list[list[Record]] = []
+    for record in records:
+        header = record.header
+        if header.author_key_id != author_key_id:
+            raise SentoError(Code.BAD_REQUEST, "a record was composed under another signing key")
+        joins = header.group != ZERO16 and bool(pieces) and pieces[-1][-1].header.group == header.group
+        if joins:
+            pieces[-1].append(record)
+        else:
+            pieces.append([record])
+    for piece in pieces:
+        first = piece[0].header
+        if first.group == ZERO16:
+            continue
+        if any(record.header.registry != first.registry for record in piece):
+            raise SentoError(Code.BAD_REQUEST, "a group has records of more than one registry")
+        if group_value([record.header.record_id for record in piece]) != first.group:
+            raise SentoError(Code.BAD_REQUEST, "a group is not whole, or not in its order")
+    return pieces

@@ -15,12 +15,11 @@ Paths are relative to the file. All mistakes are found in one pass, because mend
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from sento_client.setup_errors import Setup, SetupError
-from sento_client.toml_table import Table
+from sento_client.toml_table import Table, decode_document, read_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +110,13 @@ class ClientConfig:
 
 def load_config(path: Path) -> ClientConfig:
     """The configuration at `path`. Raises SetupError CONFIG_MISSING or CONFIG_INVALID with every mistake."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SetupError(Setup.CONFIG_MISSING, f"{path}: {error.strerror}") from None
-    return decode_config(data, path.absolute())
+    return decode_config(read_config(path), path.absolute())
 
 
 def decode_config(data: bytes, path: Path) -> ClientConfig:
     """The configuration in `data`, as if it lay at `path`. Raises SetupError CONFIG_INVALID with every mistake."""
-    try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SetupError(Setup.CONFIG_INVALID, f"{path} is not TOML in UTF-8: {error}") from None
     mistakes: list[str] = []
-    root = Table(document, "", path.parent, mistakes)
+    root = Table(decode_document(data, path), "", path.parent, mistakes)
     config = ClientConfig(
         path=path,
         genesis=root.file("genesis"),

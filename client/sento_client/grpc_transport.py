@@ -71,7 +71,7 @@ class GrpcTransport:
     def __init__(self, sites: Sequence[SiteAddress], tls: TlsFiles) -> None:
         self._addresses = {site.name: site.address for site in sites}
         self._tls = tls
-        self._pems = _read_pems(tls)
+        self._pems = read_pems(tls)
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._callables: dict[tuple[str, str], object] = {}
         self._looked_s = asyncio.get_running_loop().time()
@@ -170,7 +170,7 @@ class GrpcTransport:
 
     def _take_new_certificates(self) -> None:
         try:
-            pems = _read_pems(self._tls)
+            pems = read_pems(self._tls)
         except SetupError:
             # Files that are being replaced just now are read at the next opening; until then the old ones serve.
             return
@@ -307,7 +307,8 @@ def _options(site: str) -> list[tuple[str, str | int]]:
     ]
 
 
-def _read_pems(tls: TlsFiles) -> _Pems:
+def read_pems(tls: TlsFiles) -> _Pems:
+    """CA, certificate and key as the files stand. Raises SetupError TLS_INVALID, KEY_FILE_*."""
     try:
         ca, certificate = tls.ca.read_bytes(), tls.certificate.read_bytes()
         x509.load_pem_x509_certificates(ca)

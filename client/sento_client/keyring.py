@@ -65,6 +65,16 @@ class Keyring:
         """Keep a KEK that was opened elsewhere and compared with its commitment."""
         self._keks[author, registry, compartment, key_epoch] = kek
 
+    @property
+    def scopes_in_file(self) -> tuple[tuple[str, str, str, int], ...]:
+        """(author, registry, compartment, key epoch) of each seal in the file, sorted."""
+        return tuple(sorted(self._seals))
+
+    def seal_in_file(self, author: str, registry: str, compartment: str, key_epoch: int) -> bytes | None:
+        """The seal of the KEK as it lies in the file, unopened; None where the file has none."""
+        found = self._seals.get((author, registry, compartment, key_epoch))
+        return None if found is None else found.seal
+
     def _open(self, scope: tuple[str, str, str, int]) -> bytes:
         words = "author {}, registry {}, compartment '{}', key epoch {}".format(*scope)
         sealed = self._seals.get(scope)

@@ -11,11 +11,11 @@ from sento_client.asker import Asker, Terms, damaged, must_hold
 from sento_client.messages import inclusion_of
 from sento_client.outbox.keeping import Run
 from sento_client.transport import CHECKPOINT, PROOF
+from sento_client.trust import Trust
 from sento_client.verifying import (
     Finding,
     Inclusion,
     Stored,
-    Trust,
     Verdict,
     check_checkpoint,
     check_consistency,

@@ -18,11 +18,11 @@ from sento_client.recovery.standing import KekScope
 from sento_client.results import AsOf, HiddenTally, Outcome, RecordName, Version
 from sento_client.setup_errors import SetupError
 from sento_client.transport import CHANGES, FACT, OUTCOMES, READ, SUBJECT, Method, RequestT
+from sento_client.trust import Trust
 from sento_client.verifying import (
     Asked,
     Finding,
     Stored,
-    Trust,
     check_fact_chain,
     check_hidden,
     check_record,

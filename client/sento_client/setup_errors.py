@@ -38,6 +38,7 @@ class Setup(StrEnum):
     NAMES_ARE_ASKED = "NAMES_ARE_ASKED"
     NO_KEK = "NO_KEK"
     KEK_SEAL_WRONG = "KEK_SEAL_WRONG"
+    KEK_DIFFERS = "KEK_DIFFERS"
     TLS_INVALID = "TLS_INVALID"
     OUTBOX_UNUSABLE = "OUTBOX_UNUSABLE"
     OUTBOX_FOREIGN = "OUTBOX_FOREIGN"
@@ -147,6 +148,10 @@ TABLE: dict[Setup, Words] = {
     Setup.KEK_SEAL_WRONG: Words(
         "A key in the ledger was sealed wrongly to this institution, so nothing under it can be read here.",
         "Tell the author that is named: it seals the key again with sento keys reseal --again; and tell the officers if it comes twice.",
+    ),
+    Setup.KEK_DIFFERS: Words(
+        "The ledger has another key for this scope than the file keys.kek_seals, so neither was written over.",
+        "Keep a copy of the file, which alone opens what was sealed under its key; then take that seal out of it and write those records anew.",
     ),
     Setup.TLS_INVALID: Words(
         "The certificate, its key or the authority's certificate cannot be used.",

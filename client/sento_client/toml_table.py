@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from sento_client.setup_errors import Setup, SetupError
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _ADDRESS = re.compile(r"([^\s:\[\]]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})")
 _NAME_WORDS = "1 to 32 characters of a-z 0-9 -"
+
+
+def read_config(path: Path) -> bytes:
+    """The bytes of a configuration file. Raises SetupError CONFIG_MISSING."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SetupError(Setup.CONFIG_MISSING, f"{path}: {error.strerror}") from None
+
+
+def decode_document(data: bytes, path: Path) -> dict[str, object]:
+    """The TOML document in `data`, as if it lay at `path`. Raises SetupError CONFIG_INVALID."""
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SetupError(Setup.CONFIG_INVALID, f"{path} is not TOML in UTF-8: {error}") from None
 
 
 class Table:

@@ -24,18 +24,15 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from sento_client.trust import Trust
 from sento_proto import header as header_layout
 from sento_proto.chain import FIRST_LINK, next_link
 from sento_proto.checkpoint import Checkpoint, cosigners
 from sento_proto.errors import Code
-from sento_proto.genesis import Genesis
-from sento_proto.governance.acts import OFFICERS_AUTHOR, act_signatures_refusal, is_act_header
-from sento_proto.governance.site_rules import site_author
-from sento_proto.governance.state import Governance, from_genesis
+from sento_proto.governance.acts import act_signatures_refusal, is_act_header
 from sento_proto.header import ZERO16, ZERO32, Header
 from sento_proto.keys import PublicKey, Signature
 from sento_proto.merkle import node_hash, verify_consistency, verify_inclusion
@@ -90,38 +87,6 @@ class Findings(tuple[Finding, ...]):
     def why(self) -> str:
         """The first failure in words; empty when there is none."""
         return next((f"{f.check}: {f.why}" for f in self if f.verdict is Verdict.FAILS), "")
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Whose keys are believed: everything that governance says of keys, as far as it was followed."""
-
-    governance: Governance
-
-    @classmethod
-    def of(cls, known: Governance | Genesis) -> Trust:
-        """Trust in what was followed; in a genesis file: as of position 0."""
-        return cls(from_genesis(known) if isinstance(known, Genesis) else known)
-
-    @property
-    def ledger_id(self) -> bytes:
-        """Which ledger."""
-        return self.governance.ledger_id
-
-    def signer(self, key_id: bytes) -> tuple[str, tuple[PublicKey, ...]] | None:
-        """Whose key it was at any time, and the keys that sign under it: itself, and its companion. A site is called `/sites/<name>`."""
-        known = self.governance.author_keys.get(key_id)
-        if known is not None:
-            return known.author, known.keys
-        site = self.governance.site_keys_ever.get(key_id)
-        return None if site is None else (site_author(site[0]), (site[1],))
-
-    def author_name(self, key_id: bytes) -> str:
-        """The institution or site with that key, `/officers` for the zeros of an act; empty when nobody ever had it."""
-        if key_id == ZERO16:
-            return OFFICERS_AUTHOR
-        signer = self.signer(key_id)
-        return "" if signer is None else signer[0]
 
 
 class SubmissionPath(NamedTuple):

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sento_client import Version
-from sento_client.verifying import SubmissionPath, Trust, Verdict, check_checkpoint
+from sento_client.trust import Trust
+from sento_client.verifying import SubmissionPath, Verdict, check_checkpoint
 from sento_proto.chain import FIRST_LINK, next_link
 from sento_proto.checkpoint import Checkpoint
 from sento_proto.header import ZERO32

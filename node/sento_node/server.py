@@ -19,7 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from sento_node import boot_keeper, bounds, tls
-from sento_node.announcing import keep_announced
+from sento_node.announcer import keep_announced
 from sento_node.clock import SystemClock
 from sento_node.compose import Life, RolledBack, check_own_word, compose_site, recall_cosigned
 from sento_node.condition import Condition

@@ -19,8 +19,10 @@ from typing import NamedTuple
 from sento_node.intake.lanes import KEPT_MAX_BYTES, Append, Lanes, OwnBlock, Unknown
 from sento_node.intake.queues import Waiting
 from sento_node.ledger.adopt import OfferedBlock, adopt_chunk
-from sento_node.ledger.apply import Place, Scratch, apply_block, check_submission, foreseen_refusal
+from sento_node.ledger.apply import apply_block, check_submission
+from sento_node.ledger.judging import foreseen_refusal
 from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome
+from sento_node.ledger.scratch import Place, Scratch
 from sento_node.ledger.state import Batch, LedgerState
 from sento_node.ordering.port import Appended, BlockRemoved, Head, OrderedBlock
 from sento_node.quorum import clocks
@@ -195,7 +197,9 @@ class Site:
         self._retained_at.clear()
         for result in results:
             own = self.lanes.settled_elsewhere([(result.lane, result.seq, result.number)])
-            effects += self._after_apply(result, own[0] if own else None, now_ms)
+            effects += self._after_apply(result, None, now_ms)
+            # A refusal in a peer's ledger is its word alone, and it may be false: authors ask again, by the same ids.
+            effects += [self._refuse(item.ticket, Code.NO_ORDERING) for block in own for item in block.items]
         return effects
 
     def _after_apply(self, result: BlockResult, own: OwnBlock | None, now_ms: int) -> list[Effect]:

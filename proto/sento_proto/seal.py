@@ -119,9 +119,18 @@ def seal_suite_of(public_key: bytes) -> SealSuite:
     return suite
 
 
+_ANY_X25519 = X25519PrivateKey.from_private_bytes(bytes(range(32)))
+
+
 def check_recipient_key(public_key: bytes) -> None:
-    """Refuse what nothing can be sealed to. Raises Malformed."""
-    _hpke_public(seal_suite_of(public_key), public_key)
+    """Refuse what nothing can be sealed to, before it is enrolled: one such recipient would keep an author from sealing to all others. Raises Malformed."""
+    suite = seal_suite_of(public_key)
+    _hpke_public(suite, public_key)
+    if suite is SealSuite.XWING:
+        try:  # HPKE refuses the shared secret of a point of small order, whatever the private key is
+            _ANY_X25519.exchange(X25519PublicKey.from_public_bytes(public_key[1184:]))
+        except ValueError:
+            raise Malformed("seal: a point of small order, to which nothing can be sealed") from None
 
 
 def recipient_key_id(suite: int, public_key: bytes) -> bytes:

@@ -15,8 +15,18 @@ from typing import TypeVar, cast
 from sento_proto.header import check_name
 from sento_proto.wire import Malformed
 
+NAME_SHOWN_MAX = 64
+"""How much of an unknown field's name a complaint repeats."""
 _T = TypeVar("_T")
 _INSTITUTION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_NOT_IN_ONE_LINE = re.compile(
+    "[\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e\u2000-\u200f"
+    "\u2028-\u202f\u205f-\u206f\ud800-\uf8ff\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff"
+    "\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e00ff\U000e01f0-\U0010ffff]"
+)
+"""What no text has: control and format characters, spaces that look like others, surrogates, private use. A list of its own, and not `str.isprintable`, whose
+answer for a character depends on the Unicode version of the interpreter: two sites must not judge one act by two of them."""
 
 
 def load(data: bytes, what: str) -> Fields:
@@ -161,7 +171,9 @@ class Fields:
     def end(self) -> None:
         """Nothing may be left."""
         if self._left:
-            raise self.wrong(next(iter(self._left)), "is not known to this release")
+            raise self.wrong(
+                ascii(next(iter(self._left))[:NAME_SHOWN_MAX])[1:-1], "is not known to this release"
+            )
 
     def _read(self, value: object, name: str, read: Callable[[Fields], _T]) -> _T:
         fields = Fields(value, self.path(name), self._what)
@@ -176,7 +188,7 @@ class Fields:
         return cast("list[object]", value)
 
     def _check_text(self, value: object, name: str) -> str:
-        if not isinstance(value, str) or not value.replace("\u3000", " ").isprintable():
+        if not isinstance(value, str) or _NOT_IN_ONE_LINE.search(value):
             raise self.wrong(name, "must be text in one line")
         return value
 

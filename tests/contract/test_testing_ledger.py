@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import sento_client.testing.ledger as memory
-import sento_node.ledger.apply as node_apply
+import sento_node.ledger.judging as node_judging
 import sento_node.ledger.state as node_state
 from genesis_builder import TestWorld, build_genesis, make_act, make_submission
 from ledger_driver import LedgerDriver, fact, subject
@@ -241,7 +241,7 @@ def run(seed: int, submissions: int) -> tuple[LedgerDriver, ServedLedger, Counte
 @pytest.fixture
 def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "BUDGET_WINDOW_POSITIONS", WINDOW)
-    monkeypatch.setattr(node_apply, "BUDGET_WINDOW", WINDOW)
+    monkeypatch.setattr(node_judging, "BUDGET_WINDOW_POSITIONS", WINDOW)
     monkeypatch.setattr(node_state, "BUDGET_WINDOW_POSITIONS", WINDOW)
 
 

@@ -19,7 +19,7 @@ from genesis_builder import SITES, build_genesis
 from mtls_sites import LONG, OVER, ServedSite, write_client_tls
 from outbox_at_work import until
 from sento_client import Acknowledgement, Code, Draft, SentoClient, SentoError, WriteError
-from sento_client import client as client_module
+from sento_client import session as session_module
 from sento_client.config import Limits
 from sento_client.delivery_values import Settings as DeliverySettings
 from sento_client.outbox import inspecting
@@ -67,7 +67,7 @@ class Place:
 
 @pytest.fixture
 async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
-    monkeypatch.setattr(client_module, "Keeper", partial(Keeper, settings=QUICK))
+    monkeypatch.setattr(session_module, "Keeper", partial(Keeper, settings=QUICK))
     place = Place(tmp_path)
     for served in place.sites:
         await served.start()
@@ -138,7 +138,7 @@ async def test_site_that_takes_records_and_goes_silent_is_given_up_and_nothing_i
 ) -> None:
     place.sites[0].site.mute = True
     impatient = partial(Writer, settings=DeliverySettings(answer_timeout_ms=300))
-    monkeypatch.setattr(client_module, "Writer", impatient)
+    monkeypatch.setattr(session_module, "Writer", impatient)
     async with place.client() as sento:
         done = await asyncio.gather(*(write(sento, f"fact {n}") for n in range(20)))
         await until(lambda: sento.outbox == NOTHING)

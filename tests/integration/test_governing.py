@@ -87,7 +87,7 @@ async def test_three_officers_permit_and_withdraw_and_the_author_is_refused_from
         with pytest.raises(WriteError) as refused:
             async with asyncio.timeout(30):
                 await sento.write(
-                    registry="tax", kind="tax/assessment", subject="1", fact="after", content={}, deadline_ms=2_000
+                    registry="tax", kind="tax/assessment", subject="1", fact="after", content={}, deadline_ms=20_000
                 )  # fmt: skip
         assert refused.value.code is Code.NOT_PERMITTED
     await enact(sites, tmp_path / "again.json", "open again", "permit", AUTHOR, "write", "tax:*")

@@ -30,8 +30,9 @@ from sento_client.outbox.keeping import AskProofs, Keeping, _Kept
 from sento_client.outbox.keeping import Effect as KeepingEffect
 from sento_node.intake.lanes import Append
 from sento_node.ledger.adopt import OfferedBlock
-from sento_node.ledger.apply import Scratch, check_submission
+from sento_node.ledger.apply import check_submission
 from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome
+from sento_node.ledger.scratch import Scratch
 from sento_node.ledger.state import LedgerState
 from sento_node.ordering.boot import Announcement, BootDecision, Refuse, Start
 from sento_node.ordering.port import Head, OrderedBlock

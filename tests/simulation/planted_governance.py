@@ -14,10 +14,10 @@ from unittest import mock
 
 from tests.simulation.hooks import Hooks
 
-from sento_node.ledger import apply
+from sento_node.ledger import apply, judging
 from sento_node.ledger.adopt import OfferedBlock
-from sento_node.ledger.apply import Place, Scratch
 from sento_node.ledger.results import RecordOutcome
+from sento_node.ledger.scratch import Place, Scratch
 from sento_node.ordering.port import OrderedBlock
 from sento_node.site import Effect, Site
 from sento_proto.checkpoint import Checkpoint
@@ -98,7 +98,7 @@ def _each_signature(governance: Governance, content: bytes, signers: Sequence[by
 
 
 class _Deputies(_Site):
-    WRONG: ClassVar[Wrong] = {"sento_node.ledger.apply.judge_act": _each_signature}
+    WRONG: ClassVar[Wrong] = {"sento_node.ledger.judging.judge_act": _each_signature}
 
 
 class DeputyCounted(_Replaced):
@@ -113,7 +113,7 @@ def _ever_in_office(governance: Governance, content: bytes, signers: Sequence[by
 
 
 class _Retired(_Site):
-    WRONG: ClassVar[Wrong] = {"sento_node.ledger.apply.judge_act": _ever_in_office}
+    WRONG: ClassVar[Wrong] = {"sento_node.ledger.judging.judge_act": _ever_in_office}
 
 
 class RetiredOfficerCounts(_Replaced):
@@ -145,7 +145,7 @@ class ActReplayedCounts(_Replaced):
     SITE = _Replaying
 
 
-_permission_refusal = apply.permission_refusal
+_permission_refusal = judging.permission_refusal
 
 
 def _any_key(governance: Governance, author: str, header: Header) -> Code | None:
@@ -156,7 +156,7 @@ def _any_key(governance: Governance, author: str, header: Header) -> Code | None
 
 
 class _Lenient(_Site):
-    WRONG: ClassVar[Wrong] = {"sento_node.ledger.apply.permission_refusal": _any_key}
+    WRONG: ClassVar[Wrong] = {"sento_node.ledger.judging.permission_refusal": _any_key}
 
 
 class RevokedKeyAccepted(_Replaced):
@@ -195,7 +195,7 @@ class _NextBlock(_Site):
             known = author in start.authors and header.author_key_id in start.author_keys
             return _permission_refusal(start, author, header) if known else Code.NOT_PERMITTED
 
-        return {"sento_node.ledger.apply.permission_refusal": as_of_start}
+        return {"sento_node.ledger.judging.permission_refusal": as_of_start}
 
 
 class ActHoldsFromTheNextBlock(_Replaced):

@@ -19,6 +19,7 @@ from sento_proto.rules import RULES, Rules
 OLD_RULES: Mapping[int, Rules] = {number: RULES[number] for number in (1, 2)}
 USERS = (
     "sento_node.ledger.apply",
+    "sento_node.ledger.judging",
     "sento_node.ledger.adopt",
     "sento_node.ledger.replay",
     "sento_node.announcing",

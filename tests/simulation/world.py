@@ -270,7 +270,7 @@ def scaled() -> Iterator[None]:
             "sento_node.ledger.state.BUDGET_WINDOW_POSITIONS",
             "sento_node.ledger.governing.BUDGET_WINDOW_POSITIONS",
             "sento_node.ledger.memory_store.BUDGET_WINDOW_POSITIONS",
-            "sento_node.ledger.apply.BUDGET_WINDOW",
+            "sento_node.ledger.judging.BUDGET_WINDOW_POSITIONS",
         ):
             patches.enter_context(mock.patch(name, WINDOW_POSITIONS))
         patches.enter_context(mock.patch.dict("sento_proto.keys._VERIFIERS", VERIFIED_ONCE))

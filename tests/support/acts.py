@@ -8,6 +8,7 @@ from genesis_builder import base64_of, build_genesis, ed25519, key_json
 from ledger_driver import LedgerDriver
 from sento_client.testing.world import derived
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
+from sento_proto.errors import Code
 from sento_proto.governance.acts import CHANGES
 from sento_proto.kek_seal import XWING_SECRET_BYTES, xwing_public
 from sento_proto.keys import Signer
@@ -28,6 +29,21 @@ def restarted(driver: LedgerDriver) -> LedgerDriver:
     driver.flush()
     assert isinstance(driver.store, MemoryStore)
     return LedgerDriver(driver.world, driver.store.crash())
+
+
+def assert_unfit(driver: LedgerDriver, change: Change, why: str) -> None:
+    """The change is refused with its place, its name and its reason, when judged and when ordered, and changes nothing."""
+    before, size = driver.governance, driver.state.size
+    judged = driver.judged(change)
+    assert (judged.code, why in judged.why) == (Code.ACT_REFUSED, True), judged.why
+    assert judged.why.startswith(f"Change 1 ({change['do']})")
+    assert driver.act(change) is Code.ACT_REFUSED
+    assert (driver.governance, driver.state.size) == (before, size)
+
+
+def case_id(value: Change | str) -> str:
+    """A test case by its change, or by the beginning of its reason."""
+    return str(value["do"]) if isinstance(value, dict) else value[:30]
 
 
 def words(driver: LedgerDriver, change: Change) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,9 +29,11 @@ from sento_client.cli.exits import Exit
 from sento_client.cli.main import main
 from sento_client.keyfiles import read_pseudonyms, write_seal_key
 from sento_client.pseudonym_service.key_file import write_keys
+from sento_client.pseudonym_service.macs import KeyName
 from sento_client.recovery.proposal import read_proposal
 from sento_client.recovery.share_files import read_share, write_share
 from sento_client.recovery.unlocked_files import PSEUDONYMS_NAME, read_unlocked
+from sento_proto.pseudonyms import KeyKind
 from sento_proto.seal import xwing_public
 
 
@@ -189,6 +192,89 @@ def test_registry_keys_can_be_sealed_later_by_whoever_keeps_them(office: Office)
     assert done.exit_code == Exit.OK, done.output
     assert len(read_proposal(Path(office.proposal())).payload.entries) == 14
     assert [path.name for path in (office.directory / "ceremony-2027").iterdir()] == ["proposal.json"]
+
+
+def ceremony_without_registry_keys(office: Office, name: str) -> None:
+    done = office.run(
+        "recovery", "ceremony", "--ledger", office.path("genesis.json"), "--officers", office.path("officers.json"),
+        "--name", name, "--out", office.path(f"ceremony-{name}"),
+    )  # fmt: skip
+    assert done.exit_code == Exit.OK, done.output
+
+
+def seal_at_the_service(office: Office, name: str) -> str:
+    """The pseudonym service's operator seals its keys to the proposal's recovery key; the file that leaves the service."""
+    service = office.directory / "pseudonyms.toml"
+    service.write_text(
+        'name = "iizuka"\ngenesis = "genesis.json"\n[listen]\naddress = "127.0.0.1:1"\n'
+        '[tls]\nca = "ca.pem"\ncertificate = "s.pem"\nkey = "s.key"\n[keys]\nfile = "pseudonym-keys.json"\n'
+        '[[allow]]\ninstitution = "iizuka-city"\nregistries = ["tax"]\n'
+    )
+    out = office.path(f"sealed-{name}.json")
+    done = office.run(
+        "pseudonyms", "seal", "--service", str(service), "--to", office.proposal(name), "--out", out
+    )
+    assert done.exit_code == Exit.OK, done.output
+    return out
+
+
+def test_keys_that_the_pseudonym_service_sealed_by_itself_come_out_of_an_unlock(office: Office) -> None:
+    ceremony_without_registry_keys(office, "2027")
+    sealed = seal_at_the_service(office, "2027")
+    keys = registry_keys(*REGISTRIES)
+    done = office.run("recovery", "registry-keys", office.proposal(), "--seals", sealed)
+    assert done.exit_code == Exit.OK, done.output
+    assert "Sealed to recovery key 2027" in done.stdout
+    everything = Path(sealed).read_text() + Path(office.proposal()).read_text()
+    assert not [key for key in keys.values() if base64.b64encode(key).decode() in everything]
+    office.adopt()
+    office.world.act(["health"], [1])
+    done = office.run(*office.unlock([NAMES[0], NAMES[2], NAMES[4]]))
+    assert done.exit_code == Exit.OK, done.output
+    opened = read_pseudonyms(office.directory / "unlocked" / PSEUDONYMS_NAME)
+    assert opened == {"health": keys[KeyName("health", KeyKind.PSEUDONYM)]}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "sealed to another recovery key"),
+        ({"ledger_id": "00" * 32}, "of another ledger"),
+        ({"seals": []}, "it holds no key"),
+    ],
+)
+def test_seals_of_another_ceremony_or_ledger_change_no_proposal(
+    office: Office, change: dict[str, object], words: str
+) -> None:
+    ceremony_without_registry_keys(office, "2027")
+    ceremony_without_registry_keys(office, "2028")
+    sealed = Path(seal_at_the_service(office, "2028"))
+    sealed.write_text(json.dumps({**json.loads(sealed.read_text()), **change}))
+    before = Path(office.proposal()).read_bytes()
+    done = office.run("recovery", "registry-keys", office.proposal(), "--seals", str(sealed))
+    assert done.exit_code == Exit.REFUSED
+    assert words in done.stderr
+    assert Path(office.proposal()).read_bytes() == before
+
+
+def test_seal_under_a_recipient_that_it_is_not_made_to_is_found_before_officers_sign(office: Office) -> None:
+    for name in ("2027", "2028"):
+        ceremony_without_registry_keys(office, name)
+    mine, other = (
+        json.loads(Path(seal_at_the_service(office, name)).read_text()) for name in ("2027", "2028")
+    )
+    mixed = office.directory / "mixed.json"
+    mixed.write_text(json.dumps({**mine, "seals": other["seals"]}))
+    done = office.run("recovery", "registry-keys", office.proposal(), "--seals", str(mixed))
+    assert done.exit_code == Exit.REFUSED
+    assert "pseudonym key of registry health: it is sealed to another key" in done.stderr
+
+
+def test_registry_keys_takes_keys_or_seals_and_not_both(office: Office) -> None:
+    office.ceremony()
+    keys = office.path("pseudonym-keys.json")
+    for more in ((), ("--keys", keys, "--seals", keys)):
+        assert office.run("recovery", "registry-keys", office.proposal(), *more).exit_code == Exit.USAGE
 
 
 # Shares.

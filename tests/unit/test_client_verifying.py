@@ -10,12 +10,12 @@ from genesis_builder import TestWorld, build_genesis, make_record, make_submissi
 from sento_client.messages import inclusion_of, stored_of
 from sento_client.testing.served import ServedLedger
 from sento_client.testing.world import derived
+from sento_client.trust import Trust
 from sento_client.verifying import (
     Asked,
     Check,
     Findings,
     Stored,
-    Trust,
     Verdict,
     check_checkpoint,
     check_consistency,

@@ -9,7 +9,8 @@ from itertools import chain
 import pytest
 
 from sento_client import AsOf, Version
-from sento_client.verifying import Stored, SubmissionPath, Trust, check_record
+from sento_client.trust import Trust
+from sento_client.verifying import Stored, SubmissionPath, check_record
 from sento_drill.audit import LedgerAudit
 from sento_drill.genesis_file import genesis_bytes
 from sento_drill.keys import DevelopmentKeys, make_keys

@@ -6,6 +6,8 @@ import pytest
 
 from acts import (
     Change,
+    assert_unfit,
+    case_id,
     enrol_author,
     enrol_key,
     governed,
@@ -153,19 +155,11 @@ REFUSED: list[tuple[Change, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("change", "why"), REFUSED, ids=lambda value: value["do"] if isinstance(value, dict) else value[:30]
-)
+@pytest.mark.parametrize(("change", "why"), REFUSED, ids=case_id)
 def test_a_change_that_does_not_fit_is_refused_with_its_reason_and_changes_nothing(
     change: Change, why: str
 ) -> None:
-    driver = governed(rules=3)
-    before = driver.governance
-    judged = driver.judged(change)
-    assert (judged.code, why in judged.why) == (Code.ACT_REFUSED, True), judged.why
-    assert judged.why.startswith(f"Change 1 ({change['do']})")
-    assert driver.act(change) is Code.ACT_REFUSED
-    assert (driver.governance, driver.state.size) == (before, 0)
+    assert_unfit(governed(rules=3), change, why)
 
 
 @pytest.mark.parametrize("again", ["retire-key", "close-key", "revoke-key"])

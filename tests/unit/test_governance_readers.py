@@ -7,6 +7,8 @@ import pytest
 from acts import (
     Change,
     add_registry,
+    assert_unfit,
+    case_id,
     close_key_epoch,
     enrol_reader,
     governed,
@@ -141,18 +143,11 @@ REFUSED: list[tuple[Change, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("change", "why"), REFUSED, ids=lambda value: value["do"] if isinstance(value, dict) else value[:30]
-)
+@pytest.mark.parametrize(("change", "why"), REFUSED, ids=case_id)
 def test_a_change_that_does_not_fit_is_refused_with_its_reason_and_changes_nothing(
     change: Change, why: str
 ) -> None:
-    driver = governed()
-    before = driver.governance
-    judged = driver.judged(change)
-    assert (judged.code, why in judged.why) == (Code.ACT_REFUSED, True), judged.why
-    assert driver.act(change) is Code.ACT_REFUSED
-    assert (driver.governance, driver.state.size) == (before, 0)
+    assert_unfit(governed(), change, why)
 
 
 SAID: list[tuple[Change, str]] = [

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from acts import Change, enrol_site, governed, retire_site, rotate_site_key, set_receipt_set, set_rules, words
+from acts import (
+    Change,
+    assert_unfit,
+    case_id,
+    enrol_site,
+    governed,
+    retire_site,
+    rotate_site_key,
+    set_receipt_set,
+    set_rules,
+    words,
+)
 from genesis_builder import SITES, ed25519, make_block, make_submission
 from ledger_driver import LedgerDriver, code_of
 from sento_node.ledger.apply import apply_block
@@ -127,18 +138,11 @@ REFUSED: list[tuple[Change, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("change", "why"), REFUSED, ids=lambda value: value["do"] if isinstance(value, dict) else value[:30]
-)
+@pytest.mark.parametrize(("change", "why"), REFUSED, ids=case_id)
 def test_a_change_that_does_not_fit_is_refused_with_its_reason_and_changes_nothing(
     change: Change, why: str
 ) -> None:
-    driver = governed()
-    before = driver.governance
-    judged = driver.judged(change)
-    assert (judged.code, why in judged.why) == (Code.ACT_REFUSED, True), judged.why
-    assert driver.act(change) is Code.ACT_REFUSED
-    assert driver.governance == before
+    assert_unfit(governed(), change, why)
 
 
 SAID: list[tuple[Change, str]] = [

@@ -6,7 +6,7 @@ import pytest
 
 from genesis_builder import build_genesis, make_submission
 from ledger_driver import LedgerDriver
-from sento_node.ledger import apply, memory_store, state
+from sento_node.ledger import judging, memory_store, state
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_proto.errors import Code
 
@@ -16,7 +16,7 @@ WINDOW = 10
 
 @pytest.fixture(autouse=True)
 def _small_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply, "BUDGET_WINDOW", WINDOW)
+    monkeypatch.setattr(judging, "BUDGET_WINDOW_POSITIONS", WINDOW)
     monkeypatch.setattr(state, "BUDGET_WINDOW_POSITIONS", WINDOW)
     monkeypatch.setattr(memory_store, "BUDGET_WINDOW_POSITIONS", WINDOW)
 

@@ -9,7 +9,7 @@ import pytest
 from acts import budget, enrol_key, governed, grant_budget, one_key, set_budget
 from genesis_builder import ed25519, hybrid, make_submission, p256
 from ledger_driver import LedgerDriver, code_of
-from sento_node.ledger import apply, memory_store, state
+from sento_node.ledger import judging, memory_store, state
 from sento_node.ledger.memory_store import MemoryStore
 from sento_proto.errors import Code
 from sento_proto.governance import author_changes
@@ -171,7 +171,7 @@ WINDOW = 10
 
 @pytest.fixture
 def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply, "BUDGET_WINDOW", WINDOW)
+    monkeypatch.setattr(judging, "BUDGET_WINDOW_POSITIONS", WINDOW)
     for module in (state, memory_store, author_changes, governance_state):
         monkeypatch.setattr(module, "BUDGET_WINDOW_POSITIONS", WINDOW)
 

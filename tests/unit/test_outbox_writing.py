@@ -17,7 +17,7 @@ from client_world import AUTHOR, ClientWorld, build_client_world
 from genesis_builder import make_record
 from outbox_at_work import Commits, until
 from sento_client import Acknowledgement, Code, Draft, Ports, SentoClient, WriteError, writing
-from sento_client import client as client_module
+from sento_client import session as session_module
 from sento_client.config import OutboxPlace
 from sento_client.outbox import inspecting, keeper
 from sento_client.outbox.keeping import Counts, Settings
@@ -50,7 +50,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    monkeypatch.setattr(client_module, "Keeper", partial(keeper.Keeper, settings=settings))
+    monkeypatch.setattr(session_module, "Keeper", partial(keeper.Keeper, settings=settings))
 
 
 def draft(fact: str = "address", previous: bytes | None = None) -> Draft:

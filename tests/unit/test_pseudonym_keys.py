@@ -167,7 +167,7 @@ def test_keys_are_made_sealed_shown_and_never_made_twice(config: Path) -> None:
     assert not [key for key in keys.values() if base64.b64encode(key).decode() in output]
     ledger_id = build_genesis().ledger_id
     opened = {}
-    for entry, key_id in read_seals(config.parent / "seals.json"):
+    for entry, key_id in read_seals(config.parent / "seals.json").entries:
         (kind,) = [kind for kind, entry_kind in ENTRY_KINDS.items() if entry_kind is entry.kind]
         info = registry_key_info(ledger_id, entry.kind, entry.name)
         key = opened[KeyName(entry.name, kind)] = open_seal(entry.seal, info, XWingOpener(secret))

@@ -7,21 +7,21 @@ lost leaves the key files to be read. Nothing secret comes into a finding: key i
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sento_client.cli.findings import Finding, in_order, wrong
+from sento_client.cli.kept_keys import file_mode, fingerprint_of, how_kept, unreadable
 from sento_client.cli.named_files import NamedFiles, read_named
+from sento_client.cli.officer_checks import check_officer
 from sento_client.cli.tls_checks import check_tls
-from sento_client.config import KeyFiles, TokenPlace, load_config
+from sento_client.config import KeyFiles, load_config
 from sento_client.governing.fitting import check_sites
 from sento_client.governing.following import Followed
 from sento_client.governing.sections import key_state
 from sento_client.governing.trust_file import NAME, trust_path
-from sento_client.keyfiles import SealedKek, is_encrypted, read_kek_seals, read_pseudonyms, read_secret
+from sento_client.keyfiles import SealedKek, read_kek_seals, read_pseudonyms
 from sento_client.opening import open_trust_file
 from sento_client.setup_errors import Setup, SetupError
 from sento_client.signers.opening import KeySource
@@ -32,8 +32,6 @@ from sento_proto.kek_seal import KekName, SealOpener, open_kek
 from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
 from sento_proto.sealing import CannotOpen
 from sento_proto.wire import Malformed
-
-FINGERPRINT_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +56,15 @@ def check_installation(path: Path, now: dt.datetime, *, ask: Ask | None = None) 
     named = read_named(path.absolute(), findings)
     if named is None:
         return findings
-    governance = _check_ledger(named, path.absolute(), findings)
+    followed = check_ledger(named, path.absolute(), findings)
+    governance = None if followed is None else followed.governance
+    source = key_source(named, ask)
+    if named.officer is not None:
+        return findings + check_officer(named, named.officer, followed, source, now)
     place = _Place(named.institution, governance)
     if governance is not None and named.institution is not None:
         findings.append(_check_institution(place, governance))
     findings += check_tls(named.tls, named.institution, now)
-    source = _source(named, ask)
     findings += _check_signing(named, source, place)
     findings += _check_companion(named.companion, source)
     opener = _check_seal_key(named, source, place, findings)
@@ -75,7 +76,7 @@ def check_installation(path: Path, now: dt.datetime, *, ask: Ask | None = None) 
 # The configuration and the ledger.
 
 
-def _check_ledger(named: NamedFiles, config: Path, findings: list[Finding]) -> Governance | None:
+def check_ledger(named: NamedFiles, config: Path, findings: list[Finding]) -> Followed | None:
     """Governance as far as this installation has followed it; a damaged trust.json leaves the genesis file."""
     item, path = "ledger", named.genesis
     if path is None:
@@ -101,7 +102,7 @@ def _check_ledger(named: NamedFiles, config: Path, findings: list[Finding]) -> G
         check_sites(followed.governance, named.sites)
     except SetupError as error:
         findings += [wrong("configuration", error.code, detail) for detail in error.details]
-    return followed.governance
+    return followed
 
 
 def _trust_path(config: Path) -> Path:
@@ -127,7 +128,8 @@ def _check_institution(place: _Place, governance: Governance) -> Finding:
 # Key files.
 
 
-def _source(named: NamedFiles, ask: Ask | None) -> KeySource:
+def key_source(named: NamedFiles, ask: Ask | None) -> KeySource:
+    """Opens the keys that are named."""
     keys = KeyFiles(  # KEK seals and pseudonyms are looked at by themselves
         signing=named.signing,
         seal=named.seal,
@@ -140,32 +142,18 @@ def _source(named: NamedFiles, ask: Ask | None) -> KeySource:
     return KeySource(keys, ask=ask)
 
 
-def _kept(path: Path | None, token: TokenPlace | None, label: str | None) -> tuple[str, dict[str, object]]:
-    """How a private key is kept, in words and for programs. Never raises: who opens the key tells what is wrong."""
-    if token is not None and label is not None:
-        words = f"on token {token.token_label} as {label}"
-        return words, {"token": token.token_label, "label": label, "encrypted": None, "mode": None}
-    assert path is not None, "the key is in a file or on a token"
-    try:
-        encrypted = is_encrypted(read_secret(path))
-    except SetupError:
-        encrypted = False
-    words = f"mode {_mode(path)}, {'encrypted' if encrypted else 'not encrypted'}"
-    return words, {"mode": _mode(path), "encrypted": encrypted}
-
-
 def _check_signing(named: NamedFiles, source: KeySource, place: _Place) -> Iterator[Finding]:
     item = "signing key"
     try:
         signer = source.primary()
     except SetupError as error:
-        yield _unreadable(item, error)
+        yield unreadable(item, error)
         return
     if signer is None:
         yield in_order(item, "none: this installation can read and not write", {"key_id": None})
         return
     key = signer.public_key
-    kept, how = _kept(named.signing, named.token, None if named.token is None else named.token.key_label)
+    kept, how = how_kept(named.signing, named.token, None if named.token is None else named.token.key_label)
     value: dict[str, object] = {"key_id": key.key_id.hex(), "author": None, **how}
     words = f"key id {key.key_id.hex()}, {kept}"
     if place.governance is None:
@@ -191,10 +179,10 @@ def _check_companion(path: Path | None, source: KeySource) -> Iterator[Finding]:
     try:
         companion = source.companion()
     except SetupError as error:
-        yield _unreadable("companion key", error)
+        yield unreadable("companion key", error)
         return
     if companion is not None:
-        kept, how = _kept(path, None, None)
+        kept, how = how_kept(path, None, None)
         key_id = companion.public_key.key_id.hex()
         yield in_order("companion key", f"key id {key_id}, {kept}", {"key_id": key_id, **how})
 
@@ -210,11 +198,11 @@ def _check_seal_key(
     try:
         opener = source.seal_opener()
     except SetupError as error:
-        findings.append(_unreadable(item, error))
+        findings.append(unreadable(item, error))
         return None
     public = opener.public_key
-    fingerprint = hashlib.sha256(public).digest()[:FINGERPRINT_BYTES].hex()
-    kept, how = _kept(named.seal, named.token, label)
+    fingerprint = fingerprint_of(public)
+    kept, how = how_kept(named.seal, named.token, label)
     value = {"fingerprint": fingerprint, **how}
     words = f"public fingerprint {fingerprint}, {kept}"
     enrolled = [found.seal_key for found in (place.author, place.reader) if found is not None]
@@ -234,7 +222,7 @@ def _check_keks(path: Path | None, place: _Place, opener: SealOpener | None) -> 
     try:
         seals = read_kek_seals(path)
     except SetupError as error:
-        yield _unreadable("KEK seals", error)
+        yield unreadable("KEK seals", error)
         return
     for seal in sorted(seals):
         yield _check_kek(seal, place.governance, opener)
@@ -284,7 +272,7 @@ def _check_pseudonyms(path: Path | None, place: _Place) -> Iterator[Finding]:
     try:
         registries = sorted(read_pseudonyms(path))
     except SetupError as error:
-        yield _unreadable(item, error)
+        yield unreadable(item, error)
         return
     may_read = place.reader.may_read if place.reader is not None else ()
     may_write = place.author.may_write if place.author is not None else ()
@@ -293,22 +281,11 @@ def _check_pseudonyms(path: Path | None, place: _Place) -> Iterator[Finding]:
     closed = sorted(
         {scope.registry for scope in may_read} - CLEAR_CONTENT_REGISTRIES - set(registries) - needed
     )
-    words = f"{', '.join(registries) or 'none'}, mode {_mode(path)}"
+    words = f"{', '.join(registries) or 'none'}, mode {file_mode(path)}"
     if closed:
         words += f"; nobody can be looked up in {', '.join(closed)}"
-    yield in_order(item, words, {"registries": registries, "without": closed, "mode": _mode(path)})
+    yield in_order(item, words, {"registries": registries, "without": closed, "mode": file_mode(path)})
     for registry in sorted(needed):
         yield wrong(
             item, Setup.NO_PSEUDONYM_KEY, f"registry {registry}: none to write with", {"registry": registry}
         )
-
-
-def _unreadable(item: str, error: SetupError) -> Finding:
-    return wrong(item, error.code, "; ".join(error.details))
-
-
-def _mode(path: Path) -> str:
-    try:
-        return f"{stat.S_IMODE(path.stat().st_mode):04o}"
-    except OSError:
-        return "unknown"

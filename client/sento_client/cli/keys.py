@@ -17,6 +17,7 @@ from sento_client.cli.exits import Exit
 from sento_client.cli.findings import Finding, State
 from sento_client.cli.group import Commands
 from sento_client.cli.key_checks import check_installation
+from sento_client.cli.key_files import encrypt, new
 from sento_client.cli.ledger_keys import make, reseal, show
 from sento_client.cli.prompts import person_to_ask
 
@@ -69,7 +70,7 @@ def keys(context: click.Context) -> None:
         sys.exit(Exit.DEGRADED)
 
 
-for command in (show, make, reseal):
+for command in (show, make, reseal, new, encrypt):
     keys.add_command(command)
 
 

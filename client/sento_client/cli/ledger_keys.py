@@ -27,10 +27,12 @@ from sento_client.client import SentoClient
 from sento_client.config import load_config
 from sento_client.draft_writing import key_terms
 from sento_client.governing.fitting import can_change
+from sento_client.kek_keeping.keeper import FileKeks
 from sento_client.kek_keeping.recipients import own_scopes, recipients_of
 from sento_client.kek_keeping.standing_kek import StandingKek
 from sento_client.kek_keeping.survey import KekState, Selection, grants_words, part_words, states_of
 from sento_client.recovery.standing import KekScope
+from sento_client.setup_errors import TABLE, Setup, SetupError
 from sento_client.signers.opening import KeySource
 from sento_proto.errors import Code, SentoError
 from sento_proto.governance.state import Governance
@@ -38,6 +40,7 @@ from sento_proto.governance.state import Governance
 AT_ONCE = 256
 """KEKs that are sealed and written side by side."""
 SHOWN_MAX = 50
+ONLY_IN_FILE = "only in a file of this computer: run sento keys reseal"
 
 _registry = click.option("--registry", type=whole_text, help="Only this registry.")
 _compartment = click.option(
@@ -62,7 +65,8 @@ def make(
 ) -> None:
     """Have a key stand in the ledger for each scope that this institution writes, sealed to everybody who reads there and to the recovery key.
 
-    Writing makes what it misses by itself; this is for preparing ahead. A key that stands is left as it is.
+    Writing makes what it misses by itself; this is for preparing ahead. A key that stands is left as it is. A key that this institution has in the file
+    keys.kek_seals and that does not stand is put into the ledger, not replaced.
 
     \b
     Examples:
@@ -78,6 +82,7 @@ def make(
             known: list[KekScope] = []
             if registry is None or compartment is None:
                 known = [kek.scope for kek in await sento.keks.survey(terms)]
+                known += [kek.scope for kek in (await sento.keks.in_file(())).only_here]
             if registry is not None and compartment is not None:
                 known = [KekScope(author, registry, compartment, 1)]
             selection = Selection(None, registry, compartment)
@@ -87,11 +92,19 @@ def make(
             if not chosen:
                 raise SentoError(Code.NOT_PERMITTED, f"{author} may write nothing that was named")
             bar.update(task, total=len(chosen))
-            done = []
+            done: list[tuple[KekScope, bool]] = []
+            differing: list[str] = []
             for scope in chosen:
                 _say_before_making(app, governance, scope)
-                done.append((scope, await sento.keks.make(scope, terms)))
+                try:
+                    done.append((scope, await sento.keks.make(scope, terms)))
+                except SetupError as error:
+                    if error.code is not Setup.KEK_DIFFERS:
+                        raise
+                    differing += error.details
                 bar.advance(task)
+            if differing:
+                raise SetupError(Setup.KEK_DIFFERS, *differing)
             return done
 
     done = app.run(work, deadline_ms=deadline_ms, waits=False)
@@ -134,6 +147,8 @@ def reseal(
 ) -> None:
     """Open this institution's own seals and seal each key to those who should hold it and do not: later readers, replaced seal keys, a new recovery key.
 
+    A key that is only in the file keys.kek_seals is put into the ledger with its seals: until then nobody can recover what was written under it.
+
     Says first what each of them will be able to open. No record is touched. It may be repeated and interrupted: what stands is not sealed again.
 
     \b
@@ -143,7 +158,7 @@ def reseal(
         sento keys reseal --again pharmacy-desk
     """
 
-    async def work(sento: SentoClient) -> tuple[list[KekState], int]:
+    async def work(sento: SentoClient) -> tuple[list[KekState], int, FileKeks]:
         if former_seal_key is not None:
             keys = replace(load_config(app.config).keys, seal=former_seal_key, token=None)
             sento.keks.accept_former(KeySource(keys, ask=person_to_ask()).seal_opener())
@@ -152,15 +167,24 @@ def reseal(
         with _bar(app, "reading keys") as (bar, task):
             standing = await sento.keks.survey(terms, lambda count: bar.update(task, completed=count))
         selection = Selection(sento.institution, registry, compartment, key_epoch)
-        lacking = [one for one in states_of(governance, standing, selection, again) if one.lacking]
+        in_file = await sento.keks.in_file(standing)
+        every = [*standing, *in_file.only_here]
+        lacking = [one for one in states_of(governance, every, selection, again) if one.lacking]
         if not app.as_json:
             for sentence in grants_words(lacking):
                 results_console().print(sentence, markup=False)
         sealed = 0 if dry_run else await _reseal_all(app, sento, lacking, again, terms)
-        return lacking, sealed
+        return lacking, sealed, in_file
 
-    lacking, sealed = app.run(work, deadline_ms=deadline_ms, waits=False)
-    value = {"keys": len(lacking), "sealed": sealed, "dry_run": dry_run, "grants": grants_words(lacking)}
+    lacking, sealed, in_file = app.run(work, deadline_ms=deadline_ms, waits=False)
+    value = {
+        "keys": len(lacking),
+        "from_file": sum(state.only_in_file for state in lacking),
+        "sealed": sealed,
+        "dry_run": dry_run,
+        "grants": grants_words(lacking),
+        **_file_value(in_file),
+    }
 
     def people(console: Console) -> None:
         if not lacking:
@@ -169,6 +193,7 @@ def reseal(
             console.print(f"{len(lacking):,} keys would be sealed again; nothing was written.")
         else:
             console.print(f"{len(lacking):,} keys looked at, {sealed:,} seals made.")
+        _print_file_troubles(console, in_file)
 
     app.show(value, people)
 
@@ -196,15 +221,17 @@ def show(
         sento --json keys show --all --registry health | jq '.keys[] | select(.lacking != [])'
     """
 
-    async def work(sento: SentoClient) -> list[KekState]:
+    async def work(sento: SentoClient) -> tuple[list[KekState], FileKeks]:
         terms = key_terms(_deadline_of(sento, deadline_ms))
         governance = await _governance(sento, terms)
         is_author = sento.institution in governance.authors
         author = None if everybody or not is_author else sento.institution
         standing: Sequence[StandingKek] = await sento.keks.survey(terms)
-        return states_of(governance, standing, Selection(author, registry, compartment, key_epoch))
+        in_file = await sento.keks.in_file(standing)
+        selection = Selection(author, registry, compartment, key_epoch)
+        return states_of(governance, [*standing, *in_file.only_here], selection), in_file
 
-    states = app.run(work, deadline_ms=deadline_ms)
+    states, in_file = app.run(work, deadline_ms=deadline_ms)
     value = {
         "keys": [
             {
@@ -212,11 +239,18 @@ def show(
                 "sealed_to": list(state.sealed_to),
                 "lacking": [one.words for one in state.lacking],
                 "contradicted_at": list(state.standing.strays),
+                "only_in_file": state.only_in_file,
             }
             for state in states
-        ]
+        ],
+        **_file_value(in_file),
     }
-    app.show(value, lambda console: _print_states(console, states))
+
+    def people(console: Console) -> None:
+        _print_states(console, states)
+        _print_file_troubles(console, in_file)
+
+    app.show(value, people)
 
 
 def _print_states(console: Console, states: Sequence[KekState]) -> None:
@@ -224,22 +258,47 @@ def _print_states(console: Console, states: Sequence[KekState]) -> None:
     for state in states[:SHOWN_MAX]:
         author, registry, compartment, key_epoch = state.scope
         lacking = ", ".join(one.words for one in state.lacking)
-        table.add_row(
-            author, part_words(registry, compartment, [key_epoch]), ", ".join(state.sealed_to), lacking
-        )
+        holders = ONLY_IN_FILE if state.only_in_file else ", ".join(state.sealed_to)
+        table.add_row(author, part_words(registry, compartment, [key_epoch]), holders, lacking)
     console.print(table, soft_wrap=False)
     if len(states) > SHOWN_MAX:
         console.print(f"and {len(states) - SHOWN_MAX:,} more; --json shows all")
-    behind = sum(bool(state.lacking) for state in states)
+    missing = sum(state.only_in_file for state in states)
+    behind = sum(bool(state.lacking) for state in states) - missing
     console.print(
-        f"{len(states):,} keys stand, {behind:,} lack a seal{' (sento keys reseal)' if behind else ''}."
+        f"{len(states) - missing:,} keys stand, {behind:,} lack a seal{' (sento keys reseal)' if behind else ''}."
     )
+    if missing:
+        console.print(
+            f"{missing:,} are only in a file of this computer: nobody can recover what was written under them; "
+            "run sento keys reseal."
+        )
     for state in states:
         if state.standing.strays:
             where = ", ".join(map(str, state.standing.strays))
             console.print(
                 f"{state.scope.words}: contradicted at position {where}; tell its author", markup=False
             )
+
+
+def _file_value(in_file: FileKeks) -> dict[str, object]:
+    """What programs are told of own keys in the file that the ledger has otherwise, or that do not open."""
+    return {
+        "differs_from_file": [scope._asdict() for scope in in_file.other],
+        "file_does_not_open": [scope._asdict() for scope in in_file.closed],
+    }
+
+
+def _print_file_troubles(console: Console, in_file: FileKeks) -> None:
+    differs = TABLE[Setup.KEK_DIFFERS]
+    for scope in in_file.other:
+        console.print(f"{scope.words}: {differs.cause} {differs.remedy}", markup=False)
+    for scope in in_file.closed:
+        console.print(
+            f"{scope.words}: the seal in keys.kek_seals does not open with this institution's seal key "
+            "(--former-seal-key names the one before it)",
+            markup=False,
+        )
 
 
 async def _reseal_all(

@@ -14,6 +14,7 @@ from typing import cast
 from sento_client.cli.findings import Finding, in_order, wrong
 from sento_client.cli.tls_checks import TlsPaths
 from sento_client.config import TokenPlace, decode_config
+from sento_client.governing.place import open_place
 from sento_client.setup_errors import Setup, SetupError
 
 
@@ -32,6 +33,7 @@ class NamedFiles:
     companion: Path | None = None
     passphrase_file: Path | None = None
     token: TokenPlace | None = None
+    officer: str | None = None
 
 
 def read_named(path: Path, findings: list[Finding]) -> NamedFiles | None:
@@ -43,16 +45,21 @@ def read_named(path: Path, findings: list[Finding]) -> NamedFiles | None:
         findings.append(wrong(item, Setup.CONFIG_MISSING, f"{path}: {error.strerror}"))
         return None
     try:
-        decode_config(data, path)
-    except SetupError as error:
-        findings += [wrong(item, error.code, detail) for detail in error.details]
-    else:
-        findings.append(in_order(item, str(path)))
-    try:
         document = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return None
-    return _named_in(document, path.parent)
+        document = None
+    try:
+        if document is not None and "officer" in document:
+            open_place(path)
+        else:
+            decode_config(data, path)
+    except SetupError as error:
+        # An officer's genesis file is opened with the rest; it is looked at by itself.
+        if error.code is not Setup.GENESIS_INVALID:
+            findings += [wrong(item, error.code, detail) for detail in error.details]
+    else:
+        findings.append(in_order(item, str(path)))
+    return None if document is None else _named_in(document, path.parent)
 
 
 def _named_in(document: Mapping[str, object], base: Path) -> NamedFiles:
@@ -79,6 +86,7 @@ def _named_in(document: Mapping[str, object], base: Path) -> NamedFiles:
         companion=file("keys", "companion"),
         passphrase_file=file("keys", "passphrase_file"),
         token=_token_in(document.get("keys"), base),
+        officer=text(document, "officer"),
     )
 
 

@@ -20,7 +20,15 @@ from sento_client.cli.recovery_common import (
 from sento_client.cli.recovery_share import share
 from sento_client.cli.recovery_unlock import rehearse, unlock
 from sento_client.pseudonym_service.key_file import read_keys
-from sento_client.recovery.ceremony import DEFAULT_THRESHOLD, Held, Plan, hold, with_registry_keys
+from sento_client.pseudonym_service.recovery_seals import read_seals
+from sento_client.recovery.ceremony import (
+    DEFAULT_THRESHOLD,
+    Held,
+    Plan,
+    hold,
+    with_registry_keys,
+    with_sealed_keys,
+)
 from sento_client.recovery.ledger_copy import copy_lines
 from sento_client.recovery.paper import check_words, page
 from sento_client.recovery.proposal import Proposal, encode_proposal, read_proposal
@@ -29,6 +37,7 @@ from sento_client.secret_files import write_secret
 from sento_client.setup_errors import Setup, SetupError
 from sento_proto.genesis import Genesis, decode_genesis
 from sento_proto.governance.parts import Officer, read_officer
+from sento_proto.recovery import SealedEntry
 from sento_proto.strict_json import load
 from sento_proto.wire import Malformed
 
@@ -157,7 +166,8 @@ def _say_what_next(console: Console, proposal: Proposal, path: Path, paper: Path
         f"Take {path} to each officer and deputy. Each opens the own share before anybody signs:",
         f"    sento recovery share open --proposal {path.name} --holder NAME --key seal.key --out NAME.share",
         "Unless it was done here: whoever keeps the pseudonym keys seals them to this key, also before anybody signs:",
-        f"    sento recovery registry-keys {path.name} --keys pseudonym-keys.json",
+        f"    sento pseudonyms seal --service pseudonyms.toml --to {path.name} --out sealed.json",
+        f"    sento recovery registry-keys {path.name} --seals sealed.json",
         "Officers sign and submit the act (sento govern). From then on authors seal new keys to it, and reseal those they have (sento keys reseal).",
         "When they have: rehearse (sento recovery rehearse). Until a rehearsal is in order, keep the former key's shares.",
         "Destroy this computer's memory and disk copies as the runbook says.",
@@ -207,37 +217,61 @@ def _write_pages(directory: Path, genesis: Genesis, officers: tuple[Officer, ...
 
 @recovery.command("registry-keys")
 @click.argument("proposal_path", type=READABLE, metavar="PROPOSAL")
+@click.option("--keys", "keys_path", type=READABLE, metavar="FILE", help="pseudonym-keys.json.")
 @click.option(
-    "--keys", "keys_path", type=READABLE, required=True, metavar="FILE", help="pseudonym-keys.json."
+    "--seals",
+    "seals_path",
+    type=READABLE,
+    metavar="FILE",
+    help="What the pseudonym service sealed by itself (sento pseudonyms seal --to PROPOSAL); the keys do not leave it.",
 )
 @pass_app
-def registry_keys(app: App, proposal_path: Path, keys_path: Path) -> None:
+def registry_keys(app: App, proposal_path: Path, keys_path: Path | None, seals_path: Path | None) -> None:
     """Seal the registries' pseudonym and index keys to the recovery key of PROPOSAL, before officers sign it.
 
     Without them nobody could be found after a recovery. Done by whoever keeps these keys; it needs no share and shows no key. The proposal is changed in its
     place, so signatures made over it before are void.
 
     \b
-    Example:
+    Examples:
+        sento pseudonyms seal --service pseudonyms.toml --to ceremony-2027/proposal.json --out sealed.json
+        sento recovery registry-keys ceremony-2027/proposal.json --seals sealed.json
         sento recovery registry-keys ceremony-2027/proposal.json --keys pseudonym-keys.json
     """
+    if (keys_path is None) == (seals_path is None):
+        raise click.UsageError("Name --seals or --keys, one of them.")
     with refusals_shown(app):
         proposal = read_proposal(proposal_path)
-        keys = read_keys(keys_path)
-        payload = with_registry_keys(proposal.ledger_id, proposal.payload, proposal.ceremony.public_key, keys)
+        if keys_path is not None:
+            keys = read_keys(keys_path)
+            registries = sorted({name.registry for name in keys})
+            payload = with_registry_keys(
+                proposal.ledger_id, proposal.payload, proposal.ceremony.public_key, keys
+            )
+        if seals_path is not None:
+            sealed = _fitting_seals(seals_path, proposal)
+            registries = sorted({entry.name for entry in sealed})
+            payload = with_sealed_keys(proposal.payload, sealed)
         changed = Proposal(
             proposal.ledger_id, proposal.ledger_name, proposal.reason, proposal.ceremony, payload
         )
         beside = proposal_path.with_name(f".{proposal_path.name}.{secrets.token_hex(8)}")
         beside.write_bytes(encode_proposal(changed))
         beside.replace(proposal_path)
-    registries = sorted({name.registry for name in keys})
     app.show(
         {"proposal": str(proposal_path), "registries": registries, "payload_bytes": len(payload.encode())},
         lambda console: console.print(
             f"Sealed to recovery key {proposal.ceremony.name}: keys of {', '.join(registries)}.", markup=False
         ),
     )
+
+
+def _fitting_seals(path: Path, proposal: Proposal) -> list[SealedEntry]:
+    sealed = read_seals(path)
+    mistakes = sealed.mistakes(proposal.ledger_id, proposal.ceremony.public_key)
+    if mistakes:
+        raise RecoveryRefused(Refusal.CEREMONY_UNFIT, *(f"{path}: {mistake}" for mistake in mistakes))
+    return [entry for entry, _ in sealed.entries]
 
 
 @recovery.command("copy")

@@ -21,6 +21,7 @@ from sento_client.setup_errors import Setup, SetupError
 from sento_proto.identity import Identity, parse_identity
 
 NEAR_END_DAYS = 14
+INSTITUTIONS = ("author", "reader")
 _CERTIFICATE, _AUTHORITY, _KEY = "TLS certificate", "TLS authority", "TLS key"
 _RENEW = "Ask the authority for a new certificate and put it in place of this one; nothing needs a restart."
 
@@ -34,14 +35,16 @@ class TlsPaths:
     key: Path | None
 
 
-def check_tls(paths: TlsPaths, institution: str | None, now: dt.datetime) -> list[Finding]:
-    """Findings on the three files and on how they fit together; a file that is not named is not looked at."""
+def check_tls(
+    paths: TlsPaths, who: str | None, now: dt.datetime, roles: tuple[str, ...] = INSTITUTIONS
+) -> list[Finding]:
+    """Findings on the three files and on how they fit together; a file that is not named is not looked at. `who`: by the configuration, in one of `roles`."""
     findings: list[Finding] = []
     authorities = _read_certificates(paths.ca, _AUTHORITY, findings)
     leaves = _read_certificates(paths.certificate, _CERTIFICATE, findings)
     if leaves:
         leaf = leaves[0]
-        findings.append(_check_leaf(leaf, institution, now))
+        findings.append(_check_leaf(leaf, who, roles, now))
         if authorities:
             findings.append(_check_issuer(leaf, authorities, now))
     if paths.key is not None:
@@ -61,7 +64,7 @@ def _read_certificates(path: Path | None, item: str, findings: list[Finding]) ->
     return []
 
 
-def _check_leaf(leaf: x509.Certificate, institution: str | None, now: dt.datetime) -> Finding:
+def _check_leaf(leaf: x509.Certificate, who: str | None, roles: tuple[str, ...], now: dt.datetime) -> Finding:
     identity = _identity_of(leaf)
     value: dict[str, object] = {
         "identity": None if identity is None else identity.uri,
@@ -72,10 +75,9 @@ def _check_leaf(leaf: x509.Certificate, institution: str | None, now: dt.datetim
     if identity is None:
         why = "it has not exactly one URI of the form spiffe://sento.internal/<role>/<name>"
         return wrong(_CERTIFICATE, Setup.TLS_INVALID, why, value)
-    if institution is not None and (
-        identity.name != institution or identity.role not in ("author", "reader")
-    ):
-        why = f"it names {identity.role} {identity.name}, the configuration institution {institution}"
+    if who is not None and (identity.name != who or identity.role not in roles):
+        what = "institution" if roles == INSTITUTIONS else roles[0]
+        why = f"it names {identity.role} {identity.name}, the configuration {what} {who}"
         return wrong(_CERTIFICATE, Setup.TLS_INVALID, why, value)
     return _check_dates(_CERTIFICATE, leaf, now, f"{identity.role} {identity.name}", value)
 

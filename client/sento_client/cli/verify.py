@@ -18,8 +18,9 @@ from sento_client.cli.exits import Exit
 from sento_client.cli.parameters import POSITION, deadline_option, record_name, whole_text
 from sento_client.cli.show import findings_table, findings_value, version_value
 from sento_client.cli.verify_range import verify_range
-from sento_client.client import SentoClient, Verification
+from sento_client.client import SentoClient
 from sento_client.keyfiles import write_secret
+from sento_client.proving_face import Verification
 from sento_proto.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
 from sento_proto.limits import CHECKPOINT_MAX_BYTES
 from sento_proto.wire import Malformed

@@ -20,7 +20,7 @@ from sento_client.outbox.keeping import Run
 from sento_client.proving import Prover
 from sento_client.results import Freshness
 from sento_client.transport import ACTS
-from sento_client.verifying import Trust
+from sento_client.trust import Trust
 from sento_proto.errors import Code, SentoError
 from sento_proto.limits import LIST_PAGE_MAX
 from sento_proto.v1 import governance_pb2

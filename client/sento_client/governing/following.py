@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from sento_client.governing.words import change_words
 from sento_client.setup_errors import Setup, SetupError
-from sento_client.verifying import Stored, Trust, check_record
+from sento_client.trust import Trust
+from sento_client.verifying import Stored, check_record
 from sento_proto.errors import Code, SentoError
 from sento_proto.genesis import Genesis
 from sento_proto.governance.acts import REGISTRY, Act, decode_act, judge_act, with_act

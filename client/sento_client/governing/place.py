@@ -13,7 +13,6 @@ it is; its keys are not opened, because following governance needs none.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +32,7 @@ from sento_client.opening import open_trust_file
 from sento_client.setup_errors import Setup, SetupError
 from sento_client.signers.opening import KeySource
 from sento_client.signers.passphrases import Ask
-from sento_client.toml_table import Table
+from sento_client.toml_table import Table, decode_document, read_config
 from sento_proto.keys import Signer
 
 
@@ -62,15 +61,8 @@ class GoverningPlace:
 
 def open_place(path: Path) -> GoverningPlace:
     """The `sento.toml` at `path`, an officer's or an institution's. Raises SetupError with every mistake."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SetupError(Setup.CONFIG_MISSING, f"{path}: {error.strerror}") from None
-    path = path.absolute()
-    try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SetupError(Setup.CONFIG_INVALID, f"{path} is not TOML in UTF-8: {error}") from None
+    data, path = read_config(path), path.absolute()
+    document = decode_document(data, path)
     if "officer" in document:
         return _officers(document, path)
     config = decode_config(data, path)

@@ -7,9 +7,11 @@ another beside it: a record that was beaten is STALE, and what stands then is lo
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sento_client.asker import Terms
 from sento_client.composing import Ports
@@ -21,6 +23,7 @@ from sento_client.kek_keeping.standing_kek import (
     SealRecord,
     SealTrouble,
     StandingKek,
+    open_file_seal,
     open_standing,
     scope_of_record,
     standing_kek,
@@ -36,6 +39,7 @@ from sento_proto.governance.state import Governance
 from sento_proto.header import ZERO32
 from sento_proto.ids import RANDOM_BYTES, uuid7
 from sento_proto.kek_record import REGISTRY, KekSeals
+from sento_proto.kek_seal import kek_commit
 from sento_proto.keys import is_blocking
 from sento_proto.record import Record
 from sento_proto.rules import RULES
@@ -59,6 +63,14 @@ class Author:
     send: Send
 
 
+class FileKeks(NamedTuple):
+    """This author's KEKs in the file keys.kek_seals beside the ledger: `only_here` do not stand, of `other` another KEK stands, `closed` do not open."""
+
+    only_here: tuple[StandingKek, ...]
+    other: tuple[KekScope, ...]
+    closed: tuple[KekScope, ...]
+
+
 class KekKeeper:
     """KEKs of one institution's client. `author` is None where it has no signing key."""
 
@@ -80,6 +92,7 @@ class KekKeeper:
         self._former: tuple[SealOpener, ...] = ()
         self._locks: dict[KekScope, asyncio.Lock] = {}
         self._missed: dict[KekScope, tuple[int, SetupError | SentoError]] = {}
+        self._settled: set[KekScope] = set()
 
     def accept_former(self, opener: SealOpener) -> None:
         """Open own seals with a seal key that was replaced, too."""
@@ -113,6 +126,24 @@ class KekKeeper:
         found = (gathered[scope].result() for scope in sorted(gathered))
         return [standing for standing in found if standing is not None]
 
+    async def in_file(self, standing: Iterable[StandingKek]) -> FileKeks:
+        """What of the file's KEKs of this author the ledger lacks, or has otherwise. `standing`: of `survey`. Raises SetupError of a token."""
+        known = {kek.scope: kek for kek in standing}
+        only_here: list[StandingKek] = []
+        other: list[KekScope] = []
+        closed: list[KekScope] = []
+        for scope in (KekScope(*each) for each in self._keyring.scopes_in_file):
+            if self._author is None or scope.author != self._author.name:
+                continue
+            opened = await self._from_file(scope)
+            if opened is None or opened.kek is None:
+                closed.append(scope)
+            elif scope not in known:
+                only_here.append(StandingKek(scope, kek_commit(opened.kek), {}, 0))
+            elif not _is_of(opened.kek, known[scope]):
+                other.append(scope)
+        return FileKeks(tuple(only_here), tuple(other), tuple(closed))
+
     async def fetch(self, scope: KekScope, terms: Terms) -> None:
         """Find the KEK and put it into the keyring. Raises SetupError NO_KEK or KEK_SEAL_WRONG, SentoError when no site could say."""
         async with self._lock(scope):
@@ -137,28 +168,35 @@ class KekKeeper:
         await self.make(KekScope(self._author.name, registry, compartment, state.key_epoch), terms)
 
     async def make(self, scope: KekScope, terms: Terms) -> bool:
-        """Have the KEK of one of this author's scopes stand, and hold it. Whether it was made now, and not found. Raises as `prepare`."""
+        """Have the KEK of one of this author's scopes stand, and hold it: the one of the file, where the file has one, else a new one.
+
+        Whether its record was written now, and not found. Raises as `prepare`; SetupError KEK_DIFFERS when another one stands than the file's."""
         author = self._require_author()
         async with self._lock(scope):
-            if self._keyring.holds(*scope):
+            if scope in self._settled or (
+                self._keyring.holds(*scope) and self._keyring.seal_in_file(*scope) is None
+            ):
                 return False
             with self._remembered(scope):
-                return await self._make(author, scope, terms)
+                made = await self._make(author, scope, terms)
+            self._settled.add(scope)
+            return made
 
     async def _make(self, author: Author, scope: KekScope, terms: Terms) -> bool:
+        own = await self._from_file(scope)
         for _ in range(TRIES):
             standing = await self.look(scope, terms)
             if standing is not None:
-                opened = await self._opened(standing)
-                if opened.kek is None:
-                    raise trouble_error(scope, opened)
-                self._keyring.put(*scope, opened.kek)
+                self._keyring.put(*scope, await self._same(standing, own))
                 return False
             if not self._governance().may_write(author.name, scope.registry, scope.compartment):
                 raise SentoError(
                     Code.NOT_PERMITTED, f"no key is made for what may not be written: {scope.words}"
                 )
-            kek = self._ports.random_bytes(KEK_BYTES)
+            # Beside a seal that does not open no other key is made: nobody could ever open what stands under the first.
+            kek = self._ports.random_bytes(KEK_BYTES) if own is None else own.kek
+            if kek is None:
+                raise trouble_error(scope, own or Opened(None))
             # The first part decides whose KEK it is; the others follow once it stands.
             first, *others = await self._sealed(scope, kek, self._wanted(scope), 0)
             if await self._write([first], terms):
@@ -167,12 +205,24 @@ class KekKeeper:
                 return True
         raise SentoError(Code.STALE, f"others made a key that does not show: {scope.words}")
 
+    async def _same(self, standing: StandingKek, own: Opened | None) -> bytes:
+        """The KEK that stands. Raises SetupError KEK_DIFFERS when the file has another one, or what `trouble_error` says."""
+        if own is not None and own.kek is not None:
+            if not _is_of(own.kek, standing):
+                raise SetupError(Setup.KEK_DIFFERS, standing.scope.words)
+            return own.kek
+        opened = await self._opened(standing)
+        if opened.kek is None:
+            raise trouble_error(standing.scope, opened)
+        return opened.kek
+
     # Sealing again.
 
     async def reseal(
         self, standing: StandingKek, terms: Terms, again: Iterable[bytes] = ()
     ) -> tuple[Recipient, ...]:
-        """Seal one of this author's KEKs to those for whom no seal stands; to those in `again` (recipient key ids) anew.
+        """Seal one of this author's KEKs to those for whom no seal stands; to those in `again` (recipient key ids) anew. One that is only in the file is
+        put into the ledger with that.
 
         Returns who got one. Raises SetupError when this institution cannot open its own seal, SentoError."""
         scope, forced = standing.scope, set(again)
@@ -180,6 +230,12 @@ class KekKeeper:
         for _ in range(TRIES):
             if looked is None:
                 return ()
+            if not looked.next_part:
+                wanted = self._wanted(scope)
+                if await self.make(scope, terms):
+                    return wanted
+                looked = await self.look(scope, terms)
+                continue
             left = self.lacking(looked, forced)
             if not left:
                 return ()
@@ -245,6 +301,19 @@ class KekKeeper:
             first = first or opened
         return first or Opened(None, SealTrouble.NOT_SEALED)
 
+    async def _from_file(self, scope: KekScope) -> Opened | None:
+        """The KEK that the file has for the scope; None where it has none."""
+        sealed = self._keyring.seal_in_file(*scope)
+        if sealed is None:
+            return None
+        first: Opened | None = None
+        for opener in self._openers():
+            opened = await asyncio.to_thread(open_file_seal, self._ledger_id, scope, sealed, opener)
+            if opened.kek is not None:
+                return opened
+            first = first or opened
+        return first or Opened(None, SealTrouble.FILE_DOES_NOT_OPEN)
+
     def _require_author(self) -> Author:
         if self._author is None:
             raise SetupError(Setup.CANNOT_SIGN)
@@ -274,6 +343,10 @@ def trouble_error(scope: KekScope, opened: Opened) -> SetupError:
     return SetupError(
         Setup.KEK_SEAL_WRONG if wrong else Setup.NO_KEK, f"{scope.words}: {opened.trouble}{why}"
     )
+
+
+def _is_of(kek: bytes, standing: StandingKek) -> bool:
+    return hmac.compare_digest(kek_commit(kek), standing.commitment)
 
 
 def _seal_record(version: Version) -> SealRecord:

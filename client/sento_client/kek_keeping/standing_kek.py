@@ -28,6 +28,9 @@ class SealTrouble(StrEnum):
     NO_KEK = "the author has made no key for it"
     NOT_SEALED = "the author's key for it is not sealed to this institution"
     DOES_NOT_OPEN = "the author's seal to this institution does not open"
+    FILE_DOES_NOT_OPEN = (
+        "the author's seal in the file keys.kek_seals does not open, and another key is not made beside it"
+    )
     OTHER_KEK = "the author's seal to this institution opens to another key than the one that all others got"
 
 
@@ -41,7 +44,9 @@ class SealRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StandingKek:
-    """One KEK. `seals`: recipient key id -> its seals, oldest first; `strays`: positions of records that say something else of it."""
+    """One KEK. `seals`: recipient key id -> its seals, oldest first; `strays`: positions of records that say something else of it.
+
+    `next_part` 0: no record of it stands, its author holds it in a file."""
 
     scope: KekScope
     commitment: bytes
@@ -135,6 +140,14 @@ def open_standing(ledger_id: bytes, standing: StandingKek | None, opener: SealOp
             return Opened(kek)
         trouble = Opened(None, SealTrouble.OTHER_KEK)
     return trouble
+
+
+def open_file_seal(ledger_id: bytes, scope: KekScope, sealed: bytes, opener: SealOpener) -> Opened:
+    """The KEK out of a seal that lies in a file, which has no commitment beside it. Raises what an opener over a token raises."""
+    try:
+        return Opened(open_kek(sealed, KekName(ledger_id, *scope), opener))
+    except (CannotOpen, Malformed) as error:
+        return Opened(None, SealTrouble.FILE_DOES_NOT_OPEN, str(error))
 
 
 def _seals_in(record: SealRecord) -> KekSeals | None:

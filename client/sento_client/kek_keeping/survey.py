@@ -26,6 +26,11 @@ class KekState(NamedTuple):
         """What it is for."""
         return self.standing.scope
 
+    @property
+    def only_in_file(self) -> bool:
+        """Whether no record of it stands: whoever lacks a seal lacks the key."""
+        return not self.standing.next_part
+
 
 class Selection(NamedTuple):
     """Which KEKs are meant; None stands for all."""

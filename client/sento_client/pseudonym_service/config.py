@@ -14,7 +14,6 @@ Paths are relative to the file.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 from sento_client.config import TlsFiles
 from sento_client.pseudonym_service.limiting import Allowance
 from sento_client.setup_errors import Setup, SetupError
-from sento_client.toml_table import Table
+from sento_client.toml_table import Table, decode_document, read_config
 
 NAMES_PER_MINUTE_MAX = 1_000_000
 _MIB = 1024 * 1024
@@ -62,21 +61,13 @@ class ServiceConfig:
 
 def load_service_config(path: Path) -> ServiceConfig:
     """The configuration at `path`. Raises SetupError CONFIG_MISSING or CONFIG_INVALID with every mistake."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SetupError(Setup.CONFIG_MISSING, f"{path}: {error.strerror}") from None
-    return decode_service_config(data, path.absolute())
+    return decode_service_config(read_config(path), path.absolute())
 
 
 def decode_service_config(data: bytes, path: Path) -> ServiceConfig:
     """The configuration in `data`, as if it lay at `path`. Raises SetupError CONFIG_INVALID with every mistake."""
-    try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SetupError(Setup.CONFIG_INVALID, f"{path} is not TOML in UTF-8: {error}") from None
     mistakes: list[str] = []
-    root = Table(document, "", path.parent, mistakes)
+    root = Table(decode_document(data, path), "", path.parent, mistakes)
     name, genesis = root.name("name"), root.file("genesis")
     address, tls = _listen(root.table("listen")), _tls(root.table("tls"))
     keys = _keys(root)

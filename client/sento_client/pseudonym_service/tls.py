@@ -16,7 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from sento_client.config import TlsFiles
-from sento_client.secret_files import read_secret
+from sento_client.grpc_transport import read_pems
 from sento_client.setup_errors import Setup, SetupError
 from sento_proto.identity import Identity, parse_identity
 
@@ -29,17 +29,8 @@ class _Pems(NamedTuple):
 
 def _read(tls: TlsFiles, name: str) -> _Pems:
     """The files as they stand, if they can be used together and name the service. Raises SetupError TLS_INVALID, KEY_FILE_*."""
-    try:
-        ca, certificate = tls.ca.read_bytes(), tls.certificate.read_bytes()
-        x509.load_pem_x509_certificates(ca)
-        leaf = x509.load_pem_x509_certificate(certificate)
-    except OSError as error:
-        raise SetupError(Setup.TLS_INVALID, f"{error.filename}: {error.strerror}") from None
-    except ValueError:
-        raise SetupError(
-            Setup.TLS_INVALID, f"{tls.ca} or {tls.certificate} holds no PEM certificate"
-        ) from None
-    key = read_secret(tls.key)
+    ca, certificate, key = read_pems(tls)
+    leaf = x509.load_pem_x509_certificate(certificate)
     try:
         public = serialization.load_pem_private_key(key, password=None).public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm):

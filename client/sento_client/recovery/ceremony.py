@@ -158,6 +158,11 @@ def with_registry_keys(
         kind = EntryKind(name.kind)
         info = registry_key_info(ledger_id, kind, name.registry)
         sealed.append(SealedEntry(kind, name.registry, seal(key, info, recovery_public)))
+    return with_sealed_keys(payload, sealed)
+
+
+def with_sealed_keys(payload: RecoveryPayload, sealed: Sequence[SealedEntry]) -> RecoveryPayload:
+    """The payload with registries' keys that were sealed elsewhere, by whoever keeps them. Replaces and raises as `with_registry_keys`."""
     replaced = {(entry.kind, entry.name) for entry in sealed}
     kept = [entry for entry in payload.entries if (entry.kind, entry.name) not in replaced]
     return _fitting(RecoveryPayload(payload.ceremony_id, (*kept, *sealed)))

@@ -1,12 +1,11 @@
-"""What institutions hand to the officers: their public keys, as a change in an act states them; and new signing keys, made where they are used."""
+"""What institutions hand to the officers: their public keys, as a change in an act states them."""
 
 from __future__ import annotations
 
 import base64
-import os
 from pathlib import Path
 
-from sento_client.keyfiles import read_seal_key, read_signing_key, write_signing_key
+from sento_client.keyfiles import read_seal_key, read_signing_key
 from sento_drill.config_files import SEAL_KEY, SIGNING_KEY
 from sento_drill.plan import AuthorPlan, ReaderPlan
 from sento_proto.genesis import Scope
@@ -52,13 +51,6 @@ def enrol_reader(directory: Path, plan: ReaderPlan) -> Json:
         "may_read": [scope_json(scope) for scope in plan.may_read],
         "seal_key": _seal_public(directory),
     }
-
-
-def new_signing_key(directory: Path, name: str) -> Path:
-    """A fresh Ed25519 key in a file of its own."""
-    path = directory / name
-    write_signing_key(path, os.urandom(32))
-    return path
 
 
 def _seal_public(directory: Path) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 from sento_drill.config_files import SIGNING_KEY
 from sento_drill.plan import OFFICERS
 from sento_drill.story_keys.acts import PROPOSER, Office
 from sento_drill.story_keys.cast import CITY, CLINIC_A, CLINIC_B, NEIGHBOUR, PERSON
-from sento_drill.story_keys.people import enrol_author, key_id, key_json, new_signing_key
+from sento_drill.story_keys.people import enrol_author, key_id, key_json
 from sento_drill.story_keys.stage import Said, Stage
 
 NIGHT_RECORDS = 1_000
@@ -38,6 +39,12 @@ def write(
     if compartment:
         arguments += ["--compartment", compartment]
     return stage.does(person, *arguments, ends=ends, says=says, env={"SENTO_SUBJECT": subject}, shown=4)
+
+
+def new_key(stage: Stage, person: str, name: str) -> Path:
+    """A signing key made where it is used; drills do not encrypt."""
+    stage.does(person, "keys", "new", name, "--plain", shown=1)
+    return stage.directory(person) / name
 
 
 def position_of(said: Said) -> str:
@@ -130,7 +137,7 @@ def a_key_is_rotated(stage: Stage, office: Office) -> None:
     )
     directory = stage.directory(CITY)
     current, former = directory / SIGNING_KEY, directory / "signing-former.key"
-    fresh = new_signing_key(directory, "signing-new.key")
+    fresh = new_key(stage, CITY, "signing-new.key")
     old_id = key_id(current)
     write(stage, CITY, "residency", "residence/entry", "address", '{"town":"Honamimachi"}')
     office.decide(
@@ -170,7 +177,7 @@ def a_laptop_is_stolen(stage: Stage, office: Office) -> None:
         "A laptop of clinic B is stolen: its key is revoked at night, and a new one enrolled in the morning"
     )
     directory = stage.directory(CLINIC_B.name)
-    stolen, fresh = directory / SIGNING_KEY, new_signing_key(directory, "signing-new.key")
+    stolen, fresh = directory / SIGNING_KEY, new_key(stage, CLINIC_B.name, "signing-new.key")
     stolen_id = key_id(stolen)
     office.decide(
         "laptop stolen on the train",
@@ -243,7 +250,7 @@ def the_night_rewrite_is_held(stage: Stage, office: Office) -> None:
         says=("HELD",),
     )
     directory = stage.directory(CITY)
-    current, fresh = directory / SIGNING_KEY, new_signing_key(directory, "signing-morning.key")
+    current, fresh = directory / SIGNING_KEY, new_key(stage, CITY, "signing-morning.key")
     office.decide(
         "a clerk's key was used in the night; one family's move was checked by telephone",
         f"grant-budget {CITY} 20 20",

@@ -7,7 +7,8 @@ receipt-set quorum cosigned, and the chunk is adopted whole or not at all. Check
  2. each submission's signature verifies, by its author's key, over the root of all its record hashes
  3. each standing record's header and payload give the hash that was signed, and it takes the next position
  4. officers' acts and sites' announcements among them fit the governance before them, which goes on with them
- 5. the tree at the chunk's end has the size and root of the checkpoint, and the receipt set in force there cosigned it
+ 5. a record that is called known stands at the position that is named
+ 6. the tree at the chunk's end has the size and root of the checkpoint, and the receipt set in force there cosigned it
 
 What apply would have refused cannot be told from the chunk alone; that the quorum's root is reached says that exactly these records stand.
 """
@@ -18,17 +19,14 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sento_node.ledger.apply import (
-    Place,
-    Scratch,
-    check_rules_known,
-    judge_site_record,
-    judge_standing_act,
-)
+from sento_node.ledger.apply import check_rules_known
+from sento_node.ledger.judging import judge_site_record, judge_standing_act
 from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome, StandingRecord, SubmissionResult
+from sento_node.ledger.rows import POSITION_MAX
+from sento_node.ledger.scratch import Place, Scratch
 from sento_node.ledger.state import FactHead, LedgerState
 from sento_proto import header as header_layout
-from sento_proto import merkle
+from sento_proto import limits, merkle
 from sento_proto.checkpoint import Checkpoint, cosigners
 from sento_proto.errors import Code
 from sento_proto.governance.acts import OFFICERS_AUTHOR, act_signatures_refusal, is_act_header
@@ -36,6 +34,7 @@ from sento_proto.governance.site_rules import site_of_author
 from sento_proto.governance.state import Governance
 from sento_proto.header import ZERO16
 from sento_proto.keys import Signature
+from sento_proto.merkle import HASH_BYTES
 from sento_proto.record import Record, record_hash_of
 from sento_proto.rules import RULES
 from sento_proto.submission import OfficerSignature, signatures_hold
@@ -44,6 +43,10 @@ from sento_proto.wire import Malformed
 
 class NotProven(Exception):
     """The chunk does not follow from this ledger and the quorum's checkpoint; nothing was adopted. The text names block and check."""
+
+
+LANE_ROW_MAX_BYTES = 0xFFFF
+"""A refused block may stand under any lane; its name goes into a row as it is."""
 
 
 class OfferedRecord(NamedTuple):
@@ -95,6 +98,7 @@ def adopt_chunk(
         if block.number != number + 1 or block.revision <= revision or block.size_before != frontier.size:
             raise NotProven(f"Block {block.number} does not follow block {number} at size {frontier.size}.")
         number, revision = block.number, block.revision
+        _check_frame(block)
         submissions, standing = _prove_submissions(scratch, block)
         for item in standing:
             frontier.append(item.record.record_hash)
@@ -114,6 +118,16 @@ def adopt_chunk(
             state.frontier.append(item.record.record_hash)
         state.absorb(result, governance)
     return [result for result, _ in results]
+
+
+def _check_frame(block: OfferedBlock) -> None:
+    """Refuse what no ledger holds, so that nothing is adopted that could not be written to the disk and read again."""
+    site_fits = block.site.isascii() and len(block.site) <= limits.NAME_MAX_BYTES
+    if not site_fits or len(block.lane.encode()) > LANE_ROW_MAX_BYTES or block.revision > POSITION_MAX:
+        raise NotProven(f"Block {block.number} names a site, a lane or a place in the order that cannot be.")
+    records = (record for offered in block.submissions for record in offered.records)
+    if any(len(record.record_hash) != HASH_BYTES for record in records):
+        raise NotProven(f"Block {block.number} has a record hash of another length.")
 
 
 def _prove_submissions(
@@ -139,6 +153,7 @@ def _prove_submissions(
             after = _prove_governance(scratch, block.number, author, offered, proven, fact_head)
             standing.append(scratch.stand(Place(author, number, nth), proven, fact_head))
             scratch.governance = after
+        _prove_known(scratch, block.number, offered)
         outcomes = tuple(
             RecordOutcome(
                 record.record_hash, record.code, record.position if record.code in _STAND else NOWHERE
@@ -159,6 +174,16 @@ def _prove_submissions(
 
 
 _STAND = (Code.ACCEPTED, Code.KNOWN)
+
+
+def _prove_known(scratch: Scratch, block: int, offered: OfferedSubmission) -> None:
+    """A known record's hash is kept by its position alone: another's position would make this ledger name another record under the author's signature."""
+    for record in offered.records:
+        if record.code is Code.KNOWN and (
+            record.position >= scratch.next_position
+            or scratch.record_hash_at(record.position) != record.record_hash
+        ):
+            raise NotProven(f"Block {block} calls a record known that does not stand where it says.")
 
 
 def _prove_signature(scratch: Scratch, block: int, offered: OfferedSubmission) -> str:

@@ -11,8 +11,8 @@ No clock, no randomness, no configuration, no network; nothing that is encrypted
     anything else that is not there is PREDECESSOR_MISSING
 
 Records stand or fall one by one, in order; a group is tried as one where its first member stands, and stands whole or not at all, a member that
-is known counting as standing. The rules have a number that is part of the state (`sento_proto.rules`); this module holds all that there are. Under rules 1
-officers' acts are NOT_PERMITTED. From rules 2 on check 4 asks more, of the governance in force at the record's position:
+is known counting as standing. Checks 4 to 6 are made in `judging`. The rules have a number that is part of the state (`sento_proto.rules`); the two modules
+hold all that there are. Under rules 1 officers' acts are NOT_PERMITTED. From rules 2 on check 4 asks more, of the governance in force at the record's position:
 
  4. the signing key was not revoked or closed (KEY_ENDED); the author may write there (NOT_PERMITTED); the key epoch is open (KEY_EPOCH_CLOSED);
     in registry `keys` the form and the place of KEK seals
@@ -26,35 +26,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sento_node.ledger.results import (
-    NOWHERE,
-    BlockResult,
-    RecordOutcome,
-    StandingRecord,
-    SubmissionResult,
-)
-from sento_node.ledger.state import FactHead, Layer, LedgerState, SubjectHead
+from sento_node.ledger.judging import judge_record, predecessor_refusal
+from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome, SubmissionResult
+from sento_node.ledger.scratch import Place, Scratch
+from sento_node.ledger.state import LedgerState
 from sento_node.ordering.port import OrderedBlock
 from sento_proto.block import Block, decode_block, site_signature_holds
-from sento_proto.chain import next_link
 from sento_proto.errors import Code
-from sento_proto.governance.acts import (
-    OFFICERS_AUTHOR,
-    act_signatures_refusal,
-    is_act_header,
-    judge_act,
-    with_act,
-)
-from sento_proto.governance.acts import REGISTRY as GOVERNANCE_REGISTRY
-from sento_proto.governance.site_rules import judge_site_rules, site_of_author
-from sento_proto.governance.state import BUDGET_WINDOW_POSITIONS as BUDGET_WINDOW
+from sento_proto.governance.acts import OFFICERS_AUTHOR, act_signatures_refusal, is_act_header
 from sento_proto.governance.state import Governance
-from sento_proto.header import ZERO16, ZERO32, Header
-from sento_proto.kek_record import REGISTRY as KEYS_REGISTRY
-from sento_proto.kek_record import kek_seals_refusal
+from sento_proto.header import ZERO16
 from sento_proto.record import Record
 from sento_proto.rules import RULES
-from sento_proto.submission import OfficerSignature, Submission
+from sento_proto.submission import Submission
 from sento_proto.wire import Malformed
 
 
@@ -68,96 +52,12 @@ class UnknownRules(Exception):
         )
 
 
-class Place(NamedTuple):
-    """Where in the block a record came from; `officers` signed it if it is an act."""
-
-    author: str
-    submission: int
-    nth: int
-    officers: tuple[OfficerSignature, ...] = ()
-
-
 class Checked(NamedTuple):
     """A submission after check 2: the reason of refusal, or whose it is and what is in it."""
 
     refusal: Code | None
     author: str
     submission: Submission | None
-
-
-class Scratch:
-    """What a block has changed so far, over the state; a group works in a child that is merged or thrown away."""
-
-    def __init__(self, state: LedgerState, parent: Scratch | None = None) -> None:
-        self.state = state
-        self.parent = parent
-        self.layer = Layer()
-        self.governance: Governance = parent.governance if parent else state.governance
-        self.next_position: int = parent.next_position if parent else state.size
-
-    @property
-    def standing(self) -> list[StandingRecord]:
-        """The records that took a position here, in order of position."""
-        return list(self.layer.standing.values())
-
-    def known(self, author: str, record_id: bytes) -> tuple[int, bytes] | None:
-        """(position, record hash) of an author's record id."""
-        found = self.layer.ids.get((author, record_id))
-        if found is not None:
-            return found, self.layer.standing[found].record.record_hash
-        if self.parent is not None:
-            return self.parent.known(author, record_id)
-        position = self.state.position_of_id(author, record_id)
-        return None if position is None else (position, self.state.record_hash_at(position))
-
-    def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
-        """The fact's standing version here."""
-        found = self.layer.facts.get((registry, fact))
-        if found is not None:
-            return found
-        return (self.parent or self.state).fact_head(registry, fact)
-
-    def is_version_of(self, registry: str, fact: bytes, record_hash: bytes) -> bool:
-        """Whether this hash is a version of this fact."""
-        found = self.layer.is_version_of(registry, fact, record_hash)
-        if found is not None:
-            return found
-        return (self.parent or self.state).is_version_of(registry, fact, record_hash)
-
-    def subject_head(self, registry: str, subject: bytes) -> SubjectHead:
-        """The end of the subject's chain here."""
-        found = self.layer.subjects.get((registry, subject))
-        if found is not None:
-            return found
-        return (self.parent or self.state).subject_head(registry, subject)
-
-    def items(self) -> list[StandingRecord]:
-        """All records that took a position in this block so far."""
-        return (self.parent.items() if self.parent else []) + self.standing
-
-    def stand(self, place: Place, record: Record, fact_head: FactHead | None) -> StandingRecord:
-        """Give the record the next position, and its links in the chains of its subject and of its fact, whose head is `fact_head`."""
-        header = record.header
-        subject_head = self.subject_head(header.registry, header.subject)
-        item = StandingRecord(
-            self.next_position,
-            record,
-            place.author,
-            place.submission,
-            place.nth,
-            next_link(subject_head.link, record.record_hash),
-            subject_head.position,
-            NOWHERE if fact_head is None else fact_head.position,
-        )
-        self.layer.add(item)
-        self.next_position += 1
-        return item
-
-    def merge(self, child: Scratch) -> None:
-        """Take in all of a child that stood whole."""
-        self.layer.merge(child.layer)
-        self.governance = child.governance
-        self.next_position = child.next_position
 
 
 def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
@@ -253,7 +153,7 @@ def _check_act(scratch: Scratch, governance: Governance, submission: Submission)
     if refusal is Code.NOT_AN_OFFICER:
         # An act that has not arrived here may be the one that put the person into office: that is not final.
         head = scratch.fact_head(record.header.registry, record.header.fact)
-        if _predecessor_refusal(scratch, record.header, head) is Code.PREDECESSOR_MISSING:
+        if predecessor_refusal(scratch, record.header, head) is Code.PREDECESSOR_MISSING:
             refusal = Code.PREDECESSOR_MISSING
     if refusal is not None:
         return Checked(refusal, "", None)
@@ -313,106 +213,9 @@ def _apply_record(scratch: Scratch, place: Place, record: Record) -> RecordOutco
             return RecordOutcome(record_hash, Code.KNOWN, position)
         return RecordOutcome(record.record_hash, Code.RECORD_ID_REUSED, NOWHERE)
     head = scratch.fact_head(record.header.registry, record.header.fact)
-    refusal, after = _judge(scratch, place, record, head)
+    refusal, after = judge_record(scratch, place, record, head)
     if refusal is not None:
         return RecordOutcome(record.record_hash, refusal, NOWHERE)
     item = scratch.stand(place, record, head)
     scratch.governance = after
     return RecordOutcome(record.record_hash, Code.ACCEPTED, item.position)
-
-
-def _judge(
-    scratch: Scratch, place: Place, record: Record, head: FactHead | None
-) -> tuple[Code | None, Governance]:
-    """Checks 4 to 6: the reason of refusal, or None and the governance behind the record."""
-    header, governance = record.header, scratch.governance
-    if place.author == OFFICERS_AUTHOR:
-        return judge_standing_act(scratch, place.officers, record, head)
-    if site_of_author(place.author) is not None:
-        return judge_site_record(scratch, place.author, header, head)
-    refusal = permission_refusal(governance, place.author, header)
-    if refusal is None and over_budget(scratch, place.author, header.subject):
-        refusal = Code.HELD
-    return refusal or _predecessor_refusal(scratch, header, head), governance
-
-
-def foreseen_refusal(scratch: Scratch, place: Place, record: Record) -> Code | None:
-    """What ingress can tell of a record that is not known, before anything is ordered; None when the order must tell. An institution's predecessor may
-    be on its way in another block, so it is not asked for here."""
-    if site_of_author(place.author) is None and place.author != OFFICERS_AUTHOR:
-        refusal = permission_refusal(scratch.governance, place.author, record.header)
-        if refusal is None and over_budget(scratch, place.author, record.header.subject):
-            return Code.HELD
-        return refusal
-    head = scratch.fact_head(record.header.registry, record.header.fact)
-    refusal, _ = _judge(scratch, place, record, head)
-    return None if refusal is Code.PREDECESSOR_MISSING else refusal
-
-
-def judge_standing_act(
-    scratch: Scratch, officers: tuple[OfficerSignature, ...], record: Record, head: FactHead | None
-) -> tuple[Code | None, Governance]:
-    """An act whose signatures verified: why it may not stand at the next position, or None and the governance after it."""
-    governance = scratch.governance
-    refusal = _predecessor_refusal(scratch, record.header, head)
-    if refusal is not None:
-        return refusal, governance
-    at = scratch.next_position
-    signers = [officer.officer_key_id for officer in officers]
-    judged = judge_act(governance, record.header.content, signers, at)
-    if judged.code is not Code.ACCEPTED:
-        return judged.code, governance
-    return None, with_act(judged.after, record.record_hash, at)
-
-
-def judge_site_record(
-    scratch: Scratch, author: str, header: Header, head: FactHead | None
-) -> tuple[Code | None, Governance]:
-    """A record that a site signed itself: why it may not stand, or None and the governance after it."""
-    if header.group != ZERO16:
-        return Code.NOT_PERMITTED, scratch.governance
-    refusal, after = judge_site_rules(scratch.governance, site_of_author(author) or "", header)
-    return refusal or _predecessor_refusal(scratch, header, head), after
-
-
-def permission_refusal(governance: Governance, author: str, header: Header) -> Code | None:
-    """Check 4, which ingress makes too: why an institution may not write this record now."""
-    if not RULES[governance.rules].acts:
-        return (
-            None if governance.may_write(author, header.registry, header.compartment) else Code.NOT_PERMITTED
-        )
-    known = governance.author_keys[header.author_key_id]
-    if known.ended_at is not None:
-        return Code.KEY_ENDED
-    if governance.authors[author].post_quantum and known.signing.companion is None:
-        return Code.NOT_PERMITTED
-    if header.registry == KEYS_REGISTRY:
-        return kek_seals_refusal(governance, author, header)
-    if header.registry == GOVERNANCE_REGISTRY or not governance.may_write(
-        author, header.registry, header.compartment
-    ):
-        return Code.NOT_PERMITTED
-    return governance.key_epoch_refusal(header.registry, header.key_epoch)
-
-
-def _predecessor_refusal(scratch: Scratch, header: Header, head: FactHead | None) -> Code | None:
-    """Check 6."""
-    if header.previous == (ZERO32 if head is None else head.record_hash):
-        return None
-    if header.previous == ZERO32 or scratch.is_version_of(header.registry, header.fact, header.previous):
-        return Code.STALE
-    return Code.PREDECESSOR_MISSING
-
-
-def over_budget(scratch: Scratch, author: str, subject: bytes) -> bool:
-    """Whether one more record about `subject` would exceed the author's budget in the window of its position."""
-    position = scratch.next_position
-    budget = scratch.governance.budget(author, position)
-    window_start = position - position % BUDGET_WINDOW
-    records, subjects = scratch.state.usage(author, position)
-    in_block = scratch.next_position - scratch.state.size
-    if records + in_block < budget.records and len(subjects) + in_block < budget.subjects:
-        return False
-    here = [item for item in scratch.items() if item.author == author and item.position >= window_start]
-    distinct = subjects | {item.record.header.subject for item in here} | {subject}
-    return records + len(here) >= budget.records or len(distinct) > budget.subjects

@@ -104,11 +104,18 @@ def standing_governance(governance: Governance, ledger: GovernedLedger) -> list[
     acts = list(versions(ledger, FACT))
     sites = set(governance.sites)
     for act in acts:
-        for change in decode_act(act.header.content).changes:
-            if isinstance(change, EnrolSite):
-                sites.add(change.site.name)
+        sites |= _enrolled_sites(act)
     announced = [item for site in sites for item in versions(ledger, subject_of_site(site)[:16])]
     return sorted(acts + announced)
+
+
+def _enrolled_sites(act: Standing) -> set[str]:
+    """An act that this release cannot read enrols nobody here: whoever puts it into effect says what is needed for it."""
+    try:
+        changes = decode_act(act.header.content).changes
+    except Malformed:
+        return set()
+    return {change.site.name for change in changes if isinstance(change, EnrolSite)}
 
 
 def versions(ledger: GovernedLedger, fact: bytes) -> Iterator[Standing]:

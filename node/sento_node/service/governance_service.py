@@ -11,14 +11,14 @@ import asyncio
 import grpc
 import grpc.aio
 
-from sento_node import bounds
 from sento_node.ledger.governing import ActList, act_refusal_words, budget_use
 from sento_node.ledger.results import NOWHERE
 from sento_node.runner import Runner
 from sento_node.service.access import require_role
 from sento_node.service.errors import error_message
+from sento_node.service.freshness import as_of, require_reads, wait_fresh
 from sento_node.service.node_state import NodeState
-from sento_node.service.records import stored_record
+from sento_node.service.records import outcome_message, stored_record
 from sento_node.tls import caller_of
 from sento_proto import limits
 from sento_proto.errors import STANDING_CODES, Code, SentoError
@@ -52,11 +52,7 @@ class GovernanceService(governance_pb2_grpc.GovernanceServicer):
         (outcome,) = answer.outcomes
         reply = governance_pb2.SubmitActReply(
             epoch=answer.epoch,
-            outcome=common_pb2.Outcome(
-                code=outcome.code,
-                position=0 if outcome.position == NOWHERE else outcome.position,
-                record_hash=outcome.record_hash,
-            ),
+            outcome=outcome_message(outcome),
         )
         if outcome.code not in STANDING_CODES:
             reply.error.CopyFrom(_refusal(runner, act, outcome.code))
@@ -65,9 +61,9 @@ class GovernanceService(governance_pb2_grpc.GovernanceServicer):
     async def Acts(self, request: governance_pb2.ActsRequest, context: Context) -> governance_pb2.ActsReply:
         """What changed governance behind a position, in order, as far as it fits a message."""
         require_role(caller_of(context), *EVERYBODY)
-        await self._fresh(context, request.freshness)
+        await wait_fresh(self._node, context, request.freshness)
         after = request.after_position if request.HasField("after_position") else -1
-        reply = governance_pb2.ActsReply(as_of=self._as_of())
+        reply = governance_pb2.ActsReply(as_of=as_of(self._node))
         sites = {site for site, _ in self._node.governance.site_keys_ever.values()}
         room_bytes = PAGE_ROOM_BYTES
         for position in self._list.behind(after, sites):
@@ -84,12 +80,12 @@ class GovernanceService(governance_pb2_grpc.GovernanceServicer):
     ) -> governance_pb2.UsageReply:
         """How full each author's budget is."""
         require_role(caller_of(context), "operator", "officer")
-        self._answering()
+        require_reads(self._node)
         governance, size = self._node.governance, self._node.store.tip.size
         window = await asyncio.to_thread(self._node.store.window)
         start = size - size % BUDGET_WINDOW_POSITIONS
         reply = governance_pb2.UsageReply(
-            window_start=start, window_positions=BUDGET_WINDOW_POSITIONS, as_of=self._as_of()
+            window_start=start, window_positions=BUDGET_WINDOW_POSITIONS, as_of=as_of(self._node)
         )
         for author, use in budget_use(governance, window, size).items():
             budget, own = governance.budget(author, size), governance.authors[author].budget
@@ -105,28 +101,6 @@ class GovernanceService(governance_pb2_grpc.GovernanceServicer):
             if use.full_at != NOWHERE:
                 entry.full_at_position = use.full_at
         return reply
-
-    def _answering(self) -> None:
-        if not self._node.condition.answers_reads:
-            raise SentoError(self._node.condition.code, self._node.condition.explanation)
-
-    async def _fresh(self, context: Context, freshness: int) -> None:
-        """Wait as the freshness asks. Raises SentoError."""
-        self._answering()
-        if freshness == common_pb2.LINEARIZABLE:
-            remaining_s = context.time_remaining()
-            limit_ms = bounds.LINEARIZABLE_TIMEOUT_MS
-            timeout_ms = limit_ms if remaining_s is None else min(limit_ms, int(remaining_s * 1000))
-            await self._node.running().fresh(timeout_ms)
-
-    def _as_of(self) -> common_pb2.AsOf:
-        tip = self._node.store.tip
-        return common_pb2.AsOf(
-            epoch=tip.epoch,
-            size=tip.size,
-            confirmed_at_ms=self._node.condition.confirmed_at_ms,
-            site=self._node.config.site,
-        )
 
 
 def _decode_act(data: bytes) -> Submission:

@@ -1,9 +1,9 @@
-"""A kept record as the message that a site gives out, with the proof of its author's signature."""
+"""A kept record as the message that a site gives out, with the proof of its author's signature; and what became of one that was sent."""
 
 from __future__ import annotations
 
 from sento_node.ledger import reading
-from sento_node.ledger.results import NOWHERE
+from sento_node.ledger.results import NOWHERE, RecordOutcome
 from sento_node.ledger.store import KeptRecord, LedgerStore
 from sento_node.sync.entries import officer_frames
 from sento_proto.v1 import common_pb2
@@ -45,3 +45,12 @@ def hidden_record(kept: KeptRecord) -> common_pb2.StoredRecord:
     if kept.previous_of_subject != NOWHERE:
         record.previous_of_subject = kept.previous_of_subject
     return record
+
+
+def outcome_message(outcome: RecordOutcome) -> common_pb2.Outcome:
+    """What became of a record; position 0 where it does not stand."""
+    return common_pb2.Outcome(
+        code=outcome.code,
+        position=0 if outcome.position == NOWHERE else outcome.position,
+        record_hash=outcome.record_hash,
+    )

@@ -16,7 +16,6 @@ import grpc.aio
 
 from sento_node import bounds
 from sento_node.ledger import reading
-from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.store import KeptRecord
 from sento_node.service.access import (
     may_read,
@@ -30,8 +29,9 @@ from sento_node.service.access import (
     require_unexpired,
 )
 from sento_node.service.errors import error_message
+from sento_node.service.freshness import as_of, require_reads, wait_fresh
 from sento_node.service.node_state import NodeState
-from sento_node.service.records import hidden_record, stored_record
+from sento_node.service.records import hidden_record, outcome_message, stored_record
 from sento_node.service.refusals import refusal_of
 from sento_node.site import Reply
 from sento_node.tls import caller_of, certificate_end_s
@@ -39,7 +39,7 @@ from sento_proto import header as header_layout
 from sento_proto import limits
 from sento_proto.errors import Code, SentoError
 from sento_proto.header import Header
-from sento_proto.identity import Identity
+from sento_proto.identity import ROLES, Identity
 from sento_proto.merkle import HASH_BYTES
 from sento_proto.v1 import client_pb2, client_pb2_grpc, common_pb2
 
@@ -129,8 +129,8 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             raise SentoError(Code.IDENTITY_REFUSED, "an author asks for the outcomes of its own records")
         for name in request.records:
             require_bytes("record_id", name.record_id, RECORD_ID_BYTES)
-        await self._fresh(context, common_pb2.LINEARIZABLE)
-        reply = client_pb2.OutcomesReply(epoch=self._node.store.tip.epoch, as_of=self._as_of())
+        await wait_fresh(self._node, context, common_pb2.LINEARIZABLE)
+        reply = client_pb2.OutcomesReply(epoch=self._node.store.tip.epoch, as_of=as_of(self._node))
         for name in request.records:
             position = self._node.store.position_of_id(author, name.record_id)
             if position is None:
@@ -147,7 +147,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         caller = require_role(caller_of(context), "author", "reader")
         require_purpose(request.purpose)
         self._check_name(request)
-        await self._fresh(context, request.freshness)
+        await wait_fresh(self._node, context, request.freshness)
         position = self._position_of(request)
         if position is None or position >= self._node.store.tip.size:
             raise SentoError(Code.NOT_FOUND)
@@ -157,7 +157,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         if withheld and not request.header_only:
             raise SentoError(Code.ERASED)
         record = stored_record(self._node.store, kept, header_only=request.header_only)
-        return client_pb2.ReadReply(record=record, as_of=self._as_of())
+        return client_pb2.ReadReply(record=record, as_of=as_of(self._node))
 
     def _check_name(self, request: client_pb2.ReadRequest) -> None:
         match request.WhichOneof("name"):
@@ -201,7 +201,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         require_registry(caller, self._node.governance, request.registry)
         if request.limit > limits.LIST_PAGE_MAX:
             raise SentoError(Code.BAD_REQUEST, f"limit is at most {limits.LIST_PAGE_MAX}")
-        await self._fresh(context, request.freshness)
+        await wait_fresh(self._node, context, request.freshness)
         try:
             page = walk(
                 self._node.store,
@@ -218,7 +218,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
 
     def _page(self, caller: Identity, page: reading.Page, *, header_only: bool) -> client_pb2.ListReply:
         """The page as far as it fits a message; what the caller may not read comes as header alone, what it may not see without its header."""
-        reply = client_pb2.ListReply(as_of=self._as_of())
+        reply = client_pb2.ListReply(as_of=as_of(self._node))
         room_bytes = limits.GRPC_MESSAGE_MAX_BYTES - 64 * limits.KIB
         for kept in page.records:
             if room_bytes <= 0:
@@ -240,7 +240,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         require_purpose(request.purpose)
         if request.registry:
             require_registry(caller, self._node.governance, request.registry)
-        self._answering()
+        require_reads(self._node)
         end_s = certificate_end_s(context)
         at, end = request.from_position, self._node.store.tip.size
         while True:
@@ -261,7 +261,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             if not request.follow:
                 return
             await asyncio.sleep(FOLLOW_EVERY_MS / 1000)
-            self._answering()
+            require_reads(self._node)
             end = self._node.store.tip.size
 
     def _changes_page(self, start: int, end: int, *, header_only: bool) -> list[KeptRecord]:
@@ -271,8 +271,8 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
 
     async def Proof(self, request: client_pb2.ProofRequest, context: Context) -> client_pb2.ProofReply:
         """Inclusion of positions in, and consistency with, a tree of a size that this site has."""
-        require_role(caller_of(context), "author", "reader", "operator", "site")
-        self._answering()
+        require_role(caller_of(context), *ROLES)
+        require_reads(self._node)
         kept = self._node.store.checkpoint()
         size = request.size or (kept.size if kept else 0)
         if len(request.positions) > limits.LIST_PAGE_MAX:
@@ -296,27 +296,14 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         self, request: client_pb2.CheckpointRequest, context: Context
     ) -> client_pb2.CheckpointReply:
         """The newest quorum checkpoint, or the first of at least a size."""
-        require_role(caller_of(context), "author", "reader", "operator", "site")
-        self._answering()
+        require_role(caller_of(context), *ROLES)
+        require_reads(self._node)
         kept = self._node.store.checkpoint(request.at_least_size)
         if kept is None:
             raise SentoError(Code.NOT_FOUND, "no quorum checkpoint of that size yet")
         return client_pb2.CheckpointReply(checkpoint=kept.note)
 
     # -- shared -----------------------------------------------------------------------------------------------------
-
-    def _answering(self) -> None:
-        if not self._node.condition.answers_reads:
-            raise SentoError(self._node.condition.code, self._node.condition.explanation)
-
-    async def _fresh(self, context: Context, freshness: int) -> None:
-        """Wait as the freshness asks. Raises SentoError."""
-        self._answering()
-        if freshness == common_pb2.LINEARIZABLE:
-            remaining_s = context.time_remaining()
-            limit_ms = bounds.LINEARIZABLE_TIMEOUT_MS
-            timeout_ms = limit_ms if remaining_s is None else min(limit_ms, int(remaining_s * 1000))
-            await self._node.running().fresh(timeout_ms)
 
     def _allow(self, caller: Identity, header: Header, *, header_only: bool) -> None:
         may, what = (may_see, "see") if header_only else (may_read, "read")
@@ -342,26 +329,9 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             caller, governance, header.registry, header.compartment
         )
 
-    def _as_of(self) -> common_pb2.AsOf:
-        tip = self._node.store.tip
-        return common_pb2.AsOf(
-            epoch=tip.epoch,
-            size=tip.size,
-            confirmed_at_ms=self._node.condition.confirmed_at_ms,
-            site=self._node.config.site,
-        )
-
 
 def write_reply(tag: int, reply: Reply) -> client_pb2.WriteReply:
     """A site's reply as the message of a write stream."""
     if reply.code is not None:
         return client_pb2.WriteReply(tag=tag, epoch=reply.epoch, error=error_message(reply.code))
-    outcomes = [
-        common_pb2.Outcome(
-            code=outcome.code,
-            position=0 if outcome.position == NOWHERE else outcome.position,
-            record_hash=outcome.record_hash,
-        )
-        for outcome in reply.outcomes
-    ]
-    return client_pb2.WriteReply(tag=tag, epoch=reply.epoch, outcomes=outcomes)
+    return client_pb2.WriteReply(tag=tag, epoch=reply.epoch, outcomes=map(outcome_message, reply.outcomes))

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sento_proto.keys import PublicKey, Suite, check_public_key
+from sento_proto.seal import check_recipient_key
 from sento_proto.strict_json import Fields
 from sento_proto.wire import Malformed
 
@@ -189,6 +190,10 @@ def read_seal_key(fields: Fields, name: str = "seal_key") -> bytes:
     data = fields.blob(name)
     if len(data) not in SEAL_KEY_BYTES or (len(data) == 65 and data[0] != 4):
         raise fields.wrong(name, "must be an X-Wing public key of 1216 bytes or a P-256 one of 65")
+    try:
+        check_recipient_key(data)
+    except Malformed as error:
+        raise fields.wrong(f"{name}:", str(error)) from None
     return data
 
 

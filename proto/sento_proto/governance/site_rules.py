@@ -36,6 +36,10 @@ __all__ = [
 FORMAT = "sento-site-rules-1"
 KIND = "site-rules"
 U32_MAX = 2**32 - 1
+RULES_MAX = 64
+RELEASE_MAX_CHARACTERS = 64
+CONTENT_MAX_BYTES = 1024
+"""An announcement is small: every client keeps all of them, and no budget stands between a bought site and the ledger."""
 
 
 class SiteRules(NamedTuple):
@@ -64,6 +68,8 @@ def encode_site_rules(announced: SiteRules) -> bytes:
 
 def decode_site_rules(content: bytes) -> SiteRules:
     """The announcement in clear content. Raises Malformed."""
+    if len(content) > CONTENT_MAX_BYTES:
+        raise Malformed(f"site rules: over {CONTENT_MAX_BYTES} bytes")
     fields = load(content, "site rules")
     if fields.text("format") != FORMAT:
         raise Malformed(f"site rules: format must be {FORMAT}")
@@ -71,6 +77,10 @@ def decode_site_rules(content: bytes) -> SiteRules:
         fields.institution("site"), fields.numbers("rules", 1, U32_MAX), fields.text("release")
     )
     fields.end()
+    if len(announced.rules) > RULES_MAX or len(announced.release) > RELEASE_MAX_CHARACTERS:
+        raise Malformed(
+            f"site rules: at most {RULES_MAX} rules, and a release of {RELEASE_MAX_CHARACTERS} characters"
+        )
     return announced
 
 

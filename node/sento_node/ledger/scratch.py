@@ -1,0 +1,106 @@
+"""What a block has changed so far, before it is part of the ledger's state: a layer over the state, and a child of it for each group that is tried.
+
+Pure: names are looked up here first, then in the parent, then in the state. Only `apply` and `adopt` make one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sento_node.ledger.results import NOWHERE, StandingRecord
+from sento_node.ledger.state import FactHead, Layer, LedgerState, SubjectHead
+from sento_proto.chain import next_link
+from sento_proto.governance.state import Governance
+from sento_proto.record import Record
+from sento_proto.submission import OfficerSignature
+
+
+class Place(NamedTuple):
+    """Where in the block a record came from; `officers` signed it if it is an act."""
+
+    author: str
+    submission: int
+    nth: int
+    officers: tuple[OfficerSignature, ...] = ()
+
+
+class Scratch:
+    """What a block has changed so far, over the state; a group works in a child that is merged or thrown away."""
+
+    def __init__(self, state: LedgerState, parent: Scratch | None = None) -> None:
+        self.state = state
+        self.parent = parent
+        self.layer = Layer()
+        self.governance: Governance = parent.governance if parent else state.governance
+        self.next_position: int = parent.next_position if parent else state.size
+
+    @property
+    def standing(self) -> list[StandingRecord]:
+        """The records that took a position here, in order of position."""
+        return list(self.layer.standing.values())
+
+    def known(self, author: str, record_id: bytes) -> tuple[int, bytes] | None:
+        """(position, record hash) of an author's record id."""
+        found = self.layer.ids.get((author, record_id))
+        if found is not None:
+            return found, self.layer.standing[found].record.record_hash
+        if self.parent is not None:
+            return self.parent.known(author, record_id)
+        position = self.state.position_of_id(author, record_id)
+        return None if position is None else (position, self.state.record_hash_at(position))
+
+    def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
+        """The fact's standing version here."""
+        found = self.layer.facts.get((registry, fact))
+        if found is not None:
+            return found
+        return (self.parent or self.state).fact_head(registry, fact)
+
+    def is_version_of(self, registry: str, fact: bytes, record_hash: bytes) -> bool:
+        """Whether this hash is a version of this fact."""
+        found = self.layer.is_version_of(registry, fact, record_hash)
+        if found is not None:
+            return found
+        return (self.parent or self.state).is_version_of(registry, fact, record_hash)
+
+    def subject_head(self, registry: str, subject: bytes) -> SubjectHead:
+        """The end of the subject's chain here."""
+        found = self.layer.subjects.get((registry, subject))
+        if found is not None:
+            return found
+        return (self.parent or self.state).subject_head(registry, subject)
+
+    def record_hash_at(self, position: int) -> bytes:
+        """Record hash at a position that stands."""
+        found = self.layer.standing.get(position)
+        if found is not None:
+            return found.record.record_hash
+        return (self.parent or self.state).record_hash_at(position)
+
+    def items(self) -> list[StandingRecord]:
+        """All records that took a position in this block so far."""
+        return (self.parent.items() if self.parent else []) + self.standing
+
+    def stand(self, place: Place, record: Record, fact_head: FactHead | None) -> StandingRecord:
+        """Give the record the next position, and its links in the chains of its subject and of its fact, whose head is `fact_head`."""
+        header = record.header
+        subject_head = self.subject_head(header.registry, header.subject)
+        item = StandingRecord(
+            self.next_position,
+            record,
+            place.author,
+            place.submission,
+            place.nth,
+            next_link(subject_head.link, record.record_hash),
+            subject_head.position,
+            NOWHERE if fact_head is None else fact_head.position,
+        )
+        self.layer.add(item)
+        self.next_position += 1
+        return item
+
+    def merge(self, child: Scratch) -> None:
+        """Take in all of a child that stood whole."""
+        self.layer.merge(child.layer)
+        self.governance = child.governance
+        self.next_position = child.next_position
