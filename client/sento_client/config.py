@@ -2,6 +2,7 @@
 
     genesis = "genesis.json"
     institution = "iizuka-city"
+    purpose = "production"                                         may be absent; with it a ledger of another purpose is refused
     [tls]       ca, certificate, key                               paths of PEM files
     [keys]      signing (absent: cannot write), seal, pseudonyms; companion, passphrase_file and kek_seals may be absent
     [keys.token] module, token_label, key_label (in place of signing), seal_label (in place of seal), pin_file; may be absent
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from sento_client.setup_errors import Setup, SetupError
 from sento_client.toml_table import Table, decode_document, read_config
+from sento_proto.genesis import PURPOSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class ClientConfig:
     """None: records that have no answer yet die with the process."""
     pseudonym_service: ServiceAddress | None = None
     """None: the pseudonym keys lie in the file `keys.pseudonyms`."""
+    purpose: str = ""
+    """What the ledger must be for, `production` or `training`; empty: whatever the genesis file says."""
 
 
 def load_config(path: Path) -> ClientConfig:
@@ -127,11 +131,21 @@ def decode_config(data: bytes, path: Path) -> ClientConfig:
         limits=read_limits(root.table("limits", optional=True)),
         outbox=_outbox(root.table("outbox", optional=True)),
         pseudonym_service=_pseudonym_service(root),
+        purpose=_purpose(root),
     )
     root.end()
     if mistakes:
         raise SetupError(Setup.CONFIG_INVALID, *mistakes)
     return config
+
+
+def _purpose(root: Table) -> str:
+    if not root.has("purpose"):
+        return ""
+    expected = " or ".join(PURPOSES)
+    purpose = root.text("purpose", expected)
+    root.check(not purpose or purpose in PURPOSES, f"purpose: expected {expected}")
+    return purpose
 
 
 def read_tls(table: Table) -> TlsFiles:

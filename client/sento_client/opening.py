@@ -51,6 +51,11 @@ def open_installation(path: Path, *, ask: Ask | None = None) -> Installation:
     config = load_config(path)
     trust_file = open_trust_file(config.genesis, trust_path(config))
     genesis, followed = trust_file.genesis, trust_file.read()
+    if config.purpose and genesis.purpose != config.purpose:
+        raise SetupError(
+            Setup.CONFIG_INVALID,
+            f"purpose: expected a {config.purpose} ledger, and {config.genesis} is of the {genesis.purpose.upper()} ledger {genesis.name}",
+        )
     keys = KeySource(config.keys, ask=ask)
     signer, opener = keys.signer(), keys.seal_opener()
     keyring = Keyring(

@@ -92,6 +92,8 @@ class NodeConfig(_Table):
     """One node's configuration. All paths are absolute once loaded."""
 
     site: SiteName
+    purpose: Literal["production", "training"] | None = None
+    """What the ledger must be for: with it a genesis file of another purpose is refused."""
     data_dir: Path
     genesis: Path
     signing_key: Path

@@ -34,6 +34,10 @@ def read_genesis(path: Path) -> Genesis:
 def load_genesis(config: NodeConfig) -> Genesis:
     """The genesis file, and that it fits the configuration. Raises ConfigMistake."""
     genesis = read_genesis(config.genesis)
+    if config.purpose is not None and genesis.purpose != config.purpose:
+        raise ConfigMistake(
+            f"purpose: expected a {config.purpose} ledger, and the genesis file is of the {genesis.purpose.upper()} ledger {genesis.name}."
+        )
     names = {site.name for site in genesis.sites}
     for name in (config.site, *(peer.name for peer in config.peers)):
         if name not in names:

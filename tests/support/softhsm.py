@@ -1,9 +1,8 @@
 """A SoftHSM token of a test's own: in a temporary directory, found through SOFTHSM2_CONF, gone with the test.
 
 The module is loaded once a process and reads SOFTHSM2_CONF when it is initialized, so each token finalizes it at its end; tests of one process run one
-after the other, and
-those of others have processes of their own. `unplug` and `plug_in` move the token's directory away and back, which SoftHSM answers as a real token does
-that is pulled out.
+after the other, and those of others have processes of their own. `unplug` and `plug_in` move the token's directory away and back, which SoftHSM answers as
+a real token does that is pulled out.
 """
 
 from __future__ import annotations

@@ -57,3 +57,18 @@ def test_site_that_genesis_does_not_know_is_found(place: ClientWorld) -> None:
 def test_altered_genesis_is_refused(place: ClientWorld) -> None:
     (place.config.parent / "genesis.json").write_bytes(place.world.genesis_bytes[:-3])
     assert refusal(place).code is Setup.GENESIS_INVALID
+
+
+def test_a_training_ledger_is_refused_where_production_is_meant(place: ClientWorld) -> None:
+    text = place.config.read_text()
+    place.config.write_text('purpose = "production"\n' + text)
+    with pytest.raises(SetupError, match="expected a production ledger, and .* is of the TRAINING ledger"):
+        open_installation(place.config)
+    place.config.write_text('purpose = "training"\n' + text)
+    assert open_installation(place.config).config.purpose == "training"
+
+
+def test_a_purpose_that_does_not_exist_is_a_mistake(place: ClientWorld) -> None:
+    place.config.write_text('purpose = "practice"\n' + place.config.read_text())
+    with pytest.raises(SetupError, match="purpose: expected production or training"):
+        open_installation(place.config)

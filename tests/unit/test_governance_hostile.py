@@ -1,4 +1,4 @@
-"""What a hostile site, or whoever hands officers a key, may try on governance: lies in a copied ledger, huge announcements, keys to which nothing can be sealed.
+"""What a hostile site, or whoever hands officers a key, may try on governance: lies in a copied ledger, long announcements, keys that seal nothing.
 
 Texts of acts are judged alike by every interpreter, whatever Unicode version it knows.
 """

@@ -193,3 +193,13 @@ def test_a_certificate_is_judged_by_the_time_that_is_asked(site: Path) -> None:
     assert mistakes(config, NOW) == []
     (mistake,) = mistakes(config, NOW + timedelta(days=400))
     assert mistake.startswith("tls.certificate")
+
+
+def test_a_training_ledger_is_refused_where_production_is_meant(site: Path) -> None:
+    config = site / "node.toml"
+    config.write_text('purpose = "production"\n' + config.read_text())
+    result = check(site)
+    assert result.exit_code == EXIT_MISTAKE
+    assert "expected a production ledger, and the genesis file is of the TRAINING ledger" in result.output
+    config.write_text(config.read_text().replace('purpose = "production"', 'purpose = "training"'))
+    assert check(site).exit_code == 0

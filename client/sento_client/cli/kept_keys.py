@@ -20,7 +20,7 @@ def fingerprint_of(public_key: bytes) -> str:
 
 
 def how_kept(path: Path | None, token: TokenPlace | None, label: str | None) -> tuple[str, dict[str, object]]:
-    """How a private key is kept, in words and for programs: how open its file is and whether it is encrypted, or which token has it. Never raises: who opens the key tells what is wrong."""
+    """How a private key is kept, in words and for programs. Never raises: who opens the key tells what is wrong."""
     if token is not None and label is not None:
         words = f"on token {token.token_label} as {label}"
         return words, {"token": token.token_label, "label": label, "encrypted": None, "mode": None}

@@ -1,6 +1,6 @@
-"""What `sento keys` says in an officer's directory: whether officer and key are in office by the governance that this computer has followed, and how keys are kept.
+"""What `sento keys` says in an officer's directory: who is in office by the governance followed so far, and how keys are kept.
 
-An officer's `sento.toml` names an officer in place of an institution; it has neither KEKs nor pseudonyms. A deputy has a directory of its own, and signs for the
+An officer's `sento.toml` names an officer in place of an institution; it has neither KEKs nor pseudonyms. A deputy has an own directory, and signs for the
 officer's office.
 """
 

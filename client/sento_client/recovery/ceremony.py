@@ -89,7 +89,7 @@ def _holder_mistakes(officers: Sequence[Officer]) -> list[str]:
                 mistakes.append(f"{holder.name} stands twice and would hold two shares")
             names.add(holder.name)
             if not holder.seal_key:
-                mistakes.append(f"{holder.name} has no seal key: an act replace-seal-key gives one")
+                mistakes.append(f"{holder.name} has no seal key: enrol-officer and set-deputy give one")
             elif holder.seal_key in keys:
                 mistakes.append(f"{holder.name} has the seal key of {keys[holder.seal_key]}")
             else:

@@ -205,7 +205,11 @@ class RevokeKey:
             if known.author == self.author and known.ended_at is None and key_id != self.key_id
         ]
         alone = "" if left else f" {self.author} has no other key and cannot write until one is enrolled."
-        return f"Key {self.key_id.hex()} of {self.author} is revoked: nothing under it is accepted.{suspect}{alone}"
+        return (
+            f"Key {self.key_id.hex()} of {self.author} is revoked: nothing under it is accepted.{suspect}{alone} "
+            "Whoever had it may have made the keys that this author's records are sealed under, one key epoch ahead too: "
+            "unless that can be ruled out, start two further key epochs where it writes, in the same act."
+        )
 
 
 @dataclass(frozen=True, slots=True)
