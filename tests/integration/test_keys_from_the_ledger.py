@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+
+from click.testing import CliRunner
 
 from client_world import WHY, FactName
 from live_sites import AUTHOR, ONE_SITE, READER
 from sento_client import SentoClient
 from sento_client.asker import Terms
+from sento_client.cli.main import main
 from sento_drill.cluster import LocalCluster
 from sento_drill.world import World, make_world
 
@@ -45,5 +49,32 @@ async def test_offices_without_files_of_seals_write_and_read_by_the_ledger_alone
             async with SentoClient.open(world.institution(READER).config) as team:
                 version = await team.fact(**fact, **WHY)
             assert (version.position, version.content) == (again.position, b"insured still")
+        finally:
+            await cluster.end_all()
+
+
+async def test_key_that_an_office_has_only_in_its_file_stands_after_reseal_and_opens_what_was_written_before(
+    tmp_path: Path,
+) -> None:
+    world = make_world(tmp_path / "world", ONE_SITE)
+    without_seal_files(world, READER)
+    fact = FactName(registry="health", kind="health/coverage", subject="900000000115", fact="coverage")
+    config = world.institution(AUTHOR).config
+    async with LocalCluster(world) as cluster:
+        try:
+            cluster.start_all()
+            await cluster.wait_serving()
+            async with SentoClient.open(config) as city:
+                await city.write(**fact, content=b"insured", compartment="coverage")
+                assert await city.keks.survey(TERMS) == []
+            async with SentoClient.open(world.institution(READER).config) as team:
+                assert (await team.fact(**fact, **WHY)).content is None
+            done = await asyncio.to_thread(
+                CliRunner().invoke, main, ["--config", str(config), "keys", "reseal"]
+            )
+            assert done.exit_code == 0, done.output
+            assert "seals made" in done.output
+            async with SentoClient.open(world.institution(READER).config) as team:
+                assert (await team.fact(**fact, **WHY)).content == b"insured"
         finally:
             await cluster.end_all()

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from tests.simulation.heap import EventHeap
 from tests.simulation.people import (
     SPARE_KEYS,
@@ -23,12 +24,14 @@ from tests.simulation.people import (
 from sento_client.testing.world import Numbers
 from sento_proto.governance.acts import act_header
 from sento_proto.governance.state import Governance
+from sento_proto.kek_seal import XWING_SECRET_BYTES, xwing_public
 from sento_proto.keys import Signer
 from sento_proto.record import Record, make_record
+from sento_proto.seal import P256Opener
 from sento_proto.submission import sign_act
 
-P256_SEAL_KEY = base64_of(b"\x04" + bytes(64))
-XWING_SEAL_KEY = base64_of(bytes(1216))
+P256_SEAL_KEY = base64_of(P256Opener(ec.derive_private_key(7, ec.SECP256R1())).public_key)
+XWING_SEAL_KEY = base64_of(xwing_public(bytes([7]) * XWING_SECRET_BYTES))
 NEWCOMERS = ("oda", "sato", "ueno")
 PLACES = [("residency", ""), ("tax", ""), ("health", "ward"), ("health", "clinic"), ("health", "*")]
 

@@ -10,6 +10,7 @@ from tests.simulation.heap import EventHeap
 from tests.simulation.people import Change, beginning, described, officer_signer
 from tests.simulation.releases import release
 
+from fresh_checkpoints import fresh_checkpoints
 from genesis_builder import SITES, TestWorld, build_genesis, make_block, make_record, make_submission
 from sento_node.announcing import announcement
 from sento_node.intake.lanes import Append, Lanes
@@ -44,7 +45,6 @@ from sento_node.site import Site, SiteParts, TrimLog
 from sento_proto.checkpoint import (
     Checkpoint,
     NoteSignature,
-    SiteSigners,
     cosign,
     merge_signatures,
     sign_note,
@@ -58,17 +58,7 @@ HOME, SECOND, THIRD = SITES
 def checkpoints_of(world: TestWorld, trees: list[TreeAt]) -> Checkpoints:
     """One site's checkpoints after it applied and flushed blocks that end in these trees."""
     governance = from_genesis(world.genesis)
-    checkpoints = Checkpoints(
-        ledger_id=world.ledger_id,
-        epoch=0,
-        site=HOME,
-        signers=SiteSigners(world.site_signers[HOME]),
-        governance=governance,
-        last_cosigned=None,
-        flushed=TreeAt(0, 0, bytes(32)),
-        quorum=TreeAt(0, 0, bytes(32)),
-        now_ms=0,
-    )
+    checkpoints = fresh_checkpoints(world, HOME)
     for tree in trees:
         checkpoints.applied(
             BlockResult(tree.block, tree.block + 1, "x/1/0", 1, HOME, tree.size, None, (), (), tree.root),

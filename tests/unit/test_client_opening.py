@@ -62,7 +62,7 @@ def test_altered_genesis_is_refused(place: ClientWorld) -> None:
 def test_a_training_ledger_is_refused_where_production_is_meant(place: ClientWorld) -> None:
     text = place.config.read_text()
     place.config.write_text('purpose = "production"\n' + text)
-    with pytest.raises(SetupError, match="expected a production ledger, and .* is of the TRAINING ledger"):
+    with pytest.raises(SetupError, match=r"expected a production ledger, and .* is of the TRAINING ledger"):
         open_installation(place.config)
     place.config.write_text('purpose = "training"\n' + text)
     assert open_installation(place.config).config.purpose == "training"

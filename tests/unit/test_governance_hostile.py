@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from acts import enrol_reader, governed, set_threshold, start_key_epoch
+from acts import enrol_reader, governed, one_key, set_threshold, start_key_epoch, words
 from genesis_builder import SITES, base64_of, make_submission
 from ledger_driver import LedgerDriver, code_of
 from sento_node.ledger import replay
@@ -19,14 +21,18 @@ from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.results import BlockResult
 from sento_node.ledger.state import LedgerState
+from sento_node.service.node_state import NodeState
+from sento_node.service.registry_service import Context, RegistryService
 from sento_proto.checkpoint import decode_checkpoint
-from sento_proto.errors import Code
+from sento_proto.errors import Code, SentoError
 from sento_proto.governance.acts import CHANGES, decode_act
 from sento_proto.governance.site_rules import CONTENT_MAX_BYTES, SiteRules, site_rules_header
-from sento_proto.governance.state import from_genesis
+from sento_proto.governance.state import RegistryState, from_genesis
+from sento_proto.identity import ROLES, Identity
 from sento_proto.kek_seal import XWING_SECRET_BYTES, xwing_public
 from sento_proto.record import make_record as record_of_header
 from sento_proto.submission import sign_submission
+from sento_proto.v1 import client_pb2
 from sento_proto.wire import Malformed
 
 CITY = "iizuka-city"
@@ -162,3 +168,37 @@ def test_a_disk_with_an_act_of_a_newer_release_says_which_rules_are_needed(
     monkeypatch.setattr("sento_node.ledger.apply.RULES", {1: None, 2: None})
     with pytest.raises(UnknownRules, match="rules 3"):
         replay.governance_of(driver.world.genesis, driver.store)
+
+
+class _Call:
+    """What gRPC tells a servicer of a caller's certificate."""
+
+    def __init__(self, role: str) -> None:
+        self._name = Identity(role, "sato").uri.encode()
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {"x509_subject_alternative_name": [self._name]}
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_whoever_follows_governance_may_have_its_places_proven(role: str) -> None:
+    """Without checkpoint and proof an officer's program would never keep what it followed, and a site could take acts back at its next start."""
+    driver = governed()
+    node = SimpleNamespace(store=driver.store, condition=SimpleNamespace(answers_reads=True))
+    service = RegistryService(cast("NodeState", node))
+    context = cast("Context", _Call(role))
+    proven = await service.Proof(client_pb2.ProofRequest(), context)
+    assert proven.size == 0
+    with pytest.raises(SentoError) as refused:
+        await service.Checkpoint(client_pb2.CheckpointRequest(at_least_size=1), context)
+    assert refused.value.code is Code.NOT_FOUND
+
+
+def test_one_act_revokes_a_key_and_leaves_behind_every_key_epoch_that_it_made_keys_for() -> None:
+    driver = governed()
+    stolen = driver.world.author_signers[CITY]
+    revoking = one_key("revoke-key", CITY, stolen)
+    assert "start two further key epochs" in words(driver, revoking)
+    epochs = [start_key_epoch("residency", 2), start_key_epoch("residency", 3, "closed")]
+    assert driver.act(revoking, *epochs) is Code.ACCEPTED
+    assert driver.governance.registries["residency"] == RegistryState(3, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fresh_checkpoints import fresh_checkpoints
 from genesis_builder import SITES, TestWorld, build_genesis, make_record, make_submission
 from lone_runner import LoneSite
 from sento_node.condition import Condition
@@ -16,12 +17,11 @@ from sento_node.quorum.checkpoints import (
     Checkpoints,
     ClockHeard,
     QuorumReached,
-    TreeAt,
     WriteCosigned,
 )
 from sento_node.quorum.clocks import CLOCK_APART_MAX_S, Clocks, Verdict, judge
 from sento_node.site import Reply, Site
-from sento_proto.checkpoint import Checkpoint, SiteSigners, cosign
+from sento_proto.checkpoint import Checkpoint, cosign
 from sento_proto.errors import Code
 from sento_proto.governance.state import from_genesis
 
@@ -130,17 +130,7 @@ def test_a_clock_is_compared_with_the_middle_of_question_and_answer() -> None:
 def proposing(world: TestWorld) -> tuple[Checkpoints, Checkpoint]:
     """The lead's checkpoints with a proposal under its own cosignature."""
     governance = from_genesis(world.genesis)
-    checkpoints = Checkpoints(
-        ledger_id=world.ledger_id,
-        epoch=0,
-        site=HOME,
-        signers=SiteSigners(world.site_signers[HOME]),
-        governance=governance,
-        last_cosigned=None,
-        flushed=TreeAt(0, 0, bytes(32)),
-        quorum=TreeAt(0, 0, bytes(32)),
-        now_ms=0,
-    )
+    checkpoints = fresh_checkpoints(world, HOME)
     checkpoints.is_lead = True
     checkpoints.applied(BlockResult(1, 2, "x/1/0", 1, HOME, 3, None, (), (), b"r" * 32), governance)
     (write,) = checkpoints.flushed(1, 2_000, NOW_S)

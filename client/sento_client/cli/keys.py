@@ -36,6 +36,8 @@ def keys(context: click.Context) -> None:
     Says of each key whether its file is encrypted, or which token holds it. A passphrase or PIN that is in no file and not in the environment is asked for
     once.
 
+    In an officer's directory it says whether officer and key are in office, as far as this computer has followed the ledger (sento govern show follows it).
+
     Ends with 0 when all are in order, with 5 when one ends within 14 days, with 2 when one is missing, unreadable, open to others, not enrolled or
     does not fit. Each mistake is listed with its remedy, also those that keep the other commands from starting.
 

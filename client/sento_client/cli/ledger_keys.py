@@ -6,15 +6,15 @@ What a recipient will be able to open is said before anything is sealed to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from sento_client.asker import Terms
@@ -22,7 +22,7 @@ from sento_client.cli.app import App, pass_app
 from sento_client.cli.parameters import whole_text
 from sento_client.cli.prompts import person_to_ask
 from sento_client.cli.terminal import results_console
-from sento_client.cli.waiting import spinner_column
+from sento_client.cli.waiting import bar_of
 from sento_client.client import SentoClient
 from sento_client.config import load_config
 from sento_client.draft_writing import key_terms
@@ -348,19 +348,5 @@ def _deadline_of(sento: SentoClient, deadline_ms: int | None) -> int:
     return sento.limits.deadline_ms if deadline_ms is None else deadline_ms
 
 
-@contextmanager
-def _bar(app: App, words: str) -> Iterator[tuple[Progress, TaskID]]:
-    console = app.progress_console()
-    progress = Progress(
-        spinner_column(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=app.as_json or not console.is_terminal,
-    )
-    task = progress.add_task(words, total=None)
-    with progress:
-        yield progress, task
+def _bar(app: App, words: str) -> AbstractContextManager[tuple[Progress, TaskID]]:
+    return bar_of(app.progress_console(), words, shown=not app.as_json, total=None)

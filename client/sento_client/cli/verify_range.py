@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sento_client.cli.app import App
 from sento_client.cli.exits import Exit
 from sento_client.cli.terminal import printable
-from sento_client.cli.waiting import spinner_column
+from sento_client.cli.waiting import bar_of
 from sento_client.client import SentoClient
 from sento_proto.errors import Code, SentoError
 
@@ -92,18 +91,11 @@ def verify_range(
         with app.waiting(sento, None, deadline_ms):
             covered = (await sento.checkpoint(end or 0, deadline_ms=deadline_ms)).size
         result.end = max(first, covered if end is None else end)
-        console = app.progress_console()
-        with Progress(
-            spinner_column(),
-            TextColumn("verifying"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=app.as_json or not console.is_terminal,
-        ) as progress:
-            task = progress.add_task("", total=result.end - first)
+        total = result.end - first
+        with bar_of(app.progress_console(), "verifying", shown=not app.as_json, total=total) as (
+            progress,
+            task,
+        ):
             try:
                 await verify_positions(
                     sento,

@@ -10,7 +10,15 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 PATIENCE_S = 2.0
 _SPINNER = "line"
@@ -20,6 +28,26 @@ _SPINNER = "line"
 def spinner_column() -> SpinnerColumn:
     """The moving part, alike in every command."""
     return SpinnerColumn(_SPINNER)
+
+
+@contextlib.contextmanager
+def bar_of(
+    console: Console, words: str, *, shown: bool, total: int | None
+) -> Iterator[tuple[Progress, TaskID]]:
+    """A bar with `words` before it while inside, to be moved on with `update`. Nothing is shown unless `shown`, nor where `console` is no terminal."""
+    progress = Progress(
+        spinner_column(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not (shown and console.is_terminal),
+    )
+    task = progress.add_task(words, total=total)
+    with progress:
+        yield progress, task
 
 
 @contextlib.contextmanager

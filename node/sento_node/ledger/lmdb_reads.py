@@ -294,21 +294,7 @@ class LmdbReads:
     def _kept(self, position: int, row: rows.RecordRow, leaf: bytes, *, with_payload: bool) -> KeptRecord:
         if record_hash_of(row.header_bytes, row.payload_hash) != leaf:
             raise _damaged(f"position {position}", "its header does not have the hash that the tree holds")
-        return KeptRecord(
-            position=position,
-            header_bytes=row.header_bytes,
-            payload_hash=row.payload_hash,
-            record_hash=leaf,
-            link=row.link,
-            previous_of_subject=row.previous_of_subject,
-            previous_of_fact=row.previous_of_fact,
-            block=row.block,
-            submission=row.submission,
-            nth=row.nth,
-            author=row.author,
-            payload=self._payload(position, row) if with_payload else b"",
-            erased=row.locator.kind == rows.ERASED,
-        )
+        return row.kept(position, leaf, self._payload(position, row) if with_payload else b"")
 
     def _payload(self, position: int, row: rows.RecordRow) -> bytes | None:
         if row.locator.kind != rows.STORED:

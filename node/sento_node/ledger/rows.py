@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome, StandingRecord, SubmissionResult
 from sento_node.ledger.state import Tip
-from sento_node.ledger.store import KeptBlock, KeptCheckpoint
+from sento_node.ledger.store import KeptBlock, KeptCheckpoint, KeptRecord
 from sento_proto import limits
 from sento_proto.errors import STANDING_CODES, Code
 from sento_proto.header import ZERO16
@@ -79,6 +79,24 @@ class RecordRow(NamedTuple):
     locator: Locator
     author: str
     header_bytes: bytes
+
+    def kept(self, position: int, record_hash: bytes, payload: bytes | None) -> KeptRecord:
+        """The record that the row at `position` tells of."""
+        return KeptRecord(
+            position=position,
+            header_bytes=self.header_bytes,
+            payload_hash=self.payload_hash,
+            record_hash=record_hash,
+            link=self.link,
+            previous_of_subject=self.previous_of_subject,
+            previous_of_fact=self.previous_of_fact,
+            block=self.block,
+            submission=self.submission,
+            nth=self.nth,
+            author=self.author,
+            payload=payload,
+            erased=self.locator.kind == ERASED,
+        )
 
 
 position_key = _U64.pack

@@ -145,21 +145,7 @@ class ImageLedger:
         seen = self._image.seen(position)
         if isinstance(seen, Finding):
             raise LedgerDamaged(seen.words)
-        row = seen.row
-        return KeptRecord(
-            position=position,
-            header_bytes=row.header_bytes,
-            payload_hash=row.payload_hash,
-            record_hash=seen.record_hash,
-            link=row.link,
-            previous_of_subject=row.previous_of_subject,
-            previous_of_fact=row.previous_of_fact,
-            block=row.block,
-            submission=row.submission,
-            nth=row.nth,
-            author=row.author,
-            payload=b"",
-        )
+        return seen.row.kept(position, seen.record_hash, b"")
 
     def signers_at(self, position: int) -> tuple[bytes, ...]:
         """Key ids of the officers under the act at a position. Raises LedgerDamaged."""
