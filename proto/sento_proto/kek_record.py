@@ -112,7 +112,9 @@ def kek_seals_header(
 
 
 def kek_seals_refusal(governance: Governance, author: str, header: Header) -> Code | None:
-    """Why a record in registry `keys` may not stand; None when it may. A KEK may be made one key epoch ahead, so that writing goes on when it starts."""
+    """Why a record in registry `keys` may not stand; None when it may.
+
+    No KEK is made before its key epoch: a thief of a signing key could make the next epoch's, and an author whose key was revoked would seal under it."""
     try:
         seals = decode_kek_seals(header.content)
     except Malformed:
@@ -122,7 +124,7 @@ def kek_seals_refusal(governance: Governance, author: str, header: Header) -> Co
     if fixed != (subject, fact_of_kek(subject, seals.part), "", KIND, 0):
         return Code.MALFORMED
     state = governance.registries.get(seals.registry)
-    if state is None or seals.key_epoch > state.key_epoch + 1:
+    if state is None or seals.key_epoch > state.key_epoch:
         return Code.NOT_PERMITTED
     return None if governance.may_write(author, seals.registry, seals.compartment) else Code.NOT_PERMITTED
 

@@ -34,6 +34,7 @@ class Question(NamedTuple):
     key_id: bytes
     officer_key_id: bytes
     size: int
+    writer: str
 
 
 class Decisions:
@@ -89,6 +90,7 @@ def _sample(book: Rulebook, block: int, size: int) -> list[Question]:
             chance.choice(keys),
             chance.choice(officers),
             chance.randint(0, size),
+            chance.choice(institutions),
         )
         for _ in range(QUESTIONS)
     ]
@@ -96,15 +98,15 @@ def _sample(book: Rulebook, block: int, size: int) -> list[Question]:
 
 def answers(governance: Governance, asked: Question, size: int) -> tuple[object, ...]:
     """What product code says."""
-    who, registry, compartment, key_epoch, key_id, officer, former_size = asked
+    who, registry, compartment, key_epoch, key_id, officer, former_size, writer = asked
     known = governance.author_keys.get(key_id)
     key = Code.UNKNOWN_AUTHOR if known is None else Code.KEY_ENDED if known.ended_at is not None else None
     budget = governance.budget(who, size) if who in governance.authors else None
     receipt = governance.receipt_quorum_at(former_size)
     return (
         governance.may_write(who, registry, compartment),
-        governance.may_read(who, registry, compartment),
-        governance.may_see(who, registry, compartment),
+        governance.may_read(who, registry, compartment, writer),
+        governance.may_see(who, registry, compartment, writer),
         governance.key_epoch_refusal(registry, key_epoch),
         key,
         None if budget is None else (budget.records, budget.subjects),
@@ -116,12 +118,12 @@ def answers(governance: Governance, asked: Question, size: int) -> tuple[object,
 
 def expected(book: Rulebook, asked: Question, size: int, window: int) -> tuple[object, ...]:
     """What the reference says."""
-    who, registry, compartment, key_epoch, key_id, officer, former_size = asked
+    who, registry, compartment, key_epoch, key_id, officer, former_size, writer = asked
     sites, quorum = book.receipt(former_size)
     return (
         book.writes(who, registry, compartment),
-        book.reads(who, registry, compartment),
-        book.sees(who, registry, compartment),
+        book.reads(who, registry, compartment, writer),
+        book.sees(who, registry, compartment, writer),
         book.key_epoch_refusal(registry, key_epoch),
         book.key_refusal(key_id),
         book.budget(who, size, window) if who in book.budgets else None,

@@ -62,16 +62,16 @@ class Rulebook:
         """May it write there?"""
         return _inside(self.may_write.get(institution, []), registry, compartment)
 
-    def reads(self, institution: str, registry: str, compartment: str) -> bool:
-        """May payloads be released to it?"""
-        return self.writes(institution, registry, compartment) or _inside(
-            self.may_read.get(institution, []), registry, compartment
-        )
+    def reads(self, institution: str, registry: str, compartment: str, author: str) -> bool:
+        """May a payload by that author be released to it?"""
+        return institution == author or _inside(self.may_read.get(institution, []), registry, compartment)
 
-    def sees(self, institution: str, registry: str, compartment: str) -> bool:
-        """May headers be shown to it?"""
-        return self.reads(institution, registry, compartment) or _inside(
-            self.may_see.get(institution, []), registry, compartment
+    def sees(self, institution: str, registry: str, compartment: str, author: str) -> bool:
+        """May a header by that author be shown to it?"""
+        return (
+            self.reads(institution, registry, compartment, author)
+            or self.writes(institution, registry, compartment)
+            or _inside(self.may_see.get(institution, []), registry, compartment)
         )
 
     def key_epoch_refusal(self, registry: str, key_epoch: int) -> Code | None:
@@ -133,7 +133,7 @@ class Rulebook:
             return Code.MALFORMED
         if seals.registry not in self.registries:
             return Code.NOT_PERMITTED
-        if seals.key_epoch > self.registries[seals.registry][0] + 1:
+        if seals.key_epoch > self.registries[seals.registry][0]:
             return Code.NOT_PERMITTED
         return None if self.writes(author, seals.registry, seals.compartment) else Code.NOT_PERMITTED
 

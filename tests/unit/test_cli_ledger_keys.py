@@ -74,13 +74,6 @@ def test_make_says_who_will_open_what_and_then_makes_each_key_once(hospital: Des
     assert [key["made"] for key in hospital.value("keys", "make")["keys"]] == [False, False]
 
 
-def test_make_ahead_makes_the_key_of_the_next_epoch(hospital: Desk, registry: Registry) -> None:
-    (key,) = hospital.value(
-        "keys", "make", "--registry", "health", "--compartment", "prescription", "--ahead"
-    )["keys"]
-    assert (key["key_epoch"], key["made"]) == (2, True)
-
-
 def test_dry_run_of_reseal_says_what_the_reader_will_open_and_seals_nothing(
     hospital: Desk, registry: Registry
 ) -> None:

@@ -139,8 +139,7 @@ def seals(driver: LedgerDriver, **fields: object) -> bytes:
     ("fields", "code"),
     [
         ({}, ACCEPTED),
-        ({"key_epoch": 2}, ACCEPTED),
-        ({"key_epoch": 3}, Code.NOT_PERMITTED),
+        ({"key_epoch": 2}, Code.NOT_PERMITTED),
         ({"registry": "health"}, Code.NOT_PERMITTED),
         ({"compartment": "closed"}, Code.NOT_PERMITTED),
         ({"subject": bytes([1]) * 32}, Code.MALFORMED),
@@ -149,7 +148,7 @@ def seals(driver: LedgerDriver, **fields: object) -> bytes:
         ({"content": b""}, Code.MALFORMED),
     ],
 )
-def test_kek_seals_stand_where_their_author_may_write_one_key_epoch_ahead_at_most(
+def test_kek_seals_stand_where_their_author_may_write_and_never_before_their_key_epoch(
     fields: dict[str, object], code: Code
 ) -> None:
     driver = governed()

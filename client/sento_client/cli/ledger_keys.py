@@ -53,25 +53,17 @@ _deadline = click.option("--deadline-ms", type=click.IntRange(1), help="How long
 @click.command(short_help="Have a key ready in the ledger for what this institution writes.")
 @_registry
 @_compartment
-@click.option(
-    "--ahead",
-    is_flag=True,
-    help="For the next key epoch, so that writing goes on at once when officers start it.",
-)
 @_deadline
 @pass_app
-def make(
-    app: App, registry: str | None, compartment: str | None, ahead: bool, deadline_ms: int | None
-) -> None:
+def make(app: App, registry: str | None, compartment: str | None, deadline_ms: int | None) -> None:
     """Have a key stand in the ledger for each scope that this institution writes, sealed to everybody who reads there and to the recovery key.
 
-    Writing makes what it misses by itself; this is for preparing ahead. A key that stands is left as it is. A key that this institution has in the file
-    keys.kek_seals and that does not stand is put into the ledger, not replaced.
-
+    Writing makes what it misses by itself; this is for having them before the first record. A key that stands is left as it is. A key that this institution has
+    in the file keys.kek_seals and that does not stand is put into the ledger, not replaced.
     \b
     Examples:
         sento keys make
-        sento keys make --registry health --compartment prescription --ahead
+        sento keys make --registry health --compartment prescription
     """
 
     async def work(sento: SentoClient) -> list[tuple[KekScope, bool]]:
@@ -86,9 +78,7 @@ def make(
             if registry is not None and compartment is not None:
                 known = [KekScope(author, registry, compartment, 1)]
             selection = Selection(None, registry, compartment)
-            chosen = [
-                scope for scope in own_scopes(governance, author, known, ahead=ahead) if selection.has(scope)
-            ]
+            chosen = [scope for scope in own_scopes(governance, author, known) if selection.has(scope)]
             if not chosen:
                 raise SentoError(Code.NOT_PERMITTED, f"{author} may write nothing that was named")
             bar.update(task, total=len(chosen))

@@ -68,10 +68,8 @@ def missing(wanted: Sequence[Recipient], sealed_to: Container[bytes]) -> tuple[R
     return tuple(one for one in wanted if one.key_id not in sealed_to)
 
 
-def own_scopes(
-    governance: Governance, author: str, known: Iterable[KekScope], *, ahead: bool = False
-) -> tuple[KekScope, ...]:
-    """Every (registry, compartment) that the author may write, in the key epoch to write under now, or with `ahead` in the one after it.
+def own_scopes(governance: Governance, author: str, known: Iterable[KekScope]) -> tuple[KekScope, ...]:
+    """Every (registry, compartment) that the author may write, in the key epoch to write under now.
 
     Where it may write any compartment, those are meant for which it has had a KEK, and the open part."""
     rights = governance.authors.get(author)
@@ -83,7 +81,7 @@ def own_scopes(
         for compartment in _compartments(scope, used):
             pairs[scope.registry, compartment] = None
     return tuple(
-        KekScope(author, registry, compartment, governance.registries[registry].key_epoch + ahead)
+        KekScope(author, registry, compartment, governance.registries[registry].key_epoch)
         for registry, compartment in sorted(pairs)
         if registry in governance.registries and registry not in CLEAR_CONTENT_REGISTRIES
     )

@@ -24,21 +24,21 @@ class Access:
         self._governance = governance
         self._institution = institution
 
-    def may_read(self, registry: str, compartment: str) -> bool:
-        """Whether records from there are given out."""
+    def may_read(self, registry: str, compartment: str, author: str) -> bool:
+        """Whether records of that author from there are given out."""
         if self._institution is None or registry in CLEAR_CONTENT_REGISTRIES:
             return True
-        return self._governance.may_read(self._institution, registry, compartment)
+        return self._governance.may_read(self._institution, registry, compartment, author)
 
-    def may_see(self, registry: str, compartment: str) -> bool:
-        """Whether headers from there are shown."""
+    def may_see(self, registry: str, compartment: str, author: str) -> bool:
+        """Whether headers of that author from there are shown."""
         if self._institution is None or registry in CLEAR_CONTENT_REGISTRIES:
             return True
-        return self._governance.may_see(self._institution, registry, compartment)
+        return self._governance.may_see(self._institution, registry, compartment, author)
 
-    def may_release(self, record_hash: bytes, registry: str, compartment: str) -> bool:
+    def may_release(self, record_hash: bytes, registry: str, compartment: str, author: str) -> bool:
         """Whether the payload is given out: no order says that it is to be destroyed."""
-        return record_hash not in self._governance.erasures and self.may_read(registry, compartment)
+        return record_hash not in self._governance.erasures and self.may_read(registry, compartment, author)
 
     def require_registry(self, registry: str) -> None:
         """Raises SentoError NOT_PERMITTED unless something of the registry may be seen."""

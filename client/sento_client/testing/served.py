@@ -126,8 +126,9 @@ class ServedLedger(Ledger):
         if position is None:
             raise SentoError(Code.NOT_FOUND)
         header, record_hash = self.records[position].record.header, self.records[position].record.record_hash
+        author = self.records[position].author
         may, what = (access.may_see, "see") if request.header_only else (access.may_read, "read")
-        if not may(header.registry, header.compartment):
+        if not may(header.registry, header.compartment, author):
             raise SentoError(Code.NOT_PERMITTED, f"this institution may not {what} that record")
         if record_hash in self.governance.erasures and not request.header_only:
             raise SentoError(Code.ERASED)
@@ -159,9 +160,10 @@ class ServedLedger(Ledger):
     def _listed(self, position: int, access: Access, *, header_only: bool) -> common_pb2.StoredRecord | None:
         """The record as far as the caller may have it; None when it may not see it."""
         header, record_hash = self.records[position].record.header, self.records[position].record.record_hash
-        if not access.may_see(header.registry, header.compartment):
+        author = self.records[position].author
+        if not access.may_see(header.registry, header.compartment, author):
             return None
-        allowed = access.may_release(record_hash, header.registry, header.compartment)
+        allowed = access.may_release(record_hash, header.registry, header.compartment, author)
         record = self.stored(position, header_only=header_only or not allowed)
         record.payload_withheld = not allowed
         return record

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from sento_proto.errors import Code, SentoError
 from sento_proto.governance.state import Governance
+from sento_proto.header import Header
 from sento_proto.identity import Identity
 from sento_proto.keys import KEY_ID_BYTES
 from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
@@ -74,14 +75,18 @@ def require_purpose(purpose: common_pb2.Purpose) -> None:
         )
 
 
-def may_read(caller: Identity, governance: Governance, registry: str, compartment: str) -> bool:
-    """Whether payloads of that registry and compartment may be released to this caller. What has no payload, acts and seals, anybody enrolled may read."""
-    return registry in CLEAR_CONTENT_REGISTRIES or governance.may_read(caller.name, registry, compartment)
+def may_read(caller: Identity, governance: Governance, header: Header, author: str) -> bool:
+    """Whether the payload of a record by `author` may be released to this caller. What has no payload, acts and seals, anybody enrolled may read."""
+    return header.registry in CLEAR_CONTENT_REGISTRIES or governance.may_read(
+        caller.name, header.registry, header.compartment, author
+    )
 
 
-def may_see(caller: Identity, governance: Governance, registry: str, compartment: str) -> bool:
-    """Whether headers of that registry and compartment may be shown to this caller."""
-    return registry in CLEAR_CONTENT_REGISTRIES or governance.may_see(caller.name, registry, compartment)
+def may_see(caller: Identity, governance: Governance, header: Header, author: str) -> bool:
+    """Whether the header of a record by `author` may be shown to this caller."""
+    return header.registry in CLEAR_CONTENT_REGISTRIES or governance.may_see(
+        caller.name, header.registry, header.compartment, author
+    )
 
 
 def require_registry(caller: Identity, governance: Governance, registry: str) -> None:

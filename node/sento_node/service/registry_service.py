@@ -152,7 +152,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         if position is None or position >= self._node.store.tip.size:
             raise SentoError(Code.NOT_FOUND)
         kept = self._node.store.record(position, with_payload=not request.header_only)
-        self._allow(caller, header_layout.decode(kept.header_bytes), header_only=request.header_only)
+        self._allow(caller, kept, header_only=request.header_only)
         withheld = kept.record_hash in self._node.governance.erasures
         if withheld and not request.header_only:
             raise SentoError(Code.ERASED)
@@ -305,9 +305,9 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
 
     # -- shared -----------------------------------------------------------------------------------------------------
 
-    def _allow(self, caller: Identity, header: Header, *, header_only: bool) -> None:
+    def _allow(self, caller: Identity, kept: KeptRecord, *, header_only: bool) -> None:
         may, what = (may_see, "see") if header_only else (may_read, "read")
-        if not may(caller, self._node.governance, header.registry, header.compartment):
+        if not may(caller, self._node.governance, header_layout.decode(kept.header_bytes), kept.author):
             raise SentoError(Code.NOT_PERMITTED, f"this institution may not {what} that record")
 
     def _listed(
@@ -315,7 +315,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
     ) -> common_pb2.StoredRecord | None:
         """The record as far as the caller may have it; None when it may not see it."""
         header = header_layout.decode(kept.header_bytes)
-        if not may_see(caller, self._node.governance, header.registry, header.compartment):
+        if not may_see(caller, self._node.governance, header, kept.author):
             return None
         allowed = self._may_release(caller, kept, header)
         record = stored_record(self._node.store, kept, header_only=header_only or not allowed)
@@ -326,7 +326,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         """Whether the payload may leave: the caller may read it, and no order says that it is to be destroyed."""
         governance = self._node.governance
         return kept.record_hash not in governance.erasures and may_read(
-            caller, governance, header.registry, header.compartment
+            caller, governance, header, kept.author
         )
 
 

@@ -207,8 +207,8 @@ class RevokeKey:
         alone = "" if left else f" {self.author} has no other key and cannot write until one is enrolled."
         return (
             f"Key {self.key_id.hex()} of {self.author} is revoked: nothing under it is accepted.{suspect}{alone} "
-            "Whoever had it may have made the keys that this author's records are sealed under, one key epoch ahead too: "
-            "unless that can be ruled out, start two further key epochs where it writes, in the same act."
+            "Whoever had it may have made the keys that this author's records are sealed under: unless that can be ruled out, "
+            "start a new key epoch where it writes, in the same act."
         )
 
 

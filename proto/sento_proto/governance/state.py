@@ -202,23 +202,26 @@ class Governance:
 
     # -- readers ----------------------------------------------------------------------------------------------------
 
-    def may_read(self, institution: str, registry: str, compartment: str) -> bool:
-        """Whether payloads from there may be released to the institution: to a reader, or to an author within what it may write."""
-        return covered(self.readable(institution), registry, compartment)
+    def may_read(self, institution: str, registry: str, compartment: str, author: str = "") -> bool:
+        """Whether the payload of a record by `author` may be released to the institution: to its author, and to readers of that scope.
 
-    def may_see(self, institution: str, registry: str, compartment: str) -> bool:
-        """Whether headers from there may be shown to it."""
-        return covered(self.visible(institution), registry, compartment)
+        Who may write a compartment does not thereby read what others wrote in it."""
+        return institution == author or covered(self.readable(institution), registry, compartment)
+
+    def may_see(self, institution: str, registry: str, compartment: str, author: str = "") -> bool:
+        """Whether the header of a record by `author` may be shown to it."""
+        return institution == author or covered(self.visible(institution), registry, compartment)
 
     def readable(self, institution: str) -> tuple[Scope, ...]:
-        """The scopes whose payloads may be released to the institution."""
-        rights, reader = self.authors.get(institution), self.readers.get(institution)
-        return (() if rights is None else rights.may_write) + (() if reader is None else reader.may_read)
+        """The scopes whose payloads, whoever wrote them, may be released to the institution."""
+        reader = self.readers.get(institution)
+        return () if reader is None else reader.may_read
 
     def visible(self, institution: str) -> tuple[Scope, ...]:
-        """The scopes whose headers may be shown to it."""
-        reader = self.readers.get(institution)
-        return self.readable(institution) + (() if reader is None else reader.may_see)
+        """The scopes whose headers may be shown to it: where it may write too, because it must follow the versions there."""
+        rights, reader = self.authors.get(institution), self.readers.get(institution)
+        written = () if rights is None else rights.may_write
+        return written + (() if reader is None else (*reader.may_read, *reader.may_see))
 
     # -- sites and officers -----------------------------------------------------------------------------------------
 
