@@ -60,6 +60,7 @@ def make(app: App, registry: str | None, compartment: str | None, deadline_ms: i
 
     Writing makes what it misses by itself; this is for having them before the first record. A key that stands is left as it is. A key that this institution has
     in the file keys.kek_seals and that does not stand is put into the ledger, not replaced.
+
     \b
     Examples:
         sento keys make
