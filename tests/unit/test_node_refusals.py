@@ -174,6 +174,11 @@ async def test_each_call_is_counted_once_by_method_and_by_how_it_ended(served: S
         served.planted.answer = raising(error)
         await refusal_of(served.admin.Status(admin_pb2.StatusRequest(), timeout=5))
     tally = served.tallies.calls["Admin/Status"]
+
+    async def counted() -> bool:
+        return tally.under_way == 0
+
+    await until(counted, deadline_s=20, what="the last call is still counted as under way")
     assert tally.by_code == {"OK": 1, "NOT_READY": 2, "INTERNAL": 1}
     assert (tally.seconds.count, tally.under_way) == (4, 0)
 
