@@ -12,6 +12,8 @@ LINEARIZABLE_TIMEOUT_MS = 5_000
 """How long a linearizable read may wait for the majority and the flush, within its deadline."""
 WRITE_STREAM_IN_FLIGHT_MAX = 256
 """Submissions of one stream that may wait for their answer; then the stream is not read further."""
+REFUSED_STREAM_LISTENS_MS = 1_000
+"""How long a write stream whose caller is refused waits for the first message, so that the refusal and not a broken stream is what the caller sees."""
 STREAMS_PER_CONNECTION_MAX = 256
 DRAIN_TIMEOUT_MS = 3_000
 """How long a node that stops waits for the answers it still owes."""

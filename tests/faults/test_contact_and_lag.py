@@ -96,6 +96,8 @@ async def test_a_site_whose_member_stands_still_learns_from_the_others_that_it_l
         assert (await sites.status(writer)).lag_ms == 0
     await sites.wait_status(cut_off, lambda status: status.lag_ms == 0, "it is level again")
     after = await sites.wait_status(
-        cut_off, lambda status: status.flushed_block > before.applied_block, "what it missed is flushed"
+        cut_off,
+        lambda status: status.flushed_block > before.applied_block and status.flush_ms >= 1,
+        "what it missed is flushed, and how long the flush took is told",  # the writer's thread is a moment ahead of the count
     )
-    assert 1 <= after.flush_ms < WAIT_S * 1_000
+    assert after.flush_ms < WAIT_S * 1_000

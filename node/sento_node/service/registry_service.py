@@ -8,6 +8,7 @@ name it is asked by. A record in a compartment that the caller may not even see 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -61,7 +62,14 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         self, request_iterator: AsyncIterator[client_pb2.WriteRequest], context: Context
     ) -> AsyncIterator[client_pb2.WriteReply]:
         """Submissions in, outcomes out."""
-        author = require_author(require_role(caller_of(context), "author"), self._node.governance)
+        try:
+            author = require_author(require_role(caller_of(context), "author"), self._node.governance)
+        except SentoError:
+            # A stream that ends while its caller's first message is on the way shows the caller its own library's INTERNAL in place of our words.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(bounds.REFUSED_STREAM_LISTENS_MS / 1000):
+                    await anext(request_iterator, None)
+            raise
         end_s = certificate_end_s(context)
         answers: asyncio.Queue[client_pb2.WriteReply | None] = asyncio.Queue()  # bounded by `room`
         room = asyncio.Semaphore(bounds.WRITE_STREAM_IN_FLIGHT_MAX)
