@@ -63,6 +63,11 @@ class Code(IntEnum):
     PURPOSE_MISSING = 52
     OUT_OF_RANGE = 53
     ERASED = 54
+    PAYLOAD_AWAITED = 55
+    NOT_CONFIRMED = 56
+    ACCESS_NOT_RECORDED = 57
+    ACCESS_NOT_PROVEN = 58
+    KEY_AGENT_ONLY = 59
     IDENTITY_REFUSED = 60
     DEADLINE = 61
     UNREACHABLE = 62
@@ -72,6 +77,7 @@ class Code(IntEnum):
     SIGNER_FAILED = 66
     DIVERGED = 70
     DAMAGED = 71
+    REBUILDING = 72
     BAD_REQUEST = 80
     INTERNAL = 90
 
@@ -272,6 +278,36 @@ TABLE: dict[Code, Entry] = {
         "Nothing brings it back; the erasure order in the ledger says why.",
         "NOT_FOUND",
     ),
+    Code.PAYLOAD_AWAITED: Entry(
+        _S.TRY_AGAIN,
+        "This site does not hold the payload yet; it asks the other sites for it.",
+        "Ask another site, or this one later.",
+        "UNAVAILABLE",
+    ),
+    Code.NOT_CONFIRMED: Entry(
+        _S.TRY_AGAIN,
+        "Too few sites of the receipt set signed the same word on this subject's newest record.",
+        "Wait until more sites answer, or read without confirmation and say as of when.",
+        "UNAVAILABLE",
+    ),
+    Code.ACCESS_NOT_RECORDED: Entry(
+        _S.TRY_AGAIN,
+        "The access record could not be written, so the payload was not released.",
+        "Ask another site, or this one when it can write again.",
+        "UNAVAILABLE",
+    ),
+    Code.ACCESS_NOT_PROVEN: Entry(
+        _S.FIX_CALL,
+        "No access record that stands in the ledger names this reader and this record, or it was used already.",
+        "Read the record again from a site and hand over the access record that comes with it.",
+        "PERMISSION_DENIED",
+    ),
+    Code.KEY_AGENT_ONLY: Entry(
+        _S.FIX_CALL,
+        "This compartment is opened by its key agent alone, record by record.",
+        "Name the key agent's address in the configuration; it unwraps one record's key for one access record.",
+        "PERMISSION_DENIED",
+    ),
     Code.IDENTITY_REFUSED: Entry(
         _S.FIX_CALL,
         "The certificate's identity may not make this call.",
@@ -325,6 +361,12 @@ TABLE: dict[Code, Entry] = {
         "What this site has on disk for that record does not verify, so it is not given out.",
         "Ask another site; operators run sento-node verify here.",
         "DATA_LOSS",
+    ),
+    Code.REBUILDING: Entry(
+        _S.TRY_AGAIN,
+        "This site makes its ledger anew from other sites and answers nothing until it is proven.",
+        "Ask another site; sento status shows how far it is.",
+        "UNAVAILABLE",
     ),
     Code.BAD_REQUEST: Entry(
         _S.FIX_CALL,

@@ -1,6 +1,6 @@
 """Who is at the other end: the SPIFFE URI in a certificate, as role and name.
 
-    spiffe://sento.internal/<role>/<name>        role: site, author, reader, operator, officer, pseudonyms
+    spiffe://sento.internal/<role>/<name>        role: site, author, reader, operator, officer, pseudonyms, key-agent
 
 mTLS proves the certificate; this says what it stands for. A certificate with no such URI, or with two, is nobody.
 
@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 TRUST_DOMAIN = "sento.internal"
-ROLES = ("site", "author", "reader", "operator", "officer", "pseudonyms")
+ROLES = ("site", "author", "reader", "operator", "officer", "pseudonyms", "key-agent")
 _URI = re.compile(rf"spiffe://{re.escape(TRUST_DOMAIN)}/({'|'.join(ROLES)})/([a-z0-9][a-z0-9-]{{0,31}})")
 
 
 class Identity(NamedTuple):
-    """A role and the name of the site, institution, operator, officer or pseudonym service."""
+    """A role and the name of the site, institution, operator, officer, pseudonym service or key agent."""
 
     role: str
     name: str
@@ -47,3 +47,8 @@ def server_name(site: str) -> str:
 def pseudonyms_host(service: str) -> str:
     """What stands for a pseudonym service where a site's name would: `server_name` of it is in its certificate. No site's: those have no dot."""
     return f"{service}.pseudonyms"
+
+
+def agent_host(agent: str) -> str:
+    """The same for a key agent."""
+    return f"{agent}.key-agents"

@@ -163,6 +163,7 @@ class Checkpoints:
         self._ahead: tuple[Checkpoint, int] | None = None
         self.progress: dict[str, SiteProgress] = {}
         self.is_lead = False
+        self._held_back: set[str] = set()
 
     # -- what happens here ---------------------------------------------------------------------------------------
 
@@ -204,7 +205,13 @@ class Checkpoints:
             effects.append(self._propose(now_ms))
         return effects
 
+    def hold_back(self, reason: str, on: bool) -> None:
+        """While a reason is on, this site vouches for nothing: what it has on disk is not whole."""
+        (self._held_back.add if on else self._held_back.discard)(reason)
+
     def _may_propose(self, now_ms: int) -> bool:
+        if self._held_back:
+            return False
         if self._proposal is not None or self._writing or self._site not in self._site_keys:
             return False
         new_records = self._flushed.size - self.quorum.size
@@ -241,6 +248,8 @@ class Checkpoints:
     def _consider(
         self, ticket: int, checkpoint: Checkpoint, block: int, since_ms: int, now_ms: int
     ) -> list[CheckpointEffect]:
+        if self._held_back:
+            return [AnswerCosign(ticket, (), Code.NOT_READY)]
         if checkpoint.size < self._promised_size():
             return [AnswerCosign(ticket, (), Code.STALE)]
         if block > self._flushed.block:

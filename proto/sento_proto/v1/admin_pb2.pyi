@@ -19,6 +19,95 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class ErasuresRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasuresRequest: _TypeAlias = ErasuresRequest  # noqa: Y015
+
+@_typing.final
+class ErasuresReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PENDING_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pending(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Orders carried out by act whose payloads still lie on this site's disk or in its ordering log, by position of the order."""
+
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Signed certificates (sento_proto/erasure_certificate.py), oldest first."""
+
+    def __init__(
+        self,
+        *,
+        pending: _abc.Iterable[_builtins.int] | None = ...,
+        certificates: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "pending", b"pending"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasuresReply: _TypeAlias = ErasuresReply  # noqa: Y015
+
+@_typing.final
+class NoteVolumeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    number: _builtins.str
+    kind: _builtins.str
+    """courier, backup"""
+    state: _builtins.str
+    """made, destroyed, reimported"""
+    size: _builtins.int
+    """How many records of the ledger it holds, from the first."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        state: _builtins.str = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "number", b"number", "size", b"size", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoteVolumeRequest: _TypeAlias = NoteVolumeRequest  # noqa: Y015
+
+@_typing.final
+class NoteVolumeReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoteVolumeReply: _TypeAlias = NoteVolumeReply  # noqa: Y015
+
+@_typing.final
 class StatusRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -104,6 +193,12 @@ class StatusReply(_message.Message):
     TRIMMED_BLOCK_FIELD_NUMBER: _builtins.int
     LAG_MS_FIELD_NUMBER: _builtins.int
     FLUSH_MS_FIELD_NUMBER: _builtins.int
+    SCRUB_FIELD_NUMBER: _builtins.int
+    PAYLOADS_AWAITED_FIELD_NUMBER: _builtins.int
+    ERASURES_PENDING_FIELD_NUMBER: _builtins.int
+    ACCESS_RECORDS_SPOOLED_FIELD_NUMBER: _builtins.int
+    REBUILT_SIZE_FIELD_NUMBER: _builtins.int
+    REBUILD_TARGET_SIZE_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     ledger_id: _builtins.bytes
     ledger_name: _builtins.str
@@ -140,12 +235,22 @@ class StatusReply(_message.Message):
     """For how long another site has been known to hold more than this one has applied; 0 while none does."""
     flush_ms: _builtins.int
     """How long the last flush of the ledger took."""
+    payloads_awaited: _builtins.int
+    """Payloads that this site should hold and does not: awaited from other sites."""
+    erasures_pending: _builtins.int
+    access_records_spooled: _builtins.int
+    """Access records on this site's disk that are not ordered yet."""
+    rebuilt_size: _builtins.int
+    """While a ledger is made anew from other sites: records so far, and as many as are known to stand."""
+    rebuild_target_size: _builtins.int
     @_builtins.property
     def ordering_alarms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerStatus]: ...
     @_builtins.property
     def alarms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def scrub(self) -> Global___ScrubStatus: ...
     def __init__(
         self,
         *,
@@ -184,14 +289,63 @@ class StatusReply(_message.Message):
         trimmed_block: _builtins.int = ...,
         lag_ms: _builtins.int = ...,
         flush_ms: _builtins.int = ...,
+        scrub: Global___ScrubStatus | None = ...,
+        payloads_awaited: _builtins.int = ...,
+        erasures_pending: _builtins.int = ...,
+        access_records_spooled: _builtins.int = ...,
+        rebuilt_size: _builtins.int = ...,
+        rebuild_target_size: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scrub", b"scrub"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "applied_block", b"applied_block", "applied_size", b"applied_size", "boot_number", b"boot_number", "certificate_expires_at_s", b"certificate_expires_at_s", "confirmed_at_ms", b"confirmed_at_ms", "disk_free_bytes", b"disk_free_bytes", "disk_total_bytes", b"disk_total_bytes", "epoch", b"epoch", "explanation", b"explanation", "flush_ms", b"flush_ms", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "is_lead", b"is_lead", "lag_ms", b"lag_ms", "lead_site", b"lead_site", "ledger_id", b"ledger_id", "ledger_name", b"ledger_name", "now_ms", b"now_ms", "ordered_block", b"ordered_block", "ordering_alarms", b"ordering_alarms", "ordering_in_use_bytes", b"ordering_in_use_bytes", "ordering_quota_bytes", b"ordering_quota_bytes", "ordering_resident_bytes", b"ordering_resident_bytes", "ordering_size_bytes", b"ordering_size_bytes", "ordering_version", b"ordering_version", "peers", b"peers", "queued_records", b"queued_records", "quorum_size", b"quorum_size", "quorum_time_s", b"quorum_time_s", "rules", b"rules", "site", b"site", "state", b"state", "trimmed_block", b"trimmed_block", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_records_spooled", b"access_records_spooled", "alarms", b"alarms", "applied_block", b"applied_block", "applied_size", b"applied_size", "boot_number", b"boot_number", "certificate_expires_at_s", b"certificate_expires_at_s", "confirmed_at_ms", b"confirmed_at_ms", "disk_free_bytes", b"disk_free_bytes", "disk_total_bytes", b"disk_total_bytes", "epoch", b"epoch", "erasures_pending", b"erasures_pending", "explanation", b"explanation", "flush_ms", b"flush_ms", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "is_lead", b"is_lead", "lag_ms", b"lag_ms", "lead_site", b"lead_site", "ledger_id", b"ledger_id", "ledger_name", b"ledger_name", "now_ms", b"now_ms", "ordered_block", b"ordered_block", "ordering_alarms", b"ordering_alarms", "ordering_in_use_bytes", b"ordering_in_use_bytes", "ordering_quota_bytes", b"ordering_quota_bytes", "ordering_resident_bytes", b"ordering_resident_bytes", "ordering_size_bytes", b"ordering_size_bytes", "ordering_version", b"ordering_version", "payloads_awaited", b"payloads_awaited", "peers", b"peers", "queued_records", b"queued_records", "quorum_size", b"quorum_size", "quorum_time_s", b"quorum_time_s", "rebuild_target_size", b"rebuild_target_size", "rebuilt_size", b"rebuilt_size", "rules", b"rules", "scrub", b"scrub", "site", b"site", "state", b"state", "trimmed_block", b"trimmed_block", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StatusReply: _TypeAlias = StatusReply  # noqa: Y015
+
+@_typing.final
+class ScrubStatus(_message.Message):
+    """The background reading of everything on this site's disk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROUNDS_FIELD_NUMBER: _builtins.int
+    ROUND_BYTES_DONE_FIELD_NUMBER: _builtins.int
+    ROUND_BYTES_TOTAL_FIELD_NUMBER: _builtins.int
+    ROUND_BEGAN_MS_FIELD_NUMBER: _builtins.int
+    LAST_ROUND_ENDED_MS_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    HEALED_FIELD_NUMBER: _builtins.int
+    FENCED_FIELD_NUMBER: _builtins.int
+    rounds: _builtins.int
+    round_bytes_done: _builtins.int
+    round_bytes_total: _builtins.int
+    round_began_ms: _builtins.int
+    last_round_ended_ms: _builtins.int
+    found: _builtins.int
+    healed: _builtins.int
+    fenced: _builtins.int
+    """Records and blocks that cannot be proven and are not given out until they are healed."""
+    def __init__(
+        self,
+        *,
+        rounds: _builtins.int = ...,
+        round_bytes_done: _builtins.int = ...,
+        round_bytes_total: _builtins.int = ...,
+        round_began_ms: _builtins.int = ...,
+        last_round_ended_ms: _builtins.int = ...,
+        found: _builtins.int = ...,
+        healed: _builtins.int = ...,
+        fenced: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fenced", b"fenced", "found", b"found", "healed", b"healed", "last_round_ended_ms", b"last_round_ended_ms", "round_began_ms", b"round_began_ms", "round_bytes_done", b"round_bytes_done", "round_bytes_total", b"round_bytes_total", "rounds", b"rounds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScrubStatus: _TypeAlias = ScrubStatus  # noqa: Y015
 
 @_typing.final
 class HandOverLeadRequest(_message.Message):

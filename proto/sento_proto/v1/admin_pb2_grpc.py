@@ -44,6 +44,16 @@ class AdminStub:
                 request_serializer=sento__proto_dot_v1_dot_admin__pb2.HandOverLeadRequest.SerializeToString,
                 response_deserializer=sento__proto_dot_v1_dot_admin__pb2.HandOverLeadReply.FromString,
                 _registered_method=True)
+        self.Erasures = channel.unary_unary(
+                '/sento.v1.Admin/Erasures',
+                request_serializer=sento__proto_dot_v1_dot_admin__pb2.ErasuresRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_admin__pb2.ErasuresReply.FromString,
+                _registered_method=True)
+        self.NoteVolume = channel.unary_unary(
+                '/sento.v1.Admin/NoteVolume',
+                request_serializer=sento__proto_dot_v1_dot_admin__pb2.NoteVolumeRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_admin__pb2.NoteVolumeReply.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -62,6 +72,20 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Erasures(self, request, context):
+        """How far this site is with erasure orders, and its signed certificates of those that it carried out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def NoteVolume(self, request, context):
+        """Tell this site of a copy outside of it: a courier volume or a backup was made, destroyed, or brought back. Its number stands in the certificates.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -74,6 +98,16 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.HandOverLead,
                     request_deserializer=sento__proto_dot_v1_dot_admin__pb2.HandOverLeadRequest.FromString,
                     response_serializer=sento__proto_dot_v1_dot_admin__pb2.HandOverLeadReply.SerializeToString,
+            ),
+            'Erasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.Erasures,
+                    request_deserializer=sento__proto_dot_v1_dot_admin__pb2.ErasuresRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_admin__pb2.ErasuresReply.SerializeToString,
+            ),
+            'NoteVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.NoteVolume,
+                    request_deserializer=sento__proto_dot_v1_dot_admin__pb2.NoteVolumeRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_admin__pb2.NoteVolumeReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,6 +164,60 @@ class Admin:
             '/sento.v1.Admin/HandOverLead',
             sento__proto_dot_v1_dot_admin__pb2.HandOverLeadRequest.SerializeToString,
             sento__proto_dot_v1_dot_admin__pb2.HandOverLeadReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Erasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Admin/Erasures',
+            sento__proto_dot_v1_dot_admin__pb2.ErasuresRequest.SerializeToString,
+            sento__proto_dot_v1_dot_admin__pb2.ErasuresReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NoteVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Admin/NoteVolume',
+            sento__proto_dot_v1_dot_admin__pb2.NoteVolumeRequest.SerializeToString,
+            sento__proto_dot_v1_dot_admin__pb2.NoteVolumeReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,6 +34,10 @@ class AdminStub:
     Status: _grpc.UnaryUnaryMultiCallable[_admin_pb2.StatusRequest, _admin_pb2.StatusReply]
     HandOverLead: _grpc.UnaryUnaryMultiCallable[_admin_pb2.HandOverLeadRequest, _admin_pb2.HandOverLeadReply]
     """Hand the ordering log's lead to another site (before maintenance)."""
+    Erasures: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ErasuresRequest, _admin_pb2.ErasuresReply]
+    """How far this site is with erasure orders, and its signed certificates of those that it carried out."""
+    NoteVolume: _grpc.UnaryUnaryMultiCallable[_admin_pb2.NoteVolumeRequest, _admin_pb2.NoteVolumeReply]
+    """Tell this site of a copy outside of it: a courier volume or a backup was made, destroyed, or brought back. Its number stands in the certificates."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -41,6 +45,10 @@ class AdminAsyncStub(AdminStub):
     Status: _aio.UnaryUnaryMultiCallable[_admin_pb2.StatusRequest, _admin_pb2.StatusReply]  # type: ignore[assignment]
     HandOverLead: _aio.UnaryUnaryMultiCallable[_admin_pb2.HandOverLeadRequest, _admin_pb2.HandOverLeadReply]  # type: ignore[assignment]
     """Hand the ordering log's lead to another site (before maintenance)."""
+    Erasures: _aio.UnaryUnaryMultiCallable[_admin_pb2.ErasuresRequest, _admin_pb2.ErasuresReply]  # type: ignore[assignment]
+    """How far this site is with erasure orders, and its signed certificates of those that it carried out."""
+    NoteVolume: _aio.UnaryUnaryMultiCallable[_admin_pb2.NoteVolumeRequest, _admin_pb2.NoteVolumeReply]  # type: ignore[assignment]
+    """Tell this site of a copy outside of it: a courier volume or a backup was made, destroyed, or brought back. Its number stands in the certificates."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -57,5 +65,21 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.HandOverLeadReply, _abc.Awaitable[_admin_pb2.HandOverLeadReply]]:
         """Hand the ordering log's lead to another site (before maintenance)."""
+
+    @_abc_1.abstractmethod
+    def Erasures(
+        self,
+        request: _admin_pb2.ErasuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ErasuresReply, _abc.Awaitable[_admin_pb2.ErasuresReply]]:
+        """How far this site is with erasure orders, and its signed certificates of those that it carried out."""
+
+    @_abc_1.abstractmethod
+    def NoteVolume(
+        self,
+        request: _admin_pb2.NoteVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.NoteVolumeReply, _abc.Awaitable[_admin_pb2.NoteVolumeReply]]:
+        """Tell this site of a copy outside of it: a courier volume or a backup was made, destroyed, or brought back. Its number stands in the certificates."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

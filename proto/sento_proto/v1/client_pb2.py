@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sento_proto.v1 import common_pb2 as sento__proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsento_proto/v1/client.proto\x12\x08sento.v1\x1a\x1bsento_proto/v1/common.proto\"/\n\x0cWriteRequest\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12\x12\n\nsubmission\x18\x02 \x01(\x0c\"m\n\nWriteReply\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12#\n\x08outcomes\x18\x03 \x03(\x0b\x32\x11.sento.v1.Outcome\x12\x1e\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x0f.sento.v1.Error\"/\n\nRecordName\x12\x0e\n\x06\x61uthor\x18\x01 \x01(\t\x12\x11\n\trecord_id\x18\x02 \x01(\x0c\"8\n\x0fOutcomesRequest\x12%\n\x07records\x18\x01 \x03(\x0b\x32\x14.sento.v1.RecordName\"b\n\rOutcomesReply\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12#\n\x08outcomes\x18\x02 \x03(\x0b\x32\x11.sento.v1.Outcome\x12\x1d\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x0e.sento.v1.AsOf\"\xc9\x01\n\x0bReadRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12&\n\tfreshness\x18\x02 \x01(\x0e\x32\x13.sento.v1.Freshness\x12\x12\n\x08position\x18\x03 \x01(\x04H\x00\x12\x15\n\x0brecord_hash\x18\x04 \x01(\x0cH\x00\x12&\n\x06record\x18\x05 \x01(\x0b\x32\x14.sento.v1.RecordNameH\x00\x12\x13\n\x0bheader_only\x18\x06 \x01(\x08\x42\x06\n\x04name\"R\n\tReadReply\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.sento.v1.StoredRecord\x12\x1d\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x0e.sento.v1.AsOf\"\xe5\x01\n\x0b\x46\x61\x63tRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12&\n\tfreshness\x18\x02 \x01(\x0e\x32\x13.sento.v1.Freshness\x12\x10\n\x08registry\x18\x03 \x01(\t\x12\x0c\n\x04\x66\x61\x63t\x18\x04 \x01(\x0c\x12\x17\n\nas_of_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x06\x62\x65\x66ore\x18\x06 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x07 \x01(\r\x12\x13\n\x0bheader_only\x18\x08 \x01(\x08\x42\r\n\x0b_as_of_sizeB\t\n\x07_before\"\xeb\x01\n\x0eSubjectRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12&\n\tfreshness\x18\x02 \x01(\x0e\x32\x13.sento.v1.Freshness\x12\x10\n\x08registry\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\x0c\x12\x17\n\nas_of_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x06\x62\x65\x66ore\x18\x06 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x07 \x01(\r\x12\x13\n\x0bheader_only\x18\x08 \x01(\x08\x42\r\n\x0b_as_of_sizeB\t\n\x07_before\"}\n\tListReply\x12\'\n\x07records\x18\x01 \x03(\x0b\x32\x16.sento.v1.StoredRecord\x12\x18\n\x0bnext_before\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x1d\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x0e.sento.v1.AsOfB\x0e\n\x0c_next_before\"\x82\x01\n\x0e\x43hangesRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12\x10\n\x08registry\x18\x02 \x01(\t\x12\x15\n\rfrom_position\x18\x03 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\x12\x13\n\x0bheader_only\x18\x05 \x01(\x08\"M\n\x0cProofRequest\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x11\n\tpositions\x18\x02 \x03(\x04\x12\x1c\n\x14\x63onsistent_with_size\x18\x03 \x01(\x04\"E\n\x0eInclusionProof\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x13\n\x0brecord_hash\x18\x02 \x01(\x0c\x12\x0c\n\x04path\x18\x03 \x03(\x0c\"k\n\nProofReply\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x0c\n\x04root\x18\x02 \x01(\x0c\x12,\n\ninclusions\x18\x03 \x03(\x0b\x32\x18.sento.v1.InclusionProof\x12\x13\n\x0b\x63onsistency\x18\x04 \x03(\x0c\"*\n\x11\x43heckpointRequest\x12\x15\n\rat_least_size\x18\x01 \x01(\x04\"%\n\x0f\x43heckpointReply\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x32\xe3\x03\n\x08Registry\x12\x39\n\x05Write\x12\x16.sento.v1.WriteRequest\x1a\x14.sento.v1.WriteReply(\x01\x30\x01\x12>\n\x08Outcomes\x12\x19.sento.v1.OutcomesRequest\x1a\x17.sento.v1.OutcomesReply\x12\x32\n\x04Read\x12\x15.sento.v1.ReadRequest\x1a\x13.sento.v1.ReadReply\x12\x32\n\x04\x46\x61\x63t\x12\x15.sento.v1.FactRequest\x1a\x13.sento.v1.ListReply\x12\x38\n\x07Subject\x12\x18.sento.v1.SubjectRequest\x1a\x13.sento.v1.ListReply\x12=\n\x07\x43hanges\x12\x18.sento.v1.ChangesRequest\x1a\x16.sento.v1.StoredRecord0\x01\x12\x35\n\x05Proof\x12\x16.sento.v1.ProofRequest\x1a\x14.sento.v1.ProofReply\x12\x44\n\nCheckpoint\x12\x1b.sento.v1.CheckpointRequest\x1a\x19.sento.v1.CheckpointReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsento_proto/v1/client.proto\x12\x08sento.v1\x1a\x1bsento_proto/v1/common.proto\"/\n\x0cWriteRequest\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12\x12\n\nsubmission\x18\x02 \x01(\x0c\"m\n\nWriteReply\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12#\n\x08outcomes\x18\x03 \x03(\x0b\x32\x11.sento.v1.Outcome\x12\x1e\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x0f.sento.v1.Error\"/\n\nRecordName\x12\x0e\n\x06\x61uthor\x18\x01 \x01(\t\x12\x11\n\trecord_id\x18\x02 \x01(\x0c\"8\n\x0fOutcomesRequest\x12%\n\x07records\x18\x01 \x03(\x0b\x32\x14.sento.v1.RecordName\"b\n\rOutcomesReply\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12#\n\x08outcomes\x18\x02 \x03(\x0b\x32\x11.sento.v1.Outcome\x12\x1d\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x0e.sento.v1.AsOf\"\xc9\x01\n\x0bReadRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12&\n\tfreshness\x18\x02 \x01(\x0e\x32\x13.sento.v1.Freshness\x12\x12\n\x08position\x18\x03 \x01(\x04H\x00\x12\x15\n\x0brecord_hash\x18\x04 \x01(\x0cH\x00\x12&\n\x06record\x18\x05 \x01(\x0b\x32\x14.sento.v1.RecordNameH\x00\x12\x13\n\x0bheader_only\x18\x06 \x01(\x08\x42\x06\n\x04name\"y\n\tReadReply\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.sento.v1.StoredRecord\x12\x1d\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x0e.sento.v1.AsOf\x12%\n\x06\x61\x63\x63\x65ss\x18\x03 \x01(\x0b\x32\x15.sento.v1.AccessProof\"B\n\x0b\x41\x63\x63\x65ssProof\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.sento.v1.StoredRecord\x12\x0b\n\x03\x64\x65k\x18\x02 \x01(\x0c\"\xe5\x01\n\x0b\x46\x61\x63tRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12&\n\tfreshness\x18\x02 \x01(\x0e\x32\x13.sento.v1.Freshness\x12\x10\n\x08registry\x18\x03 \x01(\t\x12\x0c\n\x04\x66\x61\x63t\x18\x04 \x01(\x0c\x12\x17\n\nas_of_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x06\x62\x65\x66ore\x18\x06 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x07 \x01(\r\x12\x13\n\x0bheader_only\x18\x08 \x01(\x08\x42\r\n\x0b_as_of_sizeB\t\n\x07_before\"\xeb\x01\n\x0eSubjectRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12&\n\tfreshness\x18\x02 \x01(\x0e\x32\x13.sento.v1.Freshness\x12\x10\n\x08registry\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\x0c\x12\x17\n\nas_of_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x06\x62\x65\x66ore\x18\x06 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x07 \x01(\r\x12\x13\n\x0bheader_only\x18\x08 \x01(\x08\x42\r\n\x0b_as_of_sizeB\t\n\x07_before\"\xa4\x01\n\tListReply\x12\'\n\x07records\x18\x01 \x03(\x0b\x32\x16.sento.v1.StoredRecord\x12\x18\n\x0bnext_before\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x1d\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x0e.sento.v1.AsOf\x12%\n\x06\x61\x63\x63\x65ss\x18\x04 \x01(\x0b\x32\x15.sento.v1.AccessProofB\x0e\n\x0c_next_before\"\x97\x01\n\x0e\x43hangesRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12\x10\n\x08registry\x18\x02 \x01(\t\x12\x15\n\rfrom_position\x18\x03 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\x12\x13\n\x0bheader_only\x18\x05 \x01(\x08\x12\x13\n\x0bwith_hidden\x18\x06 \x01(\x08\"M\n\x0cProofRequest\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x11\n\tpositions\x18\x02 \x03(\x04\x12\x1c\n\x14\x63onsistent_with_size\x18\x03 \x01(\x04\"E\n\x0eInclusionProof\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x13\n\x0brecord_hash\x18\x02 \x01(\x0c\x12\x0c\n\x04path\x18\x03 \x03(\x0c\"k\n\nProofReply\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x0c\n\x04root\x18\x02 \x01(\x0c\x12,\n\ninclusions\x18\x03 \x03(\x0b\x32\x18.sento.v1.InclusionProof\x12\x13\n\x0b\x63onsistency\x18\x04 \x03(\x0c\">\n\x0bHeadRequest\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x04\"\x1e\n\tHeadReply\x12\x11\n\tstatement\x18\x01 \x01(\x0c\"*\n\x11\x43heckpointRequest\x12\x15\n\rat_least_size\x18\x01 \x01(\x04\"%\n\x0f\x43heckpointReply\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x32\x97\x04\n\x08Registry\x12\x39\n\x05Write\x12\x16.sento.v1.WriteRequest\x1a\x14.sento.v1.WriteReply(\x01\x30\x01\x12>\n\x08Outcomes\x12\x19.sento.v1.OutcomesRequest\x1a\x17.sento.v1.OutcomesReply\x12\x32\n\x04Read\x12\x15.sento.v1.ReadRequest\x1a\x13.sento.v1.ReadReply\x12\x32\n\x04\x46\x61\x63t\x12\x15.sento.v1.FactRequest\x1a\x13.sento.v1.ListReply\x12\x38\n\x07Subject\x12\x18.sento.v1.SubjectRequest\x1a\x13.sento.v1.ListReply\x12=\n\x07\x43hanges\x12\x18.sento.v1.ChangesRequest\x1a\x16.sento.v1.StoredRecord0\x01\x12\x35\n\x05Proof\x12\x16.sento.v1.ProofRequest\x1a\x14.sento.v1.ProofReply\x12\x44\n\nCheckpoint\x12\x1b.sento.v1.CheckpointRequest\x1a\x19.sento.v1.CheckpointReply\x12\x32\n\x04Head\x12\x15.sento.v1.HeadRequest\x1a\x13.sento.v1.HeadReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,25 +45,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READREQUEST']._serialized_start=438
   _globals['_READREQUEST']._serialized_end=639
   _globals['_READREPLY']._serialized_start=641
-  _globals['_READREPLY']._serialized_end=723
-  _globals['_FACTREQUEST']._serialized_start=726
-  _globals['_FACTREQUEST']._serialized_end=955
-  _globals['_SUBJECTREQUEST']._serialized_start=958
-  _globals['_SUBJECTREQUEST']._serialized_end=1193
-  _globals['_LISTREPLY']._serialized_start=1195
-  _globals['_LISTREPLY']._serialized_end=1320
-  _globals['_CHANGESREQUEST']._serialized_start=1323
-  _globals['_CHANGESREQUEST']._serialized_end=1453
-  _globals['_PROOFREQUEST']._serialized_start=1455
-  _globals['_PROOFREQUEST']._serialized_end=1532
-  _globals['_INCLUSIONPROOF']._serialized_start=1534
-  _globals['_INCLUSIONPROOF']._serialized_end=1603
-  _globals['_PROOFREPLY']._serialized_start=1605
-  _globals['_PROOFREPLY']._serialized_end=1712
-  _globals['_CHECKPOINTREQUEST']._serialized_start=1714
-  _globals['_CHECKPOINTREQUEST']._serialized_end=1756
-  _globals['_CHECKPOINTREPLY']._serialized_start=1758
-  _globals['_CHECKPOINTREPLY']._serialized_end=1795
-  _globals['_REGISTRY']._serialized_start=1798
-  _globals['_REGISTRY']._serialized_end=2281
+  _globals['_READREPLY']._serialized_end=762
+  _globals['_ACCESSPROOF']._serialized_start=764
+  _globals['_ACCESSPROOF']._serialized_end=830
+  _globals['_FACTREQUEST']._serialized_start=833
+  _globals['_FACTREQUEST']._serialized_end=1062
+  _globals['_SUBJECTREQUEST']._serialized_start=1065
+  _globals['_SUBJECTREQUEST']._serialized_end=1300
+  _globals['_LISTREPLY']._serialized_start=1303
+  _globals['_LISTREPLY']._serialized_end=1467
+  _globals['_CHANGESREQUEST']._serialized_start=1470
+  _globals['_CHANGESREQUEST']._serialized_end=1621
+  _globals['_PROOFREQUEST']._serialized_start=1623
+  _globals['_PROOFREQUEST']._serialized_end=1700
+  _globals['_INCLUSIONPROOF']._serialized_start=1702
+  _globals['_INCLUSIONPROOF']._serialized_end=1771
+  _globals['_PROOFREPLY']._serialized_start=1773
+  _globals['_PROOFREPLY']._serialized_end=1880
+  _globals['_HEADREQUEST']._serialized_start=1882
+  _globals['_HEADREQUEST']._serialized_end=1944
+  _globals['_HEADREPLY']._serialized_start=1946
+  _globals['_HEADREPLY']._serialized_end=1976
+  _globals['_CHECKPOINTREQUEST']._serialized_start=1978
+  _globals['_CHECKPOINTREQUEST']._serialized_end=2020
+  _globals['_CHECKPOINTREPLY']._serialized_start=2022
+  _globals['_CHECKPOINTREPLY']._serialized_end=2059
+  _globals['_REGISTRY']._serialized_start=2062
+  _globals['_REGISTRY']._serialized_end=2597
 # @@protoc_insertion_point(module_scope)

@@ -189,23 +189,55 @@ class ReadReply(_message.Message):
 
     RECORD_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def record(self) -> _common_pb2.StoredRecord: ...
     @_builtins.property
     def as_of(self) -> _common_pb2.AsOf: ...
+    @_builtins.property
+    def access(self) -> Global___AccessProof:
+        """The access record that was written before the payload left this site; absent when none had to be."""
+
     def __init__(
         self,
         *,
         record: _common_pb2.StoredRecord | None = ...,
         as_of: _common_pb2.AsOf | None = ...,
+        access: Global___AccessProof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "record", b"record"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "as_of", b"as_of", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "record", b"record"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "as_of", b"as_of", "record", b"record"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadReply: _TypeAlias = ReadReply  # noqa: Y015
+
+@_typing.final
+class AccessProof(_message.Message):
+    """An access record as the reader itself may see it: what the key agent demands before it unwraps anything."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    DEK_FIELD_NUMBER: _builtins.int
+    dek: _builtins.bytes
+    """Opens that record's payload and nothing else."""
+    @_builtins.property
+    def record(self) -> _common_pb2.StoredRecord: ...
+    def __init__(
+        self,
+        *,
+        record: _common_pb2.StoredRecord | None = ...,
+        dek: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dek", b"dek", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccessProof: _TypeAlias = AccessProof  # noqa: Y015
 
 @_typing.final
 class FactRequest(_message.Message):
@@ -313,22 +345,28 @@ class ListReply(_message.Message):
     RECORDS_FIELD_NUMBER: _builtins.int
     NEXT_BEFORE_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
     next_before: _builtins.int
     """Pass as `before` for the next page; absent when the list is at its end."""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.StoredRecord]: ...
     @_builtins.property
     def as_of(self) -> _common_pb2.AsOf: ...
+    @_builtins.property
+    def access(self) -> Global___AccessProof:
+        """One access record for all of the page that names one subject; as in ReadReply."""
+
     def __init__(
         self,
         *,
         records: _abc.Iterable[_common_pb2.StoredRecord] | None = ...,
         next_before: _builtins.int | None = ...,
         as_of: _common_pb2.AsOf | None = ...,
+        access: Global___AccessProof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_before", b"_next_before", "as_of", b"as_of", "next_before", b"next_before"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_before", b"_next_before", "access", b"access", "as_of", b"as_of", "next_before", b"next_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_before", b"_next_before", "as_of", b"as_of", "next_before", b"next_before", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_before", b"_next_before", "access", b"access", "as_of", b"as_of", "next_before", b"next_before", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_before: _TypeAlias = _typing.Literal["next_before"]  # noqa: Y015
     _WhichOneofArgType__next_before: _TypeAlias = _typing.Literal["_next_before", b"_next_before"]  # noqa: Y015
@@ -345,10 +383,13 @@ class ChangesRequest(_message.Message):
     FROM_POSITION_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
     HEADER_ONLY_FIELD_NUMBER: _builtins.int
+    WITH_HIDDEN_FIELD_NUMBER: _builtins.int
     registry: _builtins.str
     from_position: _builtins.int
     follow: _builtins.bool
     header_only: _builtins.bool
+    with_hidden: _builtins.bool
+    """Records that the caller may not see come as hidden entries instead of not at all, so that the tree can be made again from them."""
     @_builtins.property
     def purpose(self) -> _common_pb2.Purpose: ...
     def __init__(
@@ -359,10 +400,11 @@ class ChangesRequest(_message.Message):
         from_position: _builtins.int = ...,
         follow: _builtins.bool = ...,
         header_only: _builtins.bool = ...,
+        with_hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "from_position", b"from_position", "header_only", b"header_only", "purpose", b"purpose", "registry", b"registry"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "from_position", b"from_position", "header_only", b"header_only", "purpose", b"purpose", "registry", b"registry", "with_hidden", b"with_hidden"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -451,6 +493,52 @@ class ProofReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProofReply: _TypeAlias = ProofReply  # noqa: Y015
+
+@_typing.final
+class HeadRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    registry: _builtins.str
+    subject: _builtins.bytes
+    size: _builtins.int
+    """Size of a quorum checkpoint's tree (0: the newest that this site has)."""
+    def __init__(
+        self,
+        *,
+        registry: _builtins.str = ...,
+        subject: _builtins.bytes = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["registry", b"registry", "size", b"size", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeadRequest: _TypeAlias = HeadRequest  # noqa: Y015
+
+@_typing.final
+class HeadReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    statement: _builtins.bytes
+    """The statement in its one signed form (sento_proto/head_statement.py), with the site's name and signatures."""
+    def __init__(
+        self,
+        *,
+        statement: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["statement", b"statement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeadReply: _TypeAlias = HeadReply  # noqa: Y015
 
 @_typing.final
 class CheckpointRequest(_message.Message):

@@ -75,6 +75,11 @@ class RegistryStub:
                 request_serializer=sento__proto_dot_v1_dot_client__pb2.CheckpointRequest.SerializeToString,
                 response_deserializer=sento__proto_dot_v1_dot_client__pb2.CheckpointReply.FromString,
                 _registered_method=True)
+        self.Head = channel.unary_unary(
+                '/sento.v1.Registry/Head',
+                request_serializer=sento__proto_dot_v1_dot_client__pb2.HeadRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_client__pb2.HeadReply.FromString,
+                _registered_method=True)
 
 
 class RegistryServicer:
@@ -136,6 +141,13 @@ class RegistryServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Head(self, request, context):
+        """This site's signed word on a subject's last record in the tree of a size that a quorum cosigned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -178,6 +190,11 @@ def add_RegistryServicer_to_server(servicer, server):
                     servicer.Checkpoint,
                     request_deserializer=sento__proto_dot_v1_dot_client__pb2.CheckpointRequest.FromString,
                     response_serializer=sento__proto_dot_v1_dot_client__pb2.CheckpointReply.SerializeToString,
+            ),
+            'Head': grpc.unary_unary_rpc_method_handler(
+                    servicer.Head,
+                    request_deserializer=sento__proto_dot_v1_dot_client__pb2.HeadRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_client__pb2.HeadReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -396,6 +413,33 @@ class Registry:
             '/sento.v1.Registry/Checkpoint',
             sento__proto_dot_v1_dot_client__pb2.CheckpointRequest.SerializeToString,
             sento__proto_dot_v1_dot_client__pb2.CheckpointReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Head(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Registry/Head',
+            sento__proto_dot_v1_dot_client__pb2.HeadRequest.SerializeToString,
+            sento__proto_dot_v1_dot_client__pb2.HeadReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,6 +48,8 @@ class RegistryStub:
     """Inclusion of positions in, and consistency with, a tree of a size that this site has."""
     Checkpoint: _grpc.UnaryUnaryMultiCallable[_client_pb2.CheckpointRequest, _client_pb2.CheckpointReply]
     """The newest checkpoint that a receipt-set quorum cosigned, or the newest of at least a size."""
+    Head: _grpc.UnaryUnaryMultiCallable[_client_pb2.HeadRequest, _client_pb2.HeadReply]
+    """This site's signed word on a subject's last record in the tree of a size that a quorum cosigned."""
 
 @_typing.type_check_only
 class RegistryAsyncStub(RegistryStub):
@@ -68,6 +70,8 @@ class RegistryAsyncStub(RegistryStub):
     """Inclusion of positions in, and consistency with, a tree of a size that this site has."""
     Checkpoint: _aio.UnaryUnaryMultiCallable[_client_pb2.CheckpointRequest, _client_pb2.CheckpointReply]  # type: ignore[assignment]
     """The newest checkpoint that a receipt-set quorum cosigned, or the newest of at least a size."""
+    Head: _aio.UnaryUnaryMultiCallable[_client_pb2.HeadRequest, _client_pb2.HeadReply]  # type: ignore[assignment]
+    """This site's signed word on a subject's last record in the tree of a size that a quorum cosigned."""
 
 class RegistryServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -133,5 +137,13 @@ class RegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_client_pb2.CheckpointReply, _abc.Awaitable[_client_pb2.CheckpointReply]]:
         """The newest checkpoint that a receipt-set quorum cosigned, or the newest of at least a size."""
+
+    @_abc_1.abstractmethod
+    def Head(
+        self,
+        request: _client_pb2.HeadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_client_pb2.HeadReply, _abc.Awaitable[_client_pb2.HeadReply]]:
+        """This site's signed word on a subject's last record in the tree of a size that a quorum cosigned."""
 
 def add_RegistryServicer_to_server(servicer: RegistryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

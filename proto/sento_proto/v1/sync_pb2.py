@@ -25,39 +25,49 @@ _sym_db = _symbol_database.Default()
 from sento_proto.v1 import common_pb2 as sento__proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sento_proto/v1/sync.proto\x12\x08sento.v1\x1a\x1bsento_proto/v1/common.proto\"h\n\x13\x41nnounceBootRequest\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\tledger_id\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x13\n\x0b\x62oot_number\x18\x04 \x01(\x04\x12\x0c\n\x04life\x18\x05 \x01(\x0c\"c\n\x11\x41nnounceBootReply\x12\x1e\n\x16remembered_boot_number\x18\x01 \x01(\x04\x12 \n\x18remembered_cosigned_size\x18\x02 \x01(\x04\x12\x0c\n\x04site\x18\x03 \x01(\t\"2\n\rCosignRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\r\n\x05\x62lock\x18\x02 \x01(\x04\"\x89\x01\n\x0b\x43osignReply\x12\x17\n\x0fsignature_lines\x18\x01 \x03(\t\x12\x1e\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0f.sento.v1.Error\x12\x15\n\rflushed_block\x18\x03 \x01(\x04\x12\x14\n\x0c\x66lushed_size\x18\x04 \x01(\x04\x12\x14\n\x0cquorum_block\x18\x05 \x01(\x04\"=\n\x18PublishCheckpointRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\r\n\x05\x62lock\x18\x02 \x01(\x04\"\x18\n\x16PublishCheckpointReply\"\"\n\x0bPullRequest\x12\x13\n\x0b\x61\x66ter_block\x18\x01 \x01(\x04\"\xad\x01\n\nBlockEntry\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0c\n\x04site\x18\x03 \x01(\t\x12\x13\n\x0bsize_before\x18\x04 \x01(\x04\x12\x0f\n\x07refusal\x18\x05 \x01(\r\x12.\n\x0bsubmissions\x18\x06 \x03(\x0b\x32\x19.sento.v1.SubmissionEntry\x12\x0c\n\x04lane\x18\x07 \x01(\t\x12\x0b\n\x03seq\x18\x08 \x01(\x04\"\xc8\x01\n\x0fSubmissionEntry\x12\x0f\n\x07refusal\x18\x01 \x01(\r\x12\x15\n\rauthor_key_id\x18\x02 \x01(\x0c\x12,\n\nsignatures\x18\x03 \x03(\x0b\x32\x18.sento.v1.SignatureFrame\x12&\n\x07records\x18\x04 \x03(\x0b\x32\x15.sento.v1.RecordEntry\x12(\n\x08officers\x18\x05 \x03(\x0b\x32\x16.sento.v1.OfficerFrame\x12\r\n\x05\x65poch\x18\x06 \x01(\r\"y\n\x0bRecordEntry\x12\x13\n\x0brecord_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04\x63ode\x18\x02 \x01(\r\x12\x0e\n\x06header\x18\x03 \x01(\x0c\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\x14\n\x0cpayload_hash\x18\x05 \x01(\x0c\x12\x10\n\x08position\x18\x06 \x01(\x04\"A\n\x05\x43hunk\x12$\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x14.sento.v1.BlockEntry\x12\x12\n\ncheckpoint\x18\x02 \x01(\x0c\"\x12\n\x10PeerStateRequest\"\x9b\x01\n\x0ePeerStateReply\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x15\n\rflushed_block\x18\x02 \x01(\x04\x12\x14\n\x0c\x66lushed_size\x18\x03 \x01(\x04\x12\x13\n\x0bquorum_size\x18\x04 \x01(\x04\x12\x13\n\x0b\x62oot_number\x18\x05 \x01(\x04\x12\x14\n\x0cquorum_block\x18\x06 \x01(\x04\x12\x0e\n\x06now_ms\x18\x07 \x01(\x04\x32\xdc\x02\n\x04Sync\x12J\n\x0c\x41nnounceBoot\x12\x1d.sento.v1.AnnounceBootRequest\x1a\x1b.sento.v1.AnnounceBootReply\x12\x38\n\x06\x43osign\x12\x17.sento.v1.CosignRequest\x1a\x15.sento.v1.CosignReply\x12Y\n\x11PublishCheckpoint\x12\".sento.v1.PublishCheckpointRequest\x1a .sento.v1.PublishCheckpointReply\x12\x30\n\x04Pull\x12\x15.sento.v1.PullRequest\x1a\x0f.sento.v1.Chunk0\x01\x12\x41\n\tPeerState\x12\x1a.sento.v1.PeerStateRequest\x1a\x18.sento.v1.PeerStateReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sento_proto/v1/sync.proto\x12\x08sento.v1\x1a\x1bsento_proto/v1/common.proto\"%\n\x12\x46\x65tchBlocksRequest\x12\x0f\n\x07numbers\x18\x01 \x03(\x04\"o\n\x0c\x46\x65tchedBlock\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.sento.v1.BlockEntry\x12\x12\n\ncheckpoint\x18\x02 \x01(\x0c\x12&\n\x05paths\x18\x03 \x03(\x0b\x32\x17.sento.v1.InclusionPath\"/\n\rInclusionPath\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04path\x18\x02 \x03(\x0c\"-\n\x14\x46\x65tchPayloadsRequest\x12\x15\n\rrecord_hashes\x18\x01 \x03(\x0c\"W\n\x0e\x46\x65tchedPayload\x12\x13\n\x0brecord_hash\x18\x01 \x01(\x0c\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x0e\n\x06\x65rased\x18\x03 \x01(\x08\x12\x0f\n\x07missing\x18\x04 \x01(\x08\"h\n\x13\x41nnounceBootRequest\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\tledger_id\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x13\n\x0b\x62oot_number\x18\x04 \x01(\x04\x12\x0c\n\x04life\x18\x05 \x01(\x0c\"c\n\x11\x41nnounceBootReply\x12\x1e\n\x16remembered_boot_number\x18\x01 \x01(\x04\x12 \n\x18remembered_cosigned_size\x18\x02 \x01(\x04\x12\x0c\n\x04site\x18\x03 \x01(\t\"2\n\rCosignRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\r\n\x05\x62lock\x18\x02 \x01(\x04\"\x89\x01\n\x0b\x43osignReply\x12\x17\n\x0fsignature_lines\x18\x01 \x03(\t\x12\x1e\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0f.sento.v1.Error\x12\x15\n\rflushed_block\x18\x03 \x01(\x04\x12\x14\n\x0c\x66lushed_size\x18\x04 \x01(\x04\x12\x14\n\x0cquorum_block\x18\x05 \x01(\x04\"=\n\x18PublishCheckpointRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\r\n\x05\x62lock\x18\x02 \x01(\x04\"\x18\n\x16PublishCheckpointReply\"\"\n\x0bPullRequest\x12\x13\n\x0b\x61\x66ter_block\x18\x01 \x01(\x04\"\xad\x01\n\nBlockEntry\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0c\n\x04site\x18\x03 \x01(\t\x12\x13\n\x0bsize_before\x18\x04 \x01(\x04\x12\x0f\n\x07refusal\x18\x05 \x01(\r\x12.\n\x0bsubmissions\x18\x06 \x03(\x0b\x32\x19.sento.v1.SubmissionEntry\x12\x0c\n\x04lane\x18\x07 \x01(\t\x12\x0b\n\x03seq\x18\x08 \x01(\x04\"\xc8\x01\n\x0fSubmissionEntry\x12\x0f\n\x07refusal\x18\x01 \x01(\r\x12\x15\n\rauthor_key_id\x18\x02 \x01(\x0c\x12,\n\nsignatures\x18\x03 \x03(\x0b\x32\x18.sento.v1.SignatureFrame\x12&\n\x07records\x18\x04 \x03(\x0b\x32\x15.sento.v1.RecordEntry\x12(\n\x08officers\x18\x05 \x03(\x0b\x32\x16.sento.v1.OfficerFrame\x12\r\n\x05\x65poch\x18\x06 \x01(\r\"\x91\x01\n\x0bRecordEntry\x12\x13\n\x0brecord_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04\x63ode\x18\x02 \x01(\r\x12\x0e\n\x06header\x18\x03 \x01(\x0c\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\x14\n\x0cpayload_hash\x18\x05 \x01(\x0c\x12\x10\n\x08position\x18\x06 \x01(\x04\x12\x16\n\x0epayload_absent\x18\x07 \x01(\x08\"A\n\x05\x43hunk\x12$\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x14.sento.v1.BlockEntry\x12\x12\n\ncheckpoint\x18\x02 \x01(\x0c\"\x12\n\x10PeerStateRequest\"\x9b\x01\n\x0ePeerStateReply\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x15\n\rflushed_block\x18\x02 \x01(\x04\x12\x14\n\x0c\x66lushed_size\x18\x03 \x01(\x04\x12\x13\n\x0bquorum_size\x18\x04 \x01(\x04\x12\x13\n\x0b\x62oot_number\x18\x05 \x01(\x04\x12\x14\n\x0cquorum_block\x18\x06 \x01(\x04\x12\x0e\n\x06now_ms\x18\x07 \x01(\x04\x32\xf0\x03\n\x04Sync\x12J\n\x0c\x41nnounceBoot\x12\x1d.sento.v1.AnnounceBootRequest\x1a\x1b.sento.v1.AnnounceBootReply\x12\x38\n\x06\x43osign\x12\x17.sento.v1.CosignRequest\x1a\x15.sento.v1.CosignReply\x12Y\n\x11PublishCheckpoint\x12\".sento.v1.PublishCheckpointRequest\x1a .sento.v1.PublishCheckpointReply\x12\x30\n\x04Pull\x12\x15.sento.v1.PullRequest\x1a\x0f.sento.v1.Chunk0\x01\x12\x41\n\tPeerState\x12\x1a.sento.v1.PeerStateRequest\x1a\x18.sento.v1.PeerStateReply\x12\x45\n\x0b\x46\x65tchBlocks\x12\x1c.sento.v1.FetchBlocksRequest\x1a\x16.sento.v1.FetchedBlock0\x01\x12K\n\rFetchPayloads\x12\x1e.sento.v1.FetchPayloadsRequest\x1a\x18.sento.v1.FetchedPayload0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sento_proto.v1.sync_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ANNOUNCEBOOTREQUEST']._serialized_start=68
-  _globals['_ANNOUNCEBOOTREQUEST']._serialized_end=172
-  _globals['_ANNOUNCEBOOTREPLY']._serialized_start=174
-  _globals['_ANNOUNCEBOOTREPLY']._serialized_end=273
-  _globals['_COSIGNREQUEST']._serialized_start=275
-  _globals['_COSIGNREQUEST']._serialized_end=325
-  _globals['_COSIGNREPLY']._serialized_start=328
-  _globals['_COSIGNREPLY']._serialized_end=465
-  _globals['_PUBLISHCHECKPOINTREQUEST']._serialized_start=467
-  _globals['_PUBLISHCHECKPOINTREQUEST']._serialized_end=528
-  _globals['_PUBLISHCHECKPOINTREPLY']._serialized_start=530
-  _globals['_PUBLISHCHECKPOINTREPLY']._serialized_end=554
-  _globals['_PULLREQUEST']._serialized_start=556
-  _globals['_PULLREQUEST']._serialized_end=590
-  _globals['_BLOCKENTRY']._serialized_start=593
-  _globals['_BLOCKENTRY']._serialized_end=766
-  _globals['_SUBMISSIONENTRY']._serialized_start=769
-  _globals['_SUBMISSIONENTRY']._serialized_end=969
-  _globals['_RECORDENTRY']._serialized_start=971
-  _globals['_RECORDENTRY']._serialized_end=1092
-  _globals['_CHUNK']._serialized_start=1094
-  _globals['_CHUNK']._serialized_end=1159
-  _globals['_PEERSTATEREQUEST']._serialized_start=1161
-  _globals['_PEERSTATEREQUEST']._serialized_end=1179
-  _globals['_PEERSTATEREPLY']._serialized_start=1182
-  _globals['_PEERSTATEREPLY']._serialized_end=1337
-  _globals['_SYNC']._serialized_start=1340
-  _globals['_SYNC']._serialized_end=1688
+  _globals['_FETCHBLOCKSREQUEST']._serialized_start=68
+  _globals['_FETCHBLOCKSREQUEST']._serialized_end=105
+  _globals['_FETCHEDBLOCK']._serialized_start=107
+  _globals['_FETCHEDBLOCK']._serialized_end=218
+  _globals['_INCLUSIONPATH']._serialized_start=220
+  _globals['_INCLUSIONPATH']._serialized_end=267
+  _globals['_FETCHPAYLOADSREQUEST']._serialized_start=269
+  _globals['_FETCHPAYLOADSREQUEST']._serialized_end=314
+  _globals['_FETCHEDPAYLOAD']._serialized_start=316
+  _globals['_FETCHEDPAYLOAD']._serialized_end=403
+  _globals['_ANNOUNCEBOOTREQUEST']._serialized_start=405
+  _globals['_ANNOUNCEBOOTREQUEST']._serialized_end=509
+  _globals['_ANNOUNCEBOOTREPLY']._serialized_start=511
+  _globals['_ANNOUNCEBOOTREPLY']._serialized_end=610
+  _globals['_COSIGNREQUEST']._serialized_start=612
+  _globals['_COSIGNREQUEST']._serialized_end=662
+  _globals['_COSIGNREPLY']._serialized_start=665
+  _globals['_COSIGNREPLY']._serialized_end=802
+  _globals['_PUBLISHCHECKPOINTREQUEST']._serialized_start=804
+  _globals['_PUBLISHCHECKPOINTREQUEST']._serialized_end=865
+  _globals['_PUBLISHCHECKPOINTREPLY']._serialized_start=867
+  _globals['_PUBLISHCHECKPOINTREPLY']._serialized_end=891
+  _globals['_PULLREQUEST']._serialized_start=893
+  _globals['_PULLREQUEST']._serialized_end=927
+  _globals['_BLOCKENTRY']._serialized_start=930
+  _globals['_BLOCKENTRY']._serialized_end=1103
+  _globals['_SUBMISSIONENTRY']._serialized_start=1106
+  _globals['_SUBMISSIONENTRY']._serialized_end=1306
+  _globals['_RECORDENTRY']._serialized_start=1309
+  _globals['_RECORDENTRY']._serialized_end=1454
+  _globals['_CHUNK']._serialized_start=1456
+  _globals['_CHUNK']._serialized_end=1521
+  _globals['_PEERSTATEREQUEST']._serialized_start=1523
+  _globals['_PEERSTATEREQUEST']._serialized_end=1541
+  _globals['_PEERSTATEREPLY']._serialized_start=1544
+  _globals['_PEERSTATEREPLY']._serialized_end=1699
+  _globals['_SYNC']._serialized_start=1702
+  _globals['_SYNC']._serialized_end=2198
 # @@protoc_insertion_point(module_scope)

@@ -20,6 +20,126 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class FetchBlocksRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        numbers: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["numbers", b"numbers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchBlocksRequest: _TypeAlias = FetchBlocksRequest  # noqa: Y015
+
+@_typing.final
+class FetchedBlock(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BLOCK_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    checkpoint: _builtins.bytes
+    """The quorum checkpoint whose tree the paths lead to, and the inclusion path of each standing record of the block, in order of position."""
+    @_builtins.property
+    def block(self) -> Global___BlockEntry: ...
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___InclusionPath]: ...
+    def __init__(
+        self,
+        *,
+        block: Global___BlockEntry | None = ...,
+        checkpoint: _builtins.bytes = ...,
+        paths: _abc.Iterable[Global___InclusionPath] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "checkpoint", b"checkpoint", "paths", b"paths"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchedBlock: _TypeAlias = FetchedBlock  # noqa: Y015
+
+@_typing.final
+class InclusionPath(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    @_builtins.property
+    def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        path: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InclusionPath: _TypeAlias = InclusionPath  # noqa: Y015
+
+@_typing.final
+class FetchPayloadsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_HASHES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def record_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        record_hashes: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["record_hashes", b"record_hashes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchPayloadsRequest: _TypeAlias = FetchPayloadsRequest  # noqa: Y015
+
+@_typing.final
+class FetchedPayload(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_HASH_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    ERASED_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    record_hash: _builtins.bytes
+    payload: _builtins.bytes
+    erased: _builtins.bool
+    """This site has it not: erased by order, or lost too."""
+    missing: _builtins.bool
+    def __init__(
+        self,
+        *,
+        record_hash: _builtins.bytes = ...,
+        payload: _builtins.bytes = ...,
+        erased: _builtins.bool = ...,
+        missing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased", b"erased", "missing", b"missing", "payload", b"payload", "record_hash", b"record_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchedPayload: _TypeAlias = FetchedPayload  # noqa: Y015
+
+@_typing.final
 class AnnounceBootRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -292,6 +412,7 @@ class RecordEntry(_message.Message):
     PAYLOAD_FIELD_NUMBER: _builtins.int
     PAYLOAD_HASH_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    PAYLOAD_ABSENT_FIELD_NUMBER: _builtins.int
     record_hash: _builtins.bytes
     code: _builtins.int
     header: _builtins.bytes
@@ -300,6 +421,8 @@ class RecordEntry(_message.Message):
     payload_hash: _builtins.bytes
     position: _builtins.int
     """The standing position, for KNOWN."""
+    payload_absent: _builtins.bool
+    """The payload is not given: erased by order here, or awaited from elsewhere. `payload_hash` stands in for it."""
     def __init__(
         self,
         *,
@@ -309,10 +432,11 @@ class RecordEntry(_message.Message):
         payload: _builtins.bytes = ...,
         payload_hash: _builtins.bytes = ...,
         position: _builtins.int = ...,
+        payload_absent: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "header", b"header", "payload", b"payload", "payload_hash", b"payload_hash", "position", b"position", "record_hash", b"record_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "header", b"header", "payload", b"payload", "payload_absent", b"payload_absent", "payload_hash", b"payload_hash", "position", b"position", "record_hash", b"record_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

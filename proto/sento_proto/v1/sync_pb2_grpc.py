@@ -59,6 +59,16 @@ class SyncStub:
                 request_serializer=sento__proto_dot_v1_dot_sync__pb2.PeerStateRequest.SerializeToString,
                 response_deserializer=sento__proto_dot_v1_dot_sync__pb2.PeerStateReply.FromString,
                 _registered_method=True)
+        self.FetchBlocks = channel.unary_stream(
+                '/sento.v1.Sync/FetchBlocks',
+                request_serializer=sento__proto_dot_v1_dot_sync__pb2.FetchBlocksRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_sync__pb2.FetchedBlock.FromString,
+                _registered_method=True)
+        self.FetchPayloads = channel.unary_stream(
+                '/sento.v1.Sync/FetchPayloads',
+                request_serializer=sento__proto_dot_v1_dot_sync__pb2.FetchPayloadsRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_sync__pb2.FetchedPayload.FromString,
+                _registered_method=True)
 
 
 class SyncServicer:
@@ -99,6 +109,20 @@ class SyncServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FetchBlocks(self, request, context):
+        """Blocks by number, whole, for a site that mends its own: each ends a piece, with a checkpoint and the proof that the block's records stand under it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchPayloads(self, request, context):
+        """Payloads by record hash, for a site that lost them: each is proven by the hash that the asking site has already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyncServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -126,6 +150,16 @@ def add_SyncServicer_to_server(servicer, server):
                     servicer.PeerState,
                     request_deserializer=sento__proto_dot_v1_dot_sync__pb2.PeerStateRequest.FromString,
                     response_serializer=sento__proto_dot_v1_dot_sync__pb2.PeerStateReply.SerializeToString,
+            ),
+            'FetchBlocks': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchBlocks,
+                    request_deserializer=sento__proto_dot_v1_dot_sync__pb2.FetchBlocksRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_sync__pb2.FetchedBlock.SerializeToString,
+            ),
+            'FetchPayloads': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchPayloads,
+                    request_deserializer=sento__proto_dot_v1_dot_sync__pb2.FetchPayloadsRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_sync__pb2.FetchedPayload.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -263,6 +297,60 @@ class Sync:
             '/sento.v1.Sync/PeerState',
             sento__proto_dot_v1_dot_sync__pb2.PeerStateRequest.SerializeToString,
             sento__proto_dot_v1_dot_sync__pb2.PeerStateReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchBlocks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sento.v1.Sync/FetchBlocks',
+            sento__proto_dot_v1_dot_sync__pb2.FetchBlocksRequest.SerializeToString,
+            sento__proto_dot_v1_dot_sync__pb2.FetchedBlock.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchPayloads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sento.v1.Sync/FetchPayloads',
+            sento__proto_dot_v1_dot_sync__pb2.FetchPayloadsRequest.SerializeToString,
+            sento__proto_dot_v1_dot_sync__pb2.FetchedPayload.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class SyncStub:
     """The ledger from a block on, as chunks that each end at a checkpoint a quorum cosigned."""
     PeerState: _grpc.UnaryUnaryMultiCallable[_sync_pb2.PeerStateRequest, _sync_pb2.PeerStateReply]
     """Whether the caller may move the lead here, and the other small questions between nodes."""
+    FetchBlocks: _grpc.UnaryStreamMultiCallable[_sync_pb2.FetchBlocksRequest, _sync_pb2.FetchedBlock]
+    """Blocks by number, whole, for a site that mends its own: each ends a piece, with a checkpoint and the proof that the block's records stand under it."""
+    FetchPayloads: _grpc.UnaryStreamMultiCallable[_sync_pb2.FetchPayloadsRequest, _sync_pb2.FetchedPayload]
+    """Payloads by record hash, for a site that lost them: each is proven by the hash that the asking site has already."""
 
 @_typing.type_check_only
 class SyncAsyncStub(SyncStub):
@@ -55,6 +59,10 @@ class SyncAsyncStub(SyncStub):
     """The ledger from a block on, as chunks that each end at a checkpoint a quorum cosigned."""
     PeerState: _aio.UnaryUnaryMultiCallable[_sync_pb2.PeerStateRequest, _sync_pb2.PeerStateReply]  # type: ignore[assignment]
     """Whether the caller may move the lead here, and the other small questions between nodes."""
+    FetchBlocks: _aio.UnaryStreamMultiCallable[_sync_pb2.FetchBlocksRequest, _sync_pb2.FetchedBlock]  # type: ignore[assignment]
+    """Blocks by number, whole, for a site that mends its own: each ends a piece, with a checkpoint and the proof that the block's records stand under it."""
+    FetchPayloads: _aio.UnaryStreamMultiCallable[_sync_pb2.FetchPayloadsRequest, _sync_pb2.FetchedPayload]  # type: ignore[assignment]
+    """Payloads by record hash, for a site that lost them: each is proven by the hash that the asking site has already."""
 
 class SyncServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -96,5 +104,21 @@ class SyncServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sync_pb2.PeerStateReply, _abc.Awaitable[_sync_pb2.PeerStateReply]]:
         """Whether the caller may move the lead here, and the other small questions between nodes."""
+
+    @_abc_1.abstractmethod
+    def FetchBlocks(
+        self,
+        request: _sync_pb2.FetchBlocksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_sync_pb2.FetchedBlock], _abc.AsyncIterator[_sync_pb2.FetchedBlock]]:
+        """Blocks by number, whole, for a site that mends its own: each ends a piece, with a checkpoint and the proof that the block's records stand under it."""
+
+    @_abc_1.abstractmethod
+    def FetchPayloads(
+        self,
+        request: _sync_pb2.FetchPayloadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_sync_pb2.FetchedPayload], _abc.AsyncIterator[_sync_pb2.FetchedPayload]]:
+        """Payloads by record hash, for a site that lost them: each is proven by the hash that the asking site has already."""
 
 def add_SyncServicer_to_server(servicer: SyncServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
