@@ -9,7 +9,9 @@
     [[sites]]   name, address = "host:port"                        the first is asked first
     [limits]    deadline_ms, linger_ms, in_flight                  may be absent, each with a default
     [outbox]    directory = "outbox", max_mib = 256, enabled       may be absent, each with that default
+    [receipts]  directory = "receipts"                             may be absent: beside the outbox
     [pseudonyms] name, address = "host:port"                       the pseudonym service, in place of keys.pseudonyms
+    [[key_agents]] name, address = "host:port"                     agents that unwrap keys of compartments which governance leaves to them
 
 Paths are relative to the file. All mistakes are found in one pass, because mending a file one mistake a start is how nights are lost.
 """
@@ -69,7 +71,7 @@ class SiteAddress:
 
 @dataclass(frozen=True, slots=True)
 class ServiceAddress:
-    """The pseudonym service's name, which its certificate must prove, and where it is dialled."""
+    """A pseudonym service's or key agent's name, which its certificate must prove, and where it is dialled."""
 
     name: str
     address: str
@@ -106,10 +108,14 @@ class ClientConfig:
     limits: Limits
     outbox: OutboxPlace | None = None
     """None: records that have no answer yet die with the process."""
+    receipts: Path | None = None
+    """Where receipts are kept, and proofs of fraud; None: nowhere, and the outbox forgets what it has proven."""
     pseudonym_service: ServiceAddress | None = None
     """None: the pseudonym keys lie in the file `keys.pseudonyms`."""
     purpose: str = ""
     """What the ledger must be for, `production` or `training`; empty: whatever the genesis file says."""
+    key_agents: tuple[ServiceAddress, ...] = ()
+    """Where the agents are dialled that unwrap keys of compartments which governance leaves to them."""
 
 
 def load_config(path: Path) -> ClientConfig:
@@ -121,6 +127,7 @@ def decode_config(data: bytes, path: Path) -> ClientConfig:
     """The configuration in `data`, as if it lay at `path`. Raises SetupError CONFIG_INVALID with every mistake."""
     mistakes: list[str] = []
     root = Table(decode_document(data, path), "", path.parent, mistakes)
+    outbox = _outbox(root.table("outbox", optional=True))
     config = ClientConfig(
         path=path,
         genesis=root.file("genesis"),
@@ -129,9 +136,11 @@ def decode_config(data: bytes, path: Path) -> ClientConfig:
         keys=_keys(root.table("keys"), asks_service=root.has("pseudonyms")),
         sites=read_sites(root),
         limits=read_limits(root.table("limits", optional=True)),
-        outbox=_outbox(root.table("outbox", optional=True)),
+        outbox=outbox,
+        receipts=_receipts(root.table("receipts", optional=True), path.parent, outbox),
         pseudonym_service=_pseudonym_service(root),
         purpose=_purpose(root),
+        key_agents=_key_agents(root),
     )
     root.end()
     if mistakes:
@@ -238,6 +247,14 @@ def _outbox(table: Table) -> OutboxPlace | None:
     return OutboxPlace(directory, max_mib * 1024 * 1024) if enabled else None
 
 
+def _receipts(table: Table, base: Path, outbox: OutboxPlace | None) -> Path:
+    """Beside the outbox, wherever that is, unless another place is named."""
+    beside = base if outbox is None else outbox.directory.parent
+    directory = table.file("directory") if table.has("directory") else beside / "receipts"
+    table.end()
+    return directory
+
+
 def read_sites(root: Table) -> tuple[SiteAddress, ...]:
     """The list `sites`."""
     sites: list[SiteAddress] = []
@@ -256,3 +273,13 @@ def _pseudonym_service(root: Table) -> ServiceAddress | None:
     service = ServiceAddress(table.name("name"), table.address("address"))
     table.end()
     return service
+
+
+def _key_agents(root: Table) -> tuple[ServiceAddress, ...]:
+    agents: list[ServiceAddress] = []
+    for table in root.tables("key_agents") if root.has("key_agents") else ():
+        agents.append(ServiceAddress(table.name("name"), table.address("address")))
+        table.end()
+    names = [agent.name for agent in agents]
+    root.check(len(set(names)) == len(names), "key_agents: one agent stands twice; each has one entry")
+    return tuple(agents)

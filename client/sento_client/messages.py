@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from sento_client.delivery_values import Answer, code_of
 from sento_client.results import AsOf, Freshness, Outcome, RecordName
-from sento_client.verifying import Inclusion, Stored, SubmissionPath
+from sento_client.verifying import Inclusion, Stored
 from sento_proto.keys import Signature
+from sento_proto.record_object import SubmissionPath
 from sento_proto.submission import OfficerSignature
 from sento_proto.v1 import client_pb2, common_pb2
 

@@ -6,10 +6,13 @@ A proof is good wherever it comes from, so any site is asked, and one that canno
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from sento_client.asker import Asker, Terms, damaged, must_hold
 from sento_client.messages import inclusion_of
 from sento_client.outbox.keeping import Run
+from sento_client.receipts.histories import find_two_histories, not_extended
+from sento_client.receipts.watch import CheckpointWatch
 from sento_client.transport import CHECKPOINT, PROOF
 from sento_client.trust import Trust
 from sento_client.verifying import (
@@ -23,7 +26,9 @@ from sento_client.verifying import (
 )
 from sento_proto.checkpoint import Checkpoint, decode_checkpoint
 from sento_proto.errors import Code, SentoError
-from sento_proto.merkle import verify_inclusion, verify_run
+from sento_proto.fraud import Fraud
+from sento_proto.merkle import run_paths, verify_consistency, verify_inclusion
+from sento_proto.receipt import Receipt
 from sento_proto.v1 import client_pb2
 from sento_proto.wire import Malformed
 
@@ -31,12 +36,22 @@ _NOT_COVERED_YET = frozenset({Code.OUT_OF_RANGE, Code.NOT_FOUND})
 """What a site says that has not come so far; a moment later, or elsewhere, the answer is another."""
 
 
-class Prover:
-    """Proofs of one ledger. `trust`: what is believed now, asked anew for each answer."""
+class RunProof(NamedTuple):
+    """Inclusion paths of a run's first and last record, which were verified."""
 
-    def __init__(self, asker: Asker, trust: Callable[[], Trust]) -> None:
+    first: tuple[bytes, ...]
+    last: tuple[bytes, ...]
+
+
+class Prover:
+    """Proofs of one ledger. `trust`: what is believed now, asked anew for each answer. `watch`: compares each checkpoint with those seen before."""
+
+    def __init__(
+        self, asker: Asker, trust: Callable[[], Trust], watch: CheckpointWatch | None = None
+    ) -> None:
         self._asker = asker
         self._trust = trust
+        self._watch = watch
 
     async def checkpoint(self, at_least_size: int, timeout_ms: int, avoid: str | None = None) -> Checkpoint:
         """The newest checkpoint of at least that size that a receipt-set quorum cosigned. `avoid`: the site to ask last."""
@@ -46,7 +61,10 @@ class Prover:
                 checkpoint = decode_checkpoint(reply.checkpoint)
             except Malformed as error:
                 raise damaged(site, str(error)) from None
-            finding = check_checkpoint(checkpoint, self._trust())
+            try:
+                finding = self.checked(checkpoint)
+            except SentoError as error:
+                raise damaged(site, error.detail) from None
             if finding.verdict is not Verdict.HOLDS:
                 raise damaged(site, finding.why)
             if checkpoint.size < at_least_size:
@@ -72,30 +90,70 @@ class Prover:
         terms = Terms("", "", timeout_ms=timeout_ms)
         return await self._asker.ask(PROOF, request, accept, terms, ask_again=_NOT_COVERED_YET)
 
-    async def prove_runs(self, runs: Sequence[Run], checkpoint: Checkpoint, timeout_ms: int) -> list[bool]:
-        """For each run of records, whether they stand where it says; False is as proven as True: something else is shown to stand there.
+    async def inclusion(
+        self, position: int, record_hash: bytes, checkpoint: Checkpoint, timeout_ms: int
+    ) -> Inclusion:
+        """A record's path to the checkpoint's root, verified. Raises SentoError DAMAGED when no site can show it."""
 
-        At most LIST_PAGE_MAX / 2 of them. Raises SentoError DAMAGED when no site can show what stands."""
+        def accept(site: str, reply: client_pb2.ProofReply) -> Inclusion:
+            proofs = [inclusion_of(proof) for proof in reply.inclusions]
+            if len(proofs) != 1 or (proofs[0].position, proofs[0].record_hash) != (position, record_hash):
+                raise damaged(site, f"it shows something else at position {position}")
+            _must_prove(site, proofs[0], checkpoint)
+            return proofs[0]
+
+        request = client_pb2.ProofRequest(size=checkpoint.size, positions=[position])
+        terms = Terms("", "", timeout_ms=timeout_ms)
+        return await self._asker.ask(PROOF, request, accept, terms, ask_again=_NOT_COVERED_YET)
+
+    async def prove_runs(
+        self, runs: Sequence[Run], checkpoint: Checkpoint, timeout_ms: int
+    ) -> list[RunProof | None]:
+        """For each run of records, the proof that they stand where it says; None is as proven: something else is shown to stand there.
+
+        At most LIST_PAGE_MAX / 2 of them. In the same question the sites show that the checkpoint extends the newest one that was seen before, and without
+        that nothing is believed. Raises SentoError DAMAGED when no site can show it."""
+        older = None if self._watch is None else self._watch.newest_before(checkpoint)
         ends = [(run.position, run.position + len(run.record_hashes) - 1) for run in runs]
 
-        def accept(site: str, reply: client_pb2.ProofReply) -> list[bool]:
+        def accept(site: str, reply: client_pb2.ProofReply) -> list[RunProof | None]:
+            if older is not None and not verify_consistency(
+                older.size, older.root, checkpoint.size, checkpoint.root, reply.consistency
+            ):
+                raise damaged(site, not_extended(older, checkpoint).detail)
             proofs = [inclusion_of(proof) for proof in reply.inclusions]
             if [proof.position for proof in proofs] != [position for both in ends for position in both]:
                 raise damaged(site, "it gave proofs of other positions")
-            held = []
+            held: list[RunProof | None] = []
             for run, first, last in zip(runs, proofs[::2], proofs[1::2], strict=True):
-                holds = verify_run(
+                paths = run_paths(
                     run.record_hashes, run.position, checkpoint.size, first.path, last.path, checkpoint.root
                 )
-                if not holds:
+                if paths is None:
                     _must_prove(site, first, checkpoint)
                     _must_prove(site, last, checkpoint)
-                held.append(holds)
+                    held.append(None)
+                else:
+                    # What the site gave beyond that is not needed, and was not verified.
+                    held.append(RunProof(paths[0], paths[-1]))
             return held
 
         request = client_pb2.ProofRequest(size=checkpoint.size, positions=[p for both in ends for p in both])
+        if older is not None:
+            request.consistent_with_size = older.size
         terms = Terms("", "", timeout_ms=timeout_ms)
-        return await self._asker.ask(PROOF, request, accept, terms, ask_again=_NOT_COVERED_YET)
+        held = await self._asker.ask(PROOF, request, accept, terms, ask_again=_NOT_COVERED_YET)
+        if self._watch is not None:
+            self._watch.extended(checkpoint)
+        return held
+
+    async def find_fraud(
+        self, receipts: Sequence[Receipt], checkpoint: Checkpoint, timeout_ms: int
+    ) -> list[Fraud]:
+        """What can be proven with receipts at hand against who signed a checkpoint that is not shown to extend those before it. Raises SentoError."""
+        if self._watch is None:
+            return []
+        return await find_two_histories(self._asker, self._watch, receipts, checkpoint, timeout_ms)
 
     async def prove_consistency(self, older: Checkpoint, newer: Checkpoint, timeout_ms: int) -> Finding:
         """The finding that the newer checkpoint extends the older. Raises SentoError DAMAGED when no site can show it."""
@@ -111,8 +169,10 @@ class Prover:
         return await self._asker.ask(PROOF, request, accept, terms, ask_again=_NOT_COVERED_YET)
 
     def checked(self, checkpoint: Checkpoint) -> Finding:
-        """The finding on a checkpoint's cosignatures."""
-        return check_checkpoint(checkpoint, self._trust())
+        """The finding on a checkpoint's cosignatures. Raises SentoError DAMAGED when it proves that a site signed two trees of one size."""
+        if self._watch is None:
+            return check_checkpoint(checkpoint, self._trust())
+        return self._watch.judge(checkpoint, self._trust())
 
 
 def _must_prove(site: str, proof: Inclusion, checkpoint: Checkpoint) -> None:

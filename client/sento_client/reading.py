@@ -6,17 +6,15 @@ Lists come page by page, newest first, each below the last one given, so that th
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
 from sento_client.asker import Asker, Terms, damaged, must_hold
+from sento_client.key_agent.asking import ToOpen
 from sento_client.keyring import Keyring
 from sento_client.messages import as_of_of, freshness_of, outcome_of, purpose_of, record_name_of, stored_of
-from sento_client.recovery.standing import KekScope
+from sento_client.payload_opening import PayloadOpener
 from sento_client.results import AsOf, HiddenTally, Outcome, RecordName, Version
-from sento_client.setup_errors import SetupError
 from sento_client.transport import CHANGES, FACT, OUTCOMES, READ, SUBJECT, Method, RequestT
 from sento_client.trust import Trust
 from sento_client.verifying import (
@@ -29,15 +27,14 @@ from sento_client.verifying import (
     check_subject_chain,
 )
 from sento_proto.errors import Code, SentoError
-from sento_proto.header import Header
 from sento_proto.limits import LIST_PAGE_MAX
-from sento_proto.sealing import CannotOpen, open_payload
 from sento_proto.v1 import client_pb2, common_pb2
-from sento_proto.wire import Malformed
 
 Name = int | bytes | RecordName
 """A record by position, by record hash (32 bytes), or by (author, record id)."""
-PAGE = 100
+PAGE = 64
+"""As many as one access record names: a key agent unwraps what is named."""
+_NO_ACCESS = client_pb2.AccessProof()
 HELD_MS = 5_000
 """A followed stream that held so long was a good one: when it breaks, the search for the next site has the whole deadline again."""
 
@@ -59,8 +56,6 @@ class Entry(NamedTuple):
 
 
 WHOLE = Part()
-FetchKek = Callable[[KekScope, Terms], Awaitable[None]]
-"""Puts a KEK into the keyring. Raises SetupError, SentoError."""
 
 
 class Reader:
@@ -74,12 +69,7 @@ class Reader:
     ) -> None:
         self._asker = asker
         self._trust = trust
-        self._keyring = keyring
-        self._fetch_kek: FetchKek | None = None
-
-    def find_keks_by(self, fetch: FetchKek) -> None:
-        """Let a KEK that is missing be looked for in the ledger."""
-        self._fetch_kek = fetch
+        self.opener = PayloadOpener(trust, keyring)
 
     async def read(self, name: Name, terms: Terms) -> Version:
         """One record. Raises SentoError, among others NOT_FOUND and, when no site's answer verifies, DAMAGED."""
@@ -90,31 +80,35 @@ class Reader:
         )
         asked = _name_into(request, name)
         began_ms = self._asker.now_ms
-        version = await self._asker.ask(
+        version, given = await self._asker.ask(
             READ,
             request,
-            lambda site, reply: self._version(site, reply.record, as_of_of(reply.as_of), asked),
+            lambda site, reply: (
+                self._version(site, reply.record, as_of_of(reply.as_of), asked),
+                ToOpen(reply.record, reply.access),
+            ),
             terms,
         )
-        return await self._opened(version, self._rest_of(terms, began_ms))
+        return await self.opener.opened(version, given, self._rest_of(terms, began_ms))
 
     async def fact(self, registry: str, fact: bytes, terms: Terms, as_of_size: int | None = None) -> Version:
         """The standing version of a fact, or as of a ledger of that size. Raises SentoError NOT_FOUND."""
         request = self._fact_request(registry, fact, terms, as_of_size, limit=1)
         asked = Asked(registry=registry, fact=fact)
 
-        def accept(site: str, reply: client_pb2.ListReply) -> Version:
+        def accept(site: str, reply: client_pb2.ListReply) -> tuple[Version, ToOpen]:
             if not reply.records:
                 raise SentoError(Code.NOT_FOUND, f"{site}: nothing stands under this fact")
             if reply.records[0].hidden:
                 raise SentoError(
                     Code.NOT_PERMITTED, f"{site}: this institution may not see the standing version"
                 )
-            return self._version(site, reply.records[0], as_of_of(reply.as_of), asked)
+            version = self._version(site, reply.records[0], as_of_of(reply.as_of), asked)
+            return version, ToOpen(reply.records[0], reply.access)
 
         began_ms = self._asker.now_ms
-        version = await self._asker.ask(FACT, request, accept, terms)
-        return await self._opened(version, self._rest_of(terms, began_ms))
+        version, given = await self._asker.ask(FACT, request, accept, terms)
+        return await self.opener.opened(version, given, self._rest_of(terms, began_ms))
 
     async def history(
         self,
@@ -191,7 +185,7 @@ class Reader:
                     if version.position < request.from_position:
                         raise damaged(site, f"position {version.position} comes out of order")
                     request.from_position = version.position + 1
-                    yield await self._opened(version, terms)
+                    yield await self.opener.opened(version, ToOpen(message, _NO_ACCESS), terms)
                     given += 1
                     if given == limit:
                         return
@@ -265,9 +259,9 @@ class Reader:
             # No more is asked for than is wanted: each payload given out is a release.
             fields.limit = PAGE if left is None else min(PAGE, left)
             page, reply = await self._asker.ask(method, request, accept, terms)
-            for entry in page[:left]:
+            for entry, message in zip(page[:left], reply.records, strict=False):
                 if entry.version is not None:
-                    yield await self._opened(entry.version, terms)
+                    yield await self.opener.opened(entry.version, ToOpen(message, reply.access), terms)
                 elif part.hidden is not None:
                     part.hidden.count += 1
                     part.hidden.oldest = entry.stored
@@ -296,46 +290,12 @@ class Reader:
         if header is None or not findings.ok:
             raise damaged(site, findings.why)
         author = trust.author_name(header.author_key_id)
-        content, closed_because = self._open(author, header, stored)
+        content, closed_because = self.opener.open(author, header, stored)
         return Version(stored.position, author, header, stored, as_of, findings, content, closed_because)
 
     def _rest_of(self, terms: Terms, began_ms: int) -> Terms:
         """The terms with what is left of their time."""
         return terms._replace(timeout_ms=max(1, terms.timeout_ms - (self._asker.now_ms - began_ms)))
-
-    async def _opened(self, version: Version, terms: Terms) -> Version:
-        """The version, opened with a KEK from the ledger where the keyring lacked it; else as it is, with the reason."""
-        header = version.header
-        if version.content is not None or not version.stored.payload or self._fetch_kek is None:
-            return version
-        scope = KekScope(version.author, header.registry, header.compartment, header.key_epoch)
-        if self._keyring.holds(*scope):
-            return version
-        try:
-            async with asyncio.timeout(terms.timeout_ms / 1000):
-                await self._fetch_kek(scope, terms)
-        except TimeoutError:
-            return replace(
-                version, closed_because=f"no site gave the seals of its key in time: {scope.words}"
-            )
-        except (SetupError, SentoError) as error:
-            return replace(version, closed_because=str(error))
-        content, closed_because = self._open(version.author, header, version.stored)
-        return replace(version, content=content, closed_because=closed_because)
-
-    def _open(self, author: str, header: Header, stored: Stored) -> tuple[bytes | None, str]:
-        if not header.payload_bytes:
-            return header.content, ""
-        if not stored.payload:
-            return (
-                None,
-                "held back by the site" if stored.payload_withheld else "the payload was not given out",
-            )
-        try:
-            kek = self._keyring.kek_for(author, header.registry, header.compartment, header.key_epoch)
-            return open_payload(stored.header_bytes, header, stored.payload, kek=kek), ""
-        except (SetupError, CannotOpen, Malformed) as error:
-            return None, str(error)
 
 
 def _name_into(request: client_pb2.ReadRequest, name: Name) -> Asked:

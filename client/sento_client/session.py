@@ -19,6 +19,7 @@ from sento_client.governing.follower import Follower
 from sento_client.governing.following import Followed
 from sento_client.grpc_transport import GrpcTransport
 from sento_client.kek_keeping.keeper import Author, KekKeeper
+from sento_client.key_agent.asking import KeyAgents
 from sento_client.named_reading import NamedReader
 from sento_client.naming import LocalNaming, Naming
 from sento_client.opening import Installation, open_installation
@@ -27,12 +28,15 @@ from sento_client.outbox.outbox import Outbox
 from sento_client.outbox.shelf import Belongs
 from sento_client.proving import Prover
 from sento_client.reading import Reader
+from sento_client.receipts.archive import Archive
+from sento_client.receipts.watch import CheckpointWatch
 from sento_client.remote_naming import RemoteNaming
 from sento_client.results import Freshness, WriteError, WriteResult
 from sento_client.setup_errors import Setup, SetupError
 from sento_client.transport import Transport
 from sento_client.writing import Writer
 from sento_proto.errors import Code, SentoError
+from sento_proto.fraud import Fraud
 from sento_proto.genesis import Genesis
 from sento_proto.record import Record
 
@@ -64,6 +68,7 @@ class Session:
         self._drafts: DraftWriter | None = None
         self._writer: Writer | None = None
         self._keeper: Keeper | None = None
+        self._archive = _open_archive(installation)
         self.names_are_asked = installation.config.pseudonym_service is not None
         """Whether names come from the pseudonym service, so that `compose` needs them first."""
         self._naming: Naming = LocalNaming(installation.keyring)
@@ -96,15 +101,24 @@ class Session:
     async def __aenter__(self) -> Self:
         self._transport = self._make_transport(self._installation)
         installation = self._installation
+        try:
+            self._watch = self._open_watch()
+        except BaseException:
+            await self._transport.close()
+            raise
         self._follower = Follower(
-            Asker(self._transport, self._ports), installation.followed, installation.trust_file
+            Asker(self._transport, self._ports),
+            installation.followed,
+            installation.trust_file,
+            self._watch,
         )
         self._followed = lambda: self._follower.followed
         asker = Asker(self._transport, self._ports, news=self._follower.news)
         self._reader = Reader(asker, lambda: self._follower.trust, installation.keyring)
-        self._prover = Prover(asker, lambda: self._follower.trust)
+        self._prover = Prover(asker, lambda: self._follower.trust, self._watch)
         self.keks = self._open_keks()
-        self._reader.find_keks_by(self.keks.fetch)
+        self._reader.opener.find_keks_by(self.keks.fetch)
+        self._key_agents = self._open_key_agents()
         if self._composer is not None:
             self._drafts = DraftWriter(self._composer, self.keks, self._follower, self._deliver, self._ports)
         config = installation.config
@@ -129,7 +143,11 @@ class Session:
             self._writer = self._keeper = None
             if self._drafts is not None:
                 await self._drafts.close()
+            if self._archive is not None:
+                await self._archive.close()
             await self._naming.close()
+            if self._key_agents is not None:
+                await self._key_agents.close()
             await self._transport.close()
 
     async def _settle_misfit(self, misfit: SetupError) -> None:
@@ -171,7 +189,14 @@ class Session:
             return None
         belongs = Belongs(self.genesis.ledger_id, self._installation.config.institution)
         outbox = Outbox.open(place.directory, belongs, place.max_bytes, self._ports.wall_ms)
-        return Keeper(outbox, self._prover, self._ports)
+        return Keeper(outbox, self._prover, self._ports, archive=self._archive)
+
+    def _open_watch(self) -> CheckpointWatch:
+        archive = self._archive
+        if archive is None:
+            return CheckpointWatch(lambda: self._followed().trust, _nowhere)
+        seen, known = archive.seen(), archive.frauds()
+        return CheckpointWatch(lambda: self._followed().trust, archive.keep_fraud, seen, known)
 
     def _open_keks(self) -> KekKeeper:
         installation, author = self._installation, None
@@ -185,6 +210,21 @@ class Session:
             self._ports,
             author,
         )
+
+    def _open_key_agents(self) -> KeyAgents | None:
+        installation = self._installation
+        if not installation.config.key_agents:
+            return None
+        agents = KeyAgents(
+            {agent.name: agent for agent in installation.config.key_agents},
+            installation.config.tls,
+            self._prover,
+            self.genesis.ledger_id,
+            installation.keyring.opener,
+            self._ports,
+        )
+        self._reader.opener.ask_agents(agents)
+        return agents
 
     def _key_epoch(self, registry: str) -> int | None:
         return epoch_to_write(self._followed().governance, registry)
@@ -209,6 +249,17 @@ class Session:
         if not purpose.strip() or not case_number.strip():
             raise SentoError(Code.PURPOSE_MISSING)
         return Terms(purpose, case_number, freshness, header_only, self._deadline(deadline_ms), site)
+
+
+def _open_archive(installation: Installation) -> Archive | None:
+    config = installation.config
+    if config.receipts is None:
+        return None
+    return Archive(config.receipts, Belongs(installation.genesis.ledger_id, config.institution))
+
+
+def _nowhere(_fraud: Fraud, _data: bytes) -> str:
+    return "not written anywhere: this client has no directory for receipts"
 
 
 def _over_grpc(installation: Installation) -> Transport:

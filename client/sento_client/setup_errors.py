@@ -42,6 +42,8 @@ class Setup(StrEnum):
     TLS_INVALID = "TLS_INVALID"
     OUTBOX_UNUSABLE = "OUTBOX_UNUSABLE"
     OUTBOX_FOREIGN = "OUTBOX_FOREIGN"
+    RECEIPTS_UNUSABLE = "RECEIPTS_UNUSABLE"
+    RECEIPTS_FOREIGN = "RECEIPTS_FOREIGN"
 
 
 class Words(NamedTuple):
@@ -164,6 +166,14 @@ TABLE: dict[Setup, Words] = {
     Setup.OUTBOX_FOREIGN: Words(
         "The outbox belongs to another institution or another ledger.",
         "Give each institution and each ledger an outbox.directory of its own.",
+    ),
+    Setup.RECEIPTS_UNUSABLE: Words(
+        "The directory of receipts, or a file in it, cannot be used.",
+        "Name a directory on a local disk that this program may write as receipts.directory; a damaged file is moved away and kept, not deleted.",
+    ),
+    Setup.RECEIPTS_FOREIGN: Words(
+        "The receipts are those of another institution or another ledger.",
+        "Give each ledger a receipts.directory of its own; receipts are never mixed.",
     ),
 }
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from sento_proto.genesis import Genesis
 from sento_proto.governance.acts import OFFICERS_AUTHOR
-from sento_proto.governance.site_rules import site_author
 from sento_proto.governance.state import Governance, from_genesis
 from sento_proto.header import ZERO16
 from sento_proto.keys import PublicKey
+from sento_proto.record_object import signer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,7 @@ class Trust:
 
     def signer(self, key_id: bytes) -> tuple[str, tuple[PublicKey, ...]] | None:
         """Whose key it was at any time, and the keys that sign under it: itself, and its companion. A site is called `/sites/<name>`."""
-        known = self.governance.author_keys.get(key_id)
-        if known is not None:
-            return known.author, known.keys
-        site = self.governance.site_keys_ever.get(key_id)
-        return None if site is None else (site_author(site[0]), (site[1],))
+        return signer_of(self.governance, key_id)
 
     def author_name(self, key_id: bytes) -> str:
         """The institution or site with that key, `/officers` for the zeros of an act; empty when nobody ever had it."""

@@ -21,7 +21,6 @@ Pure: values in, findings out. A finding says in words why; it quotes hashes and
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -31,13 +30,11 @@ from sento_client.trust import Trust
 from sento_proto import header as header_layout
 from sento_proto.chain import FIRST_LINK, next_link
 from sento_proto.checkpoint import Checkpoint, cosigners
-from sento_proto.errors import Code
-from sento_proto.governance.acts import act_signatures_refusal, is_act_header
-from sento_proto.header import ZERO16, ZERO32, Header
-from sento_proto.keys import PublicKey, Signature
-from sento_proto.merkle import node_hash, verify_consistency, verify_inclusion
+from sento_proto.governance.acts import OFFICERS_AUTHOR
+from sento_proto.header import ZERO32, Header
+from sento_proto.merkle import verify_consistency, verify_inclusion
 from sento_proto.record import record_hash_of
-from sento_proto.submission import OfficerSignature, signatures_hold
+from sento_proto.record_object import NotShown, SubmissionPath, author_of
 from sento_proto.wire import Malformed
 
 
@@ -87,20 +84,6 @@ class Findings(tuple[Finding, ...]):
     def why(self) -> str:
         """The first failure in words; empty when there is none."""
         return next((f"{f.check}: {f.why}" for f in self if f.verdict is Verdict.FAILS), "")
-
-
-class SubmissionPath(NamedTuple):
-    """How a record hangs under its author's signature: place and path in the submission's small tree.
-
-    An officers' act has an author key id of zeros, no signatures, the officers' signatures and the epoch they are for."""
-
-    author_key_id: bytes
-    records: int
-    place: int
-    path: tuple[bytes, ...]
-    signatures: tuple[Signature, ...]
-    officers: tuple[OfficerSignature, ...] = ()
-    epoch: int = 0
 
 
 class Stored(NamedTuple):
@@ -192,82 +175,28 @@ def _check_payload(stored: Stored, header: Header) -> Finding:
 
 def _check_signature(stored: Stored, header: Header, trust: Trust) -> list[Finding]:
     submission = stored.submission
-    if header.author_key_id != submission.author_key_id:
-        return [_fails(Check.AUTHOR, "header and submission differ")]
-    if submission.author_key_id == ZERO16:
-        return _check_officers(stored, header, trust)
-    known = trust.signer(submission.author_key_id)
-    if known is None:
-        return [_fails(Check.AUTHOR, "no author and no site that governance knows ever had this key")]
-    name, keys = known
-    author = _finding(Check.AUTHOR, True, f"{name} has this key", "")
-    root = root_from_path(stored.record_hash, submission.place, submission.records, submission.path)
-    if root is None or len(submission.signatures) != len(keys):
-        return [author, _fails(Check.SIGNATURE, "path or signature frame does not fit the submission")]
+    try:
+        author = author_of(trust.governance, header, stored.record_hash, submission)
+    except NotShown as error:
+        known = trust.signer(submission.author_key_id)
+        refused = [_fails(Check(error.check), error.why)]
+        if error.check == Check.AUTHOR or known is None:
+            return refused
+        return [_finding(Check.AUTHOR, True, f"{known[0]} has this key", ""), *refused]
+    if author == OFFICERS_AUTHOR:
+        return [
+            _finding(Check.AUTHOR, True, "officers signed it", ""),
+            _finding(
+                Check.SIGNATURE,
+                True,
+                f"{len(submission.officers)} signatures of officers are over this act",
+                "",
+            ),
+        ]
     return [
-        author,
-        _finding(
-            Check.SIGNATURE,
-            _signatures_hold(trust.ledger_id, root, submission.records, keys, submission.signatures),
-            f"{name} signed the submission that holds it",
-            f"the signature is not that of {name} over this record",
-        ),
+        _finding(Check.AUTHOR, True, f"{author} has this key", ""),
+        _finding(Check.SIGNATURE, True, f"{author} signed the submission that holds it", ""),
     ]
-
-
-def _check_officers(stored: Stored, header: Header, trust: Trust) -> list[Finding]:
-    """Whether those who signed an act ever were officers; whether they were enough is asked by whoever follows governance."""
-    submission = stored.submission
-    if not is_act_header(header) or not submission.officers or submission.records != 1:
-        return [_fails(Check.AUTHOR, "it names no author and is no act of officers")]
-    refusal = act_signatures_refusal(
-        trust.governance, submission.epoch, stored.record_hash, submission.officers
-    )
-    if refusal is Code.NOT_AN_OFFICER:
-        return [_fails(Check.AUTHOR, "one of those who signed the act never was an officer")]
-    return [
-        _finding(Check.AUTHOR, True, "officers signed it", ""),
-        _finding(
-            Check.SIGNATURE,
-            refusal is None,
-            f"{len(submission.officers)} signatures of officers are over this act",
-            "an officer's signature is not over this act, for this ledger and epoch",
-        ),
-    ]
-
-
-@functools.lru_cache(maxsize=1024)
-def _signatures_hold(
-    ledger_id: bytes,
-    root: bytes,
-    count: int,
-    keys: tuple[PublicKey, ...],
-    signatures: tuple[Signature, ...],
-) -> bool:
-    """Records of one submission share its signatures; they are verified once (about 140 µs)."""
-    return signatures_hold(ledger_id, root, count, keys, signatures)
-
-
-def root_from_path(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes | None:
-    """The root that an inclusion path leads to; None when the path does not fit a tree of `count` leaves.
-
-    Source: RFC 9162 section 2.1.3.2."""
-    if not 0 <= index < count:
-        return None
-    node, last, root = index, count - 1, leaf
-    for sibling in path:
-        if last == 0:
-            return None
-        if node & 1 or node == last:
-            root = node_hash(sibling, root)
-            while not node & 1 and node:
-                node >>= 1
-                last >>= 1
-        else:
-            root = node_hash(root, sibling)
-        node >>= 1
-        last >>= 1
-    return root if last == 0 else None
 
 
 def check_checkpoint(checkpoint: Checkpoint, trust: Trust) -> Finding:

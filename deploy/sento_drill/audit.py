@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 from sento_client import Version
 from sento_client.trust import Trust
-from sento_client.verifying import SubmissionPath, Verdict, check_checkpoint
+from sento_client.verifying import Verdict, check_checkpoint
 from sento_proto.chain import FIRST_LINK, next_link
 from sento_proto.checkpoint import Checkpoint
 from sento_proto.header import ZERO32
 from sento_proto.merkle import root_of
+from sento_proto.record_object import SubmissionPath
 
 FINDINGS_KEPT = 50
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from sento_proto.identity import Identity, pseudonyms_host, server_name
+from sento_proto.identity import Identity, agent_host, pseudonyms_host, server_name
 
 ORDERING_SERVER_NAME = "ordering.sento.internal"
 """The host name that every ordering member's certificate carries and that members demand of each other."""
@@ -130,6 +130,17 @@ def issue_pseudonyms(authority: Authority, service: str, validity: Validity) -> 
         Identity("pseudonyms", service),
         validity,
         dns_names=(server_name(pseudonyms_host(service)),),
+        addresses=(LOOPBACK,),
+        usages=(_SERVER,),
+    )
+
+
+def issue_key_agent(authority: Authority, agent: str, validity: Validity) -> KeyPair:
+    """What a key agent shows to the readers that ask it."""
+    return authority.issue(
+        Identity("key-agent", agent),
+        validity,
+        dns_names=(server_name(agent_host(agent)),),
         addresses=(LOOPBACK,),
         usages=(_SERVER,),
     )

@@ -21,7 +21,6 @@ from sento_node.ordering.boot import (
     BootMemory,
     LocalDisk,
     PeerMemory,
-    remember_boot,
 )
 from sento_node.peers import Peers, PeerSilent
 from sento_proto.v1 import sync_pb2
@@ -154,12 +153,6 @@ def decode_memory(data: bytes) -> BootMemory:
     reader = Reader(data, "boot memory")
     number, before = reader.u64("boot number"), reader.u64("before")
     return BootMemory(number, reader.take(LIFE_BYTES, "life"), before)
-
-
-def recall_and_remember(kept: bytes | None, announced: int, life: bytes) -> tuple[bytes, int]:
-    """(what to keep now, the number remembered before this life) for another site's announcement."""
-    memory, before = remember_boot(None if kept is None else decode_memory(kept), announced, life)
-    return encode_memory(memory), before
 
 
 async def announce(

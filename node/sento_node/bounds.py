@@ -20,6 +20,11 @@ DRAIN_TIMEOUT_MS = 3_000
 TICKETS_MAX = 65_536
 """Submissions of all clients that may wait for their answer; then QUEUE_FULL."""
 READS_WAITING_MAX = 10_000
+HEAD_EVERY_MS = 2
+"""One head statement in so many milliseconds, in the long run: signing and walking take a fraction of it, more with an ML-DSA-44 key."""
+HEAD_BURST_MS = 500
+HEAD_PATIENCE_MS = 1_000
+"""Whoever would wait longer for a statement is refused, and asks another site."""
 PULL_PIECE_BYTES = 512 * 1024
 """A piece of a sync chunk, below the message limit with room for one more block."""
 PEER_CALL_TIMEOUT_MS = 2_000
@@ -27,6 +32,11 @@ CONNECT_TIMEOUT_MS = 2_000
 """How long TCP, TLS and HTTP/2's first word may take together: three round trips and the other side's processor. gRPC's name for it is the shortest
 time between two attempts (`min_reconnect_backoff_ms`); an attempt under way is given up by it, so a short one cuts off who is merely busy or far."""
 PULL_TIMEOUT_MS = 600_000
+FETCH_PAYLOADS_MAX = 256
+"""Payloads that one site asks another for in one call, by record hash."""
+FETCH_BLOCKS_MAX = 64
+"""Blocks that one site asks another for in one call, by number."""
+FETCH_TIMEOUT_MS = 30_000
 
 SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", limits.GRPC_MESSAGE_MAX_BYTES),

@@ -60,21 +60,37 @@ def run(config_path: Path, log_level: str) -> None:
     from sento_node.ledger.lmdb_files import LedgerNotOpened
     from sento_node.ledger.store import LedgerDamaged, LedgerFailed
     from sento_node.ordering.etcd.version import EtcdUnusable
-    from sento_node.server import CannotListen, Node
+    from sento_node.server import AGAIN, CannotListen, Node
 
-    async def life() -> int:
-        node = Node(load_config(config_path))
+    async def lives() -> int:
+        """One life after the other, as long as each ends with AGAIN: its ledger is made anew, and the next begins with what was made."""
+        asked = asyncio.Event()
+        code = AGAIN
+        while code == AGAIN:
+            node = Node(load_config(config_path))
+            code = await one_life(node, asked)
+        return code
+
+    async def one_life(node: Node, asked: asyncio.Event) -> int:
         # Nearly all objects of a node are plain values without cycles, freed by their counts: the collector may look seldom, and never at what is loaded.
         gc.freeze()
         gc.set_threshold(GC_OBJECTS, 20, 50)
         loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            asked.set()
+            node.stop()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, node.stop)
+            loop.add_signal_handler(number, stop)
+        await asyncio.sleep(0)
+        if asked.is_set():
+            node.stop()
         return await node.run()
 
     logs.set_up(log_level)
     try:
-        code = uvloop.run(life())
+        code = uvloop.run(lives())
     except (ConfigMistake, EtcdUnusable, LedgerNotOpened, CannotListen) as error:
         click.echo(f"sento-node: {error}", err=True)
         code = EXIT_MISTAKE

@@ -14,7 +14,8 @@ from sento_node.ledger.state import LedgerState
 from sento_node.ledger.store import LedgerStore, frontier_of
 from sento_node.quorum.checkpoints import Checkpoints, Cosigned, TreeAt
 from sento_node.quorum.trimming import RetainedBlock
-from sento_node.site import Site, SiteParts
+from sento_node.rebuild.deciding import NOTE_NAME, Note, Rebuild, decode_note, encode_note
+from sento_node.site import PAYLOADS_AWAITED, Site, SiteParts
 from sento_proto import limits
 from sento_proto.checkpoint import SiteSigners
 from sento_proto.genesis import Genesis
@@ -25,6 +26,10 @@ from sento_proto.wire import Reader, u32, u64
 RETAINED_AT_START = 4_096
 """Blocks before the tip that the ordering log may still hold when a life begins; trimming one that is gone already does nothing."""
 COSIGNED_NAME = "cosigned"
+FLOOR_NAME = "cosign-floor"
+"""Under this name a ledger that was made anew remembers the largest size that this site was known to have cosigned: nothing smaller again."""
+REBUILDING = "rebuilding"
+"""Why this site vouches for nothing while its ledger is made anew."""
 
 
 class RolledBack(Exception):
@@ -61,7 +66,36 @@ def decode_cosigned(data: bytes) -> Cosigned:
 def recall_cosigned(store: LedgerStore) -> Cosigned | None:
     """What this site last cosigned, by its own disk."""
     data = store.recall(COSIGNED_NAME)
-    return None if data is None else decode_cosigned(data)
+    return decode_cosigned(data) if data else None
+
+
+def recall_floor(store: LedgerStore) -> int:
+    """Below which size this site cosigns nothing, whatever its own last note says; 0: nothing was ever lost here."""
+    data = store.recall(FLOOR_NAME)
+    return Reader(data, "cosign floor").u64("size") if data else 0
+
+
+def recall_rebuild(store: LedgerStore) -> Note | None:
+    """That the ledger is being made anew, as it remembers it itself; None: it is whole."""
+    return decode_note(store.recall(NOTE_NAME))
+
+
+def remember_floor(store: LedgerStore, size: int) -> None:
+    """Cosign nothing below `size` from now on, flushed. A floor never sinks. Raises LedgerFailed."""
+    if size > recall_floor(store):
+        store.remember(FLOOR_NAME, u64(size))
+
+
+def remember_rebuild(store: LedgerStore, note: Note) -> None:
+    """Note that this ledger is behind what the site once vouched for, flushed: until it is whole again nothing is answered. Raises LedgerFailed."""
+    remember_floor(store, note.floor_size)
+    store.remember(NOTE_NAME, encode_note(note))
+
+
+def remember_whole(store: LedgerStore, rebuild: Rebuild) -> None:
+    """The ledger is whole again: first the floor, then the end of the note, each flushed. Raises LedgerFailed."""
+    remember_floor(store, rebuild.floor_size)
+    store.remember(NOTE_NAME, b"")
 
 
 def root_at(store: LedgerStore, size: int) -> bytes:
@@ -75,12 +109,12 @@ def check_own_word(store: LedgerStore, cosigned: Cosigned | None) -> None:
         return
     if cosigned.size > store.tip.size:
         raise RolledBack(
-            f"The ledger holds {store.tip.size} records and this site once cosigned {cosigned.size}: its disk was rolled back. "
-            "Set this data directory aside and let the site catch up from another (runbook: a site with a new disk)."
+            f"The ledger holds {store.tip.size} records and this site once cosigned {cosigned.size}: it was put back in time. "
+            "It is made anew from the other sites (runbook: rebuild)."
         )
     if root_at(store, cosigned.size) != cosigned.root:
         raise RolledBack(
-            f"The ledger's first {cosigned.size} records are not the ones this site cosigned: its disk was replaced or damaged. "
+            f"The ledger's first {cosigned.size} records are not the ones this site cosigned: it was replaced or damaged. "
             "Run `sento-node verify`, set this data directory aside and let the site catch up from another."
         )
 
@@ -117,7 +151,11 @@ def compose_site(store: LedgerStore, genesis: Genesis, life: Life, now_ms: int) 
         flushed=TreeAt(tip.block, tip.size, state.frontier.root()),
         quorum=quorum,
         now_ms=now_ms,
+        floor_size=recall_floor(store),
     )
+    checkpoints.hold_back(REBUILDING, on=recall_rebuild(store) is not None)
+    if store.awaited(1):
+        checkpoints.hold_back(PAYLOADS_AWAITED, on=True)
     return Site(SiteParts(state, lanes, checkpoints, _retained(store)))
 
 

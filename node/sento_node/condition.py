@@ -20,8 +20,19 @@ STATES = (
     "stopping",
     "stopped",
     "diverged",
+    "rebuilding",
 )
 """Every word that `Condition.state` may be."""
+
+
+@dataclass(slots=True)
+class Rebuilding:
+    """That the ledger is made anew: why, and how many records it must hold before anything is answered from it, as far as is known.
+    `disputed_size`: where a quorum has another root (0: nowhere)."""
+
+    reason: str
+    target_size: int = 0
+    disputed_size: int = 0
 
 
 @dataclass(slots=True)
@@ -35,6 +46,7 @@ class Condition:
     alarms: dict[str, str] = field(default_factory=dict)
     head_number: int = 0
     lag: Lag = field(default_factory=Lag)
+    rebuilding: Rebuilding | None = None
 
     def raise_alarm(self, name: str, words: str) -> None:
         """Something that a person must look at; it stands in the status until the node's next life, and in the log once for the same words."""
@@ -50,11 +62,13 @@ class Condition:
     @property
     def takes_writes(self) -> bool:
         """Whether submissions are taken in."""
-        return self.state in ("serving", "no-majority")
+        return self.state in ("serving", "no-majority") and self.rebuilding is None
 
     @property
     def code(self) -> Code:
         """Why work is refused in this state."""
+        if self.is_rebuilding:
+            return Code.REBUILDING
         return {
             "stopping": Code.STOPPING,
             "stopped": Code.STOPPED,
@@ -65,4 +79,25 @@ class Condition:
     @property
     def answers_reads(self) -> bool:
         """Whether the flushed ledger may be given out."""
-        return self.state != "diverged"
+        return self.state != "diverged" and self.rebuilding is None
+
+    @property
+    def is_rebuilding(self) -> bool:
+        """Whether the ledger is made anew, or about to be."""
+        return self.shown_state == "rebuilding"
+
+    @property
+    def shown_state(self) -> str:
+        """The state as people see it: a node that goes on behind a ledger that is not whole is rebuilding, whatever else it does."""
+        goes_on = self.state not in ("refused", "stopping", "stopped", "diverged")
+        return "rebuilding" if goes_on and self.rebuilding is not None else self.state
+
+    @property
+    def shown_explanation(self) -> str:
+        """One or two sentences on the state as people see it."""
+        if self.rebuilding is None or not self.is_rebuilding:
+            return self.explanation
+        return (
+            "This site makes its ledger anew from other sites and answers nothing until it is whole. "
+            f"{self.rebuilding.reason} {self.explanation}"
+        )

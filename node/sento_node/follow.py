@@ -23,9 +23,11 @@ from sento_node.ordering.port import (
     FollowBroken,
     Head,
     OrderedBlock,
+    OrderingError,
     OrderingLog,
 )
 from sento_node.peers import PeerNode, Peers, PeerSilent
+from sento_node.rebuild.deciding import Rebuild
 from sento_node.site import Effect, Site
 
 RETRY_FIRST_MS = 30
@@ -36,6 +38,7 @@ APPLY_BURST_BLOCKS = 8
 """Blocks applied before others get the event loop."""
 CATCH_UP_PAUSE_MS = 500
 FLUSH_POLL_MS = 5
+HEAD_TIMEOUT_MS = 1_500
 
 
 class NobodyToCopyFrom(Exception):
@@ -53,6 +56,7 @@ class Follower:
         clock: Clock,
         condition: Condition,
         carry_out: Callable[[Iterable[Effect]], None],
+        rebuild: Rebuild | None = None,
     ) -> None:
         self._site = site
         self._log = log
@@ -60,6 +64,7 @@ class Follower:
         self._clock = clock
         self._condition = condition
         self._carry_out = carry_out
+        self._rebuild = rebuild
         self._room = asyncio.Event()
         self._room.set()
         self._stream: asyncio.Task[None] | None = None
@@ -68,6 +73,8 @@ class Follower:
 
     async def run(self) -> None:
         """Follow for ever. Raises NobodyToCopyFrom, and the ordering log's errors that no retry mends."""
+        if self._rebuild is not None:
+            await self._copy_to_the_end(self._rebuild)
         pause_ms = RETRY_FIRST_MS
         while True:
             before = self._site.state.block
@@ -135,17 +142,40 @@ class Follower:
                 "Put back the ledger's directory that belongs to this ordering log."
             )
         for peer in itertools.cycle(list(self._peers.values())):
-            try:
-                await self._copy_from(peer)
-            except PeerSilent as error:
-                self._log_lines.info("no ledger from a peer", site=peer.name, why=str(error)[:200])
-            except NotProven as error:
-                self._condition.raise_alarm(
-                    "unproven-chunk", f"{peer.name} offered a ledger that does not prove itself: {error}"
-                )
-            if self._site.state.revision + 1 >= oldest_revision:
+            await self._copied(peer)
+            if self._site.state.revision + 1 >= oldest_revision or await self._is_at_head():
                 return
             await asyncio.sleep(CATCH_UP_PAUSE_MS / 1000)
+
+    async def _copy_to_the_end(self, rebuild: Rebuild) -> None:
+        """Adopt what one other site has, through its newest quorum checkpoint: what is made anew is proven before the log is followed."""
+        for peer in itertools.cycle(list(self._peers.values())):
+            if await self._copied(peer):
+                rebuild.copied = True
+                return
+            await asyncio.sleep(CATCH_UP_PAUSE_MS / 1000)
+
+    async def _copied(self, peer: PeerNode) -> bool:
+        """Copy what a peer has; whether it gave all of it."""
+        try:
+            await self._copy_from(peer)
+        except PeerSilent as error:
+            self._log_lines.info("no ledger from a peer", site=peer.name, why=str(error)[:200])
+        except NotProven as error:
+            self._condition.raise_alarm(
+                "unproven-chunk", f"{peer.name} offered a ledger that does not prove itself: {error}"
+            )
+        else:
+            return True
+        return False
+
+    async def _is_at_head(self) -> bool:
+        """Whether nothing was ordered after what this site has: the log's history may have been forgotten beyond its last block (erasure does that)."""
+        try:
+            head = await self._log.head(timeout_ms=HEAD_TIMEOUT_MS)
+        except OrderingError:
+            return False
+        return head.number <= self._site.state.block
 
     async def _copy_from(self, peer: PeerNode) -> None:
         self._log_lines.info(

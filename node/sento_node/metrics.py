@@ -22,6 +22,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from sento_node.condition import STATES
+from sento_node.service.admin_service import AWAITED_COUNTED_MAX, pending_erasures
 from sento_node.service.node_state import NodeState
 from sento_node.tallies import CANCELLED, OK, Histogram
 from sento_proto.errors import STANDING_CODES
@@ -74,6 +75,7 @@ class NodeCollector(Collector):
         yield from self._lag()
         yield from self._ordering()
         yield from self._peers()
+        yield from self._erasures()
         yield from self._means()
 
     def _who(self) -> Iterator[Metric]:
@@ -87,7 +89,7 @@ class NodeCollector(Collector):
         yield _labelled("sento_build_info", "What runs here; always 1.", build)
         yield _gauge("sento_boot_number", "This site's boot number.", node.boot_number)
         yield _gauge("sento_epoch", "The ordering log's life that this ledger is in.", node.store.tip.epoch)
-        states = {state: int(state == condition.state) for state in STATES}
+        states = {state: int(state == condition.shown_state) for state in STATES}
         yield _by_label("sento_state", "1 for the state that the node is in.", "state", states)
         alarms = dict.fromkeys(sorted(condition.alarms), 1)
         yield _by_label("sento_alarm", "1 for an alarm that a person must look at.", "alarm", alarms)
@@ -229,6 +231,29 @@ class NodeCollector(Collector):
             "sento_certificate_expiry_timestamp_seconds",
             "When the certificate of the node's gRPC ends.",
             self._node.certificate_expires_at_s(),
+        )
+
+    def _erasures(self) -> Iterator[Metric]:
+        node = self._node
+        yield _gauge(
+            "sento_erasures_pending",
+            "Erasure orders carried out by act that this site has not certified yet.",
+            len(pending_erasures(node)),
+        )
+        yield CounterMetricFamily(
+            "sento_erasures_certified",
+            "Erasure orders that this life carried out and certified.",
+            value=node.tallies.erasures_certified,
+        )
+        yield CounterMetricFamily(
+            "sento_erasures_payloads",
+            "Payloads under those orders.",
+            value=node.tallies.payloads_erased,
+        )
+        yield _gauge(
+            "sento_erasures_payloads_awaited",
+            "Payloads that this site should hold and does not; it cosigns nothing meanwhile.",
+            len(node.store.awaited(AWAITED_COUNTED_MAX)),
         )
 
 

@@ -6,7 +6,7 @@ cosignature, ask another). When the certificate files change, channels are made 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple
 
 import grpc
@@ -61,6 +61,24 @@ class OfferedChunk(NamedTuple):
 
     blocks: tuple[OfferedBlock, ...]
     checkpoint: Checkpoint
+
+
+class FetchedPayload(NamedTuple):
+    """A peer's answer about one payload: its bytes as the peer has them, not proven yet; or None, with `erased` where an order had it destroyed."""
+
+    record_hash: bytes
+    payload: bytes | None
+    erased: bool
+
+
+class OfferedProof(NamedTuple):
+    """A block as a peer offers it alone, without payloads: what its records' bodies are (header, payload hash), a quorum's checkpoint, and the inclusion
+    path of each record under it, all by position. Not proven yet."""
+
+    block: OfferedBlock
+    bodies: Mapping[int, tuple[bytes, bytes]]
+    checkpoint: Checkpoint
+    paths: Mapping[int, tuple[bytes, ...]]
 
 
 class PeerNode:
@@ -137,6 +155,48 @@ class PeerNode:
                     blocks = []
         except (*_SILENCE, Malformed) as error:
             raise PeerSilent(_why(error)) from error
+
+    async def fetch_payloads(self, record_hashes: Sequence[bytes]) -> AsyncGenerator[FetchedPayload, None]:
+        """The peer's answer for each record hash, in this order. Whoever asks has the header, by which the payload is to be proven. Raises PeerSilent."""
+        for start in range(0, len(record_hashes), bounds.FETCH_PAYLOADS_MAX):
+            wanted = record_hashes[start : start + bounds.FETCH_PAYLOADS_MAX]
+            answered = 0
+            try:
+                call = (await self._stub()).FetchPayloads(
+                    sync_pb2.FetchPayloadsRequest(record_hashes=wanted),
+                    timeout=bounds.FETCH_TIMEOUT_MS / 1000,
+                )
+                async for item in call:
+                    if answered == len(wanted) or item.record_hash != wanted[answered]:
+                        raise PeerSilent("it answered about another record than the one asked for")
+                    answered += 1
+                    absent = item.erased or item.missing
+                    yield FetchedPayload(item.record_hash, None if absent else item.payload, item.erased)
+            except _SILENCE as error:
+                raise PeerSilent(_why(error)) from error
+
+    async def fetch_blocks(self, numbers: Sequence[int]) -> AsyncGenerator[OfferedProof, None]:
+        """Blocks by number with what is to prove them, as many of them as the peer has. Raises PeerSilent; what is not well formed is silence too."""
+        for start in range(0, len(numbers), bounds.FETCH_BLOCKS_MAX):
+            wanted = numbers[start : start + bounds.FETCH_BLOCKS_MAX]
+            try:
+                call = (await self._stub()).FetchBlocks(
+                    sync_pb2.FetchBlocksRequest(numbers=wanted), timeout=bounds.FETCH_TIMEOUT_MS / 1000
+                )
+                async for item in call:
+                    yield OfferedProof(
+                        decode_block_entry(item.block),
+                        {
+                            record.position: (record.header, record.payload_hash)
+                            for submission in item.block.submissions
+                            for record in submission.records
+                            if record.code == Code.ACCEPTED
+                        },
+                        decode_checkpoint(item.checkpoint),
+                        {one.position: tuple(one.path) for one in item.paths},
+                    )
+            except (*_SILENCE, Malformed) as error:
+                raise PeerSilent(_why(error)) from error
 
     async def close(self) -> None:
         """Give the channel back."""

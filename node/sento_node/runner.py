@@ -2,7 +2,8 @@
 
 Tasks, each with one job: follow the order, keep the lanes' appends going, flush (one writer thread), tick, and watch (`watch.py`).
 All of them call `Site` on the event loop's thread, so that decisions never race. A failure that makes this site untrustworthy ends in `halt`:
-state "stopped" or "diverged", words for people, no further answers but reads of what is flushed (none when diverged).
+state "stopped" or "diverged", words for people, no further answers but reads of what is flushed (none when diverged). A ledger that is not what a quorum
+cosigned, or does not verify where apply reads it, ends this life in state "rebuilding": the next one makes it anew (`rebuild/`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import structlog
 from sento_node import bounds
 from sento_node.clock import Clock
 from sento_node.compose import COSIGNED_NAME, encode_cosigned
-from sento_node.condition import Condition
+from sento_node.condition import Condition, Rebuilding
 from sento_node.follow import Follower, NobodyToCopyFrom
 from sento_node.intake.lanes import Append
 from sento_node.ledger.apply import UnknownRules
@@ -44,6 +45,7 @@ from sento_node.quorum.checkpoints import (
     WriteCosigned,
 )
 from sento_node.quorum.thinning import LOOKED_AT, Thinning
+from sento_node.rebuild.deciding import Rebuild
 from sento_node.site import Alarm, AlarmOver, Effect, Flush, Reply, ServeRead, Site, TrimLog
 from sento_node.tallies import Tallies
 from sento_node.watch import HEAD_TIMEOUT_MS, TwoOrders, Watch
@@ -57,8 +59,10 @@ RETRY_FIRST_MS = 30
 RETRY_MAX_MS = 1_000
 TRIM_TIMEOUT_MS = 5_000
 
-_STOPS_IN_WORDS = (LedgerFailed, LedgerDamaged, UnknownRules, OrderingError, NobodyToCopyFrom, TwoOrders)
+_STOPS_IN_WORDS = (LedgerFailed, UnknownRules, OrderingError, NobodyToCopyFrom, TwoOrders)
 """What ends the node's part; each says itself what happened and what to do."""
+
+_REFUSALS = {"diverged": Code.DIVERGED, "rebuilding": Code.REBUILDING}
 
 _T = TypeVar("_T")
 
@@ -76,6 +80,7 @@ class Runner:
         condition: Condition,
         writer: ThreadPoolExecutor,
         tallies: Tallies | None = None,
+        rebuild: Rebuild | None = None,
     ) -> None:
         self.site = site
         self.store = store
@@ -93,7 +98,7 @@ class Runner:
         self._head_asked: asyncio.Task[int] | None = None
         self._halted = asyncio.Event()
         self._thinning = Thinning()
-        self._follower = Follower(site, log, peers, clock, condition, self.carry_out)
+        self._follower = Follower(site, log, peers, clock, condition, self.carry_out, rebuild)
         self._watch = Watch(site, store, log, clock, condition, self._follower.restart)
         self._log_lines = structlog.get_logger("sento.node")
 
@@ -112,7 +117,7 @@ class Runner:
 
     def begin_stop(self) -> None:
         """Take nothing new; what waits goes on."""
-        if self.condition.state not in ("stopped", "diverged"):
+        if self.condition.state not in ("stopped", "diverged", "rebuilding"):
             self.condition.state = "stopping"
             self.condition.explanation = "The node is being stopped."
 
@@ -132,7 +137,7 @@ class Runner:
         if self.condition.state == "stopping":
             for effect in self.site.flush_now():
                 if isinstance(effect, Flush):
-                    await self._in_writer(functools.partial(self.store.commit, effect.batch))
+                    await self.in_writer(functools.partial(self.store.commit, effect.batch))
 
     async def halted(self) -> None:
         """Return when the node stopped itself."""
@@ -140,16 +145,30 @@ class Runner:
 
     def halt(self, state: str, words: str) -> None:
         """Stop taking part: this site can no longer be trusted to."""
-        if self.condition.state in ("stopped", "diverged", "stopping"):
+        if self.condition.state in ("stopped", "diverged", "rebuilding", "stopping"):
             return
         self.condition.state, self.condition.explanation = state, words
         self._log_lines.error("node halted", state=state, words=words)
-        self._refuse_waiting(Code.DIVERGED if state == "diverged" else Code.STOPPED)
+        self._refuse_waiting(_REFUSALS.get(state, Code.STOPPED))
         current = asyncio.current_task()
         for task in self._tasks:
             if task is not current:
                 task.cancel()
         self._halted.set()
+
+    def rebuild_asked(self, reason: str, disputed_size: int = 0) -> None:
+        """This ledger must be made anew: end this life, answer nothing; the next one begins with that. `reason`: one sentence of cause.
+        `disputed_size`: where a quorum has another root (0: nowhere). A site that has nobody to copy from stops in words."""
+        if not self._peers:
+            self.halt(
+                "diverged", f"{reason} There is no other site to copy the ledger from (runbook: rebuild)."
+            )
+            return
+        if self.condition.rebuilding is None:
+            self.condition.rebuilding = Rebuilding(reason)
+        self.condition.rebuilding.reason = reason
+        self.condition.rebuilding.disputed_size = disputed_size
+        self.halt("rebuilding", "What is on disk is examined and set aside first.")
 
     def _refuse_waiting(self, code: Code) -> None:
         """Refuse reads and cosignatures with `code`; submissions may be ordered already, and are told so."""
@@ -173,6 +192,8 @@ class Runner:
         """No task of a node may end unnoticed: what is not foreseen stops the node, in words."""
         try:
             await job
+        except LedgerDamaged as error:
+            self.rebuild_asked(f"Apply met something in the ledger that does not verify ({error}).")
         except _STOPS_IN_WORDS as error:
             self.halt("stopped", str(error))
         except asyncio.CancelledError:
@@ -184,7 +205,8 @@ class Runner:
                 f"The node met a condition it does not know ({type(error).__name__}) and stopped itself.",
             )
 
-    async def _in_writer(self, work: Callable[[], _T]) -> _T:
+    async def in_writer(self, work: Callable[[], _T]) -> _T:
+        """Do something in the thread that writes the ledger, behind what it was given before."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
     # -- what the services ask ------------------------------------------------------------------------------------------
@@ -244,7 +266,7 @@ class Runner:
 
     async def cosign(self, proposer: str, checkpoint: Checkpoint, block: int) -> AnswerCosign:
         """Answer another site's proposal. Raises SentoError when this site takes no part."""
-        if self.condition.state not in ("serving", "no-majority", "catching-up"):
+        if self.condition.state not in ("serving", "no-majority", "catching-up") or self.condition.rebuilding:
             raise SentoError(self.condition.code)
         ticket = next(self._tickets)
         waiting: asyncio.Future[AnswerCosign] = asyncio.get_running_loop().create_future()
@@ -259,7 +281,7 @@ class Runner:
 
     def published(self, checkpoint: Checkpoint, block: int) -> None:
         """Another site hands over a quorum's checkpoint. Raises SentoError when this site takes no part."""
-        if self.condition.state in ("stopped", "diverged"):
+        if self.condition.state in ("stopped", "diverged", "rebuilding"):
             raise SentoError(self.condition.code)
         self.carry_out(self.site.published(checkpoint, block, self._clock.now_ms()))
 
@@ -292,10 +314,9 @@ class Runner:
                 case AlarmOver():
                     self.condition.end_alarm(effect.name)
                 case Diverged():
-                    self.halt(
-                        "diverged",
-                        f"This site's tree at size {effect.size} is not the one that a quorum cosigned; it answers nothing. "
-                        "Run `sento-node verify`, set the data directory aside and let the site catch up from another.",
+                    self.rebuild_asked(
+                        f"This site's tree at size {effect.size} is not the one that a quorum cosigned.",
+                        effect.size,
                     )
 
     async def _append(self, append: Append) -> None:
@@ -332,13 +353,13 @@ class Runner:
             pause_ms, timeout_ms = min(2 * pause_ms, RETRY_MAX_MS), min(2 * timeout_ms, APPEND_TIMEOUT_MAX_MS)
 
     async def _flush(self, flush: Flush) -> None:
-        self._tallies.flushed(await self._in_writer(lambda: _seconds_of(self.store.commit, flush.batch)))
+        self._tallies.flushed(await self.in_writer(lambda: _seconds_of(self.store.commit, flush.batch)))
         self.carry_out(self.site.flushed(self._clock.now_ms(), self._clock.wall_ms() // 1000))
         self._watch.flushed()
         self._follower.flushed()
 
     async def _write_cosigned(self, cosigned: Cosigned) -> None:
-        await self._in_writer(lambda: self.store.remember(COSIGNED_NAME, encode_cosigned(cosigned)))
+        await self.in_writer(lambda: self.store.remember(COSIGNED_NAME, encode_cosigned(cosigned)))
         self.carry_out(
             self.site.cosigned_written(cosigned, self._clock.now_ms(), self._clock.wall_ms() // 1000)
         )
@@ -377,7 +398,7 @@ class Runner:
             newest = self.store.newest_checkpoints(LOOKED_AT)
             self.store.put_checkpoint(kept, self._thinning.superseded(newest, kept, keys))
 
-        await self._in_writer(put)
+        await self.in_writer(put)
         for name in reached.publish_to:
             if name in self._peers:
                 self._spawn(self._publish(name, reached), "publish")
@@ -388,7 +409,7 @@ class Runner:
 
     async def _trim(self, effect: TrimLog) -> None:
         trim = effect.trim
-        await self._in_writer(
+        await self.in_writer(
             _nothing
         )  # the checkpoint that covers it was handed to the writer before: now it is on disk
         try:

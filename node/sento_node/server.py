@@ -21,17 +21,27 @@ from grpc_reflection.v1alpha import reflection
 from sento_node import boot_keeper, bounds, tls
 from sento_node.announcer import keep_announced
 from sento_node.clock import SystemClock
-from sento_node.compose import Life, RolledBack, check_own_word, compose_site, recall_cosigned
-from sento_node.condition import Condition
+from sento_node.compose import (
+    Life,
+    RolledBack,
+    check_own_word,
+    compose_site,
+    recall_cosigned,
+    recall_rebuild,
+    remember_rebuild,
+)
+from sento_node.condition import Condition, Rebuilding
 from sento_node.config import NodeConfig
+from sento_node.erasure.starting import start_erasing
 from sento_node.ledger.apply import UnknownRules
-from sento_node.ledger.lmdb_store import LmdbStore
+from sento_node.keyfile import read_ml_dsa_44_signer, read_signer
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.member_reports import MemberReports
 from sento_node.metrics import metrics_page
 from sento_node.metrics_endpoint import PATH, MetricsEndpoint
 from sento_node.ordering.boot import Refuse, Start, Wait, announcement_of, decide_boot
 from sento_node.ordering.etcd.directories import DirectoryTaken, DirectoryUnsafe
+from sento_node.ordering.etcd.erasing import EtcdEraser
 from sento_node.ordering.etcd.log import EtcdLog
 from sento_node.ordering.etcd.member import EtcdMember, MemberNotReady
 from sento_node.ordering.etcd.settings import MemberSettings, PeerTls
@@ -39,15 +49,21 @@ from sento_node.ordering.etcd.version import find_etcd
 from sento_node.peer_watch import watch_peers
 from sento_node.peers import PeerNode
 from sento_node.preflight import load_genesis, load_ml_dsa_signer, load_signer
+from sento_node.rebuild.deciding import OWN_BOOT_NAME, Note, Rebuild
+from sento_node.rebuild.finishing import finish
+from sento_node.rebuild.starting import ask_again, note_closed, open_at_start
 from sento_node.runner import Runner
 from sento_node.service.admin_service import AdminService
 from sento_node.service.governance_service import GovernanceService
 from sento_node.service.node_state import NodeState
 from sento_node.service.refusals import Refusals
 from sento_node.service.registry_service import RegistryService
+from sento_node.service.releasing import open_access_log
 from sento_node.service.sync_service import SyncService
 from sento_node.tallies import Tallies
+from sento_proto.checkpoint import SiteSigners
 from sento_proto.errors import SentoError
+from sento_proto.keys import Signer
 from sento_proto.v1 import (
     admin_pb2,
     client_pb2,
@@ -58,12 +74,15 @@ from sento_proto.v1 import (
 )
 from sento_proto.v1.admin_pb2_grpc import add_AdminServicer_to_server
 from sento_proto.v1.client_pb2_grpc import add_RegistryServicer_to_server
+from sento_proto.wire import u64
 
 STOP_GRACE_S = 1.0
 ANNOUNCE_AGAIN_MS = 500
 READY_AGAIN_MS = 5_000
 BEGUN_AGAIN_MS = 20
 EPOCH = 0
+AGAIN = 75
+"""What a life ends with that is to be followed by another in this process."""
 _SERVICES = tuple(
     module.DESCRIPTOR.services_by_name[name].full_name
     for module, name in (
@@ -92,28 +111,51 @@ class Node:
         self._peers = {peer.name: PeerNode(peer, config.tls) for peer in config.peers}
         self._member: EtcdMember | None = None
         self._order: EtcdLog | None = None
+        self._eraser_log: EtcdEraser | None = None
         self._metrics: MetricsEndpoint | None = None
         self._certificates = tls.ServerCertificates(
             config.tls, lambda words: self._log.error("certificates", why=words)
         )
-        self._node = self._open()
+        self._boot_files = boot_keeper.BootFiles(config.data_dir, EPOCH)
+        self._request: sync_pb2.AnnounceBootRequest | None = None
+        self._opened = open_at_start(config, self._genesis, self._boot_files)
+        self._node = self._state()
         try:
-            site = self._node.governance.sites.get(config.site)
-            self._signer = load_signer(config, site)
-            self._ml_dsa_signer = load_ml_dsa_signer(config, site)
+            self._signer, self._ml_dsa_signer = self._signers()
+            self._node.signers = SiteSigners(self._signer, self._ml_dsa_signer)
+            self._access_log = self._node.access_log = open_access_log(self._node, self._signer)
+        except LedgerDamaged as error:
+            self._node.store.close()
+            self._ask_for_a_new_ledger(f"The ledger cannot be begun with ({error}).")
+            raise LedgerDamaged(
+                f"{error} The next start makes the ledger anew (runbook: rebuild)."
+            ) from error
         except BaseException:
             self._node.store.close()
             raise
 
-    def _open(self) -> NodeState:
-        store = LmdbStore.open(self._config.data_dir / "ledger", self._genesis.ledger_id)
+    def _signers(self) -> tuple[Signer, Signer | None]:
+        """The site's keys. A ledger that is being made anew does not know yet which ones acts name; they are compared when it does."""
+        if self._node.condition.rebuilding is not None:
+            second = self._config.ml_dsa_key
+            return read_signer(self._config.signing_key), None if second is None else read_ml_dsa_44_signer(
+                second
+            )
+        site = self._node.governance.sites.get(self._config.site)
+        return load_signer(self._config, site), load_ml_dsa_signer(self._config, site)
+
+    def _state(self) -> NodeState:
+        opened = self._opened
+        note = opened.note
+        reason = opened.preparing.decided.reason if opened.preparing else note.reason if note else None
         return NodeState(
             config=self._config,
             genesis=self._genesis,
-            store=store,
+            store=opened.store,
+            memories=opened.memories,
             clock=SystemClock(),
             writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-writer"),
-            condition=Condition(),
+            condition=Condition(rebuilding=None if reason is None else Rebuilding(reason)),
             certificate_expires_at_s=lambda: self._certificates.expires_at_s,
             tallies=Tallies(self._config.ordering.block_kib * 1024),
         )
@@ -123,7 +165,8 @@ class Node:
         self._stop.set()
 
     async def run(self) -> int:
-        """Serve until stopped. Returns the exit code: 0 after an orderly stop, 1 when the node stopped itself. Raises CannotListen."""
+        """Serve until stopped. Returns the exit code: 0 after an orderly stop, 1 when the node stopped itself, AGAIN when it is to begin its next life at
+        once, because its ledger is made anew. Raises CannotListen."""
         try:
             await self._serve_metrics()
             server = await self._serve()
@@ -141,16 +184,26 @@ class Node:
                 await self._stop_or_stay(stop)
         finally:
             await self._shut_down(server, living, watching)
+        if self._node.condition.state == "rebuilding" and not self._stop.is_set():
+            return AGAIN
         return 1 if self._node.condition.state in ("stopped", "diverged", "refused") else 0
 
     async def _report_end(self, living: asyncio.Task[None]) -> None:
         """The node's own work ended by itself: say why. An unforeseen failure ends the process loudly."""
         condition = self._node.condition
         failure = living.exception()
-        if failure is not None:
+        if isinstance(failure, LedgerDamaged) and len(self._peers):
+            condition.state = "rebuilding"
+            condition.rebuilding = Rebuilding(f"The ledger cannot be gone on with ({failure}).")
+        elif failure is not None:
             condition.state, condition.explanation = "stopped", _failure_in_words(failure)
             self._log.error("the node failed", exc_info=None if isinstance(failure, _IN_WORDS) else failure)
         await self._set_health(serving=False)
+        if condition.state == "rebuilding":
+            if self._opened.preparing is None and condition.rebuilding is not None:
+                self._ask_for_a_new_ledger(condition.rebuilding.reason, condition.rebuilding.disputed_size)
+            self._log.warning("the node begins its next life", why=condition.shown_explanation)
+            return
         self._log.error("the node takes no further part", state=condition.state, why=condition.explanation)
 
     async def _stop_or_stay(self, stop: asyncio.Task[bool]) -> None:
@@ -158,6 +211,9 @@ class Node:
         if self._node.condition.state in ("refused", "diverged"):
             await stop
         stop.cancel()
+
+    def _ask_for_a_new_ledger(self, reason: str, disputed_size: int = 0) -> None:
+        ask_again(self._config, reason, self._opened.note, disputed_size)
 
     # -- starting ---------------------------------------------------------------------------------------------------
 
@@ -209,7 +265,12 @@ class Node:
 
     async def _live(self) -> None:
         """From boot confirmation to the end of the runner."""
-        files = boot_keeper.BootFiles(self._config.data_dir, EPOCH)
+        files, condition = self._boot_files, self._node.condition
+        if self._opened.preparing is not None:
+            condition.explanation = "What is on disk is examined and set aside."
+            await self._opened.preparing.run()
+            condition.state = "rebuilding"
+            return
         if not await self._confirm_boot(files):
             return
         member = await self._start_member(files)
@@ -239,6 +300,7 @@ class Node:
             self._node.condition,
             self._node.writer,
             self._node.tallies,
+            rebuild := self._rebuild(),
         )
         runner = self._node.runner
         runner.start()
@@ -253,7 +315,27 @@ class Node:
             ),
             "announce-rules",
         )
+        self._eraser_log = start_erasing(
+            self._node,
+            runner,
+            SiteSigners(self._signer, self._ml_dsa_signer),
+            (member.client_target, files.member_dir),
+            self._peers,
+        )
+        runner.also_run(
+            self._access_log.keys.keep(lambda: self._node.condition.state == "serving"), "keep-access-keys"
+        )
+        runner.also_run(self._access_log.drain(), "order-spooled")
+        if rebuild is not None and self._request is not None:
+            runner.also_run(
+                finish(rebuild, site, store, self._peers, self._request, condition, runner.in_writer),
+                "rebuild",
+            )
         await self._accompany(self._node.runner, member)
+
+    def _rebuild(self) -> Rebuild | None:
+        note = recall_rebuild(self._node.store)
+        return None if note is None else Rebuild(note)
 
     async def _confirm_boot(self, files: boot_keeper.BootFiles) -> bool:
         """Raise the boot number, and wait until it is confirmed. False when this site must not take part."""
@@ -262,7 +344,8 @@ class Node:
         try:
             check_own_word(store, cosigned)
         except RolledBack as error:
-            condition.state, condition.explanation = "diverged", str(error)
+            condition.state, condition.explanation = "rebuilding" if self._peers else "diverged", str(error)
+            condition.rebuilding = Rebuilding(str(error)) if self._peers else None
             return False
         try:
             disk = files.read(store.tip.size, 0 if cosigned is None else cosigned.size)
@@ -278,9 +361,10 @@ class Node:
             condition.state, condition.explanation = "refused", by_itself.words
             return False
         files.note_unconfirmed(announcement)
+        store.remember(OWN_BOOT_NAME, u64(number))
         files.raise_to(number)
         self._node.boot_number = number
-        request = sync_pb2.AnnounceBootRequest(
+        self._request = request = sync_pb2.AnnounceBootRequest(
             site=self._config.site,
             ledger_id=self._genesis.ledger_id,
             epoch=EPOCH,
@@ -290,8 +374,9 @@ class Node:
         while True:
             answers, silence = await boot_keeper.announce(self._peers, request)
             match decide_boot(disk, number, answers, voting_others):
-                case Start():
+                case Start(_, cosigned_size):
                     files.note_confirmed()
+                    self._note_floor(cosigned_size)
                     self._log.info("boot confirmed", boot_number=number, by=sorted(answers))
                     return True
                 case Refuse(words):
@@ -301,6 +386,16 @@ class Node:
                     condition.state = "waiting-for-boot-confirmation"
                     condition.explanation = f"{words} {boot_keeper.silence_in_words(silence)}"
                     await asyncio.sleep(ANNOUNCE_AGAIN_MS / 1000)
+
+    def _note_floor(self, cosigned_size: int) -> None:
+        """The ledger is behind what somebody remembers of this site's word: it is made whole before anything is answered or cosigned."""
+        condition, store = self._node.condition, self._node.store
+        if condition.rebuilding is None and cosigned_size > store.tip.size and self._peers:
+            reason = (
+                f"The ledger holds {store.tip.size} records, and this site once cosigned {cosigned_size}."
+            )
+            remember_rebuild(store, Note(reason, 1, cosigned_size, store.tip.size))
+            condition.rebuilding = Rebuilding(reason, cosigned_size)
 
     async def _start_member(self, files: boot_keeper.BootFiles) -> EtcdMember | None:
         """Start the own etcd member and wait until it can order. None when it is down for good."""
@@ -386,6 +481,8 @@ class Node:
             except LedgerFailed as error:
                 condition.state, condition.explanation = "stopped", str(error)
                 self._log.error("the last flush failed", why=str(error))
+        if self._eraser_log is not None:
+            await self._eraser_log.close()
         if self._order is not None:
             await self._order.close()
         if self._member is not None:
@@ -395,6 +492,8 @@ class Node:
         await self._end_metrics()
         self._node.writer.shutdown(wait=True)
         self._node.store.close()
+        if self._opened.preparing is None and condition.state != "stopped":
+            note_closed(self._config.data_dir)
         self._log.info("stopped", state=self._node.condition.state)
 
     async def _hand_on(self, runner: Runner) -> None:

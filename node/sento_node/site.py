@@ -23,7 +23,7 @@ from sento_node.ledger.apply import apply_block, check_submission
 from sento_node.ledger.judging import foreseen_refusal
 from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome
 from sento_node.ledger.scratch import Place, Scratch
-from sento_node.ledger.state import Batch, LedgerState
+from sento_node.ledger.state import Batch, LedgerState, destroyed_among
 from sento_node.ordering.port import Appended, BlockRemoved, Head, OrderedBlock
 from sento_node.quorum import clocks
 from sento_node.quorum.checkpoints import (
@@ -37,11 +37,14 @@ from sento_node.quorum.trimming import RetainedBlock, Trim, decide_trim
 from sento_proto import limits
 from sento_proto.checkpoint import Checkpoint, NoteSignature
 from sento_proto.errors import Code
+from sento_proto.governance.state import Governance
 from sento_proto.submission import Submission
 
 FLUSH_WITH_READER_MS = 20
 FLUSH_AT_MOST_MS = 250
 FLUSH_RECORDS = 4_096
+PAYLOADS_AWAITED = "payloads-awaited"
+"""Why this site vouches for nothing while payloads are missing that no order covers: it holds them not."""
 REMOVAL_GRACE_MS = 5_000
 """How long a block may be gone from the log before the checkpoint that allows it has reached us."""
 
@@ -193,6 +196,8 @@ class Site:
         """A chunk of another site's ledger, proven here. Raises NotProven, with the ledger unchanged. The log no longer holds what it brings."""
         effects: list[Effect] = []
         results = adopt_chunk(self.state, blocks, checkpoint)
+        if awaits_payloads(results, self.state.governance):
+            self.checkpoints.hold_back(PAYLOADS_AWAITED, on=True)
         self._retained.clear()
         self._retained_at.clear()
         for result in results:
@@ -242,6 +247,11 @@ class Site:
                 return
             self._retained.popleft()
             self._retained_at.pop((block.lane, block.seq), None)
+
+    def trim_through(self, block: int, now_ms: int) -> list[Effect]:
+        """Erasure wants everything up to this block out of the ordering log: trim now if a quorum's checkpoints on disk allow it that far."""
+        trim = decide_trim(self._retained, self.checkpoints.held_block, self.checkpoints.progress, now_ms)
+        return [] if trim is None or trim.through_block < block else [TrimLog(trim)]
 
     # -- flushing and reading ---------------------------------------------------------------------------------------
 
@@ -376,6 +386,16 @@ class Site:
                     )
                 )
         return alarms
+
+
+def awaits_payloads(results: Sequence[BlockResult], governance: Governance) -> bool:
+    """Whether adopted records lack payloads that no carried-out order covers."""
+    destroyed = destroyed_among(results, governance)
+    return any(
+        not item.record.payload and item.record.header.payload_bytes and item.position not in destroyed
+        for result in results
+        for item in result.standing
+    )
 
 
 def is_ahead(submission: Submission, now_s: int) -> bool:

@@ -79,6 +79,8 @@ class Tallies:
         self.block_fill = Histogram(FILL_BOUNDS)
         self.flush_seconds = Histogram(DISK_BOUNDS_S)
         self.last_flush_s = 0.0
+        self.erasures_certified = 0
+        self.payloads_erased = 0
 
     def call(self, method: str) -> CallTally:
         """The tally of a method, named `Service/Method`."""

@@ -1,4 +1,4 @@
-"""A KEK's seals in the ledger: a record by its author in registry `keys`, with the seals in clear.
+"""A KEK's seals in the ledger: a record by its author in registry `keys`, with the seals in clear. A site is the author of the KEKs of its access records.
 
     content  = u8 1 || kek commitment 32 || u8 len, registry || u8 len, compartment || u32 key epoch || u16 part || u16 n || n x (u16 len || seal)
     subject  = SHA-256("sento kek seals" || u8 len, author || u8 len, registry || u8 len, compartment || u32 key epoch)
@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from sento_proto import limits
 from sento_proto.errors import Code
-from sento_proto.governance.state import Governance
+from sento_proto.governance.state import ACCESS_COMPARTMENT, Governance, site_of_author
 from sento_proto.header import ZERO16, ZERO32, Header, check_name
+from sento_proto.rules import RULES
 from sento_proto.wire import Malformed, Reader, sized16, u8, u16, u32
 
 FORMAT = 1
@@ -74,7 +75,7 @@ def seals_that_fit(seal_bytes: int) -> int:
 
 def subject_of_kek(author: str, registry: str, compartment: str, key_epoch: int) -> bytes:
     """The subject under which all parts of one KEK's seals stand, 32 bytes."""
-    name = b"".join(_name(part) for part in (author, registry, compartment))
+    name = b"".join((_author_name(author), _name(registry), _name(compartment)))
     return hashlib.sha256(b"sento kek seals" + name + u32(key_epoch)).digest()
 
 
@@ -114,7 +115,8 @@ def kek_seals_header(
 def kek_seals_refusal(governance: Governance, author: str, header: Header) -> Code | None:
     """Why a record in registry `keys` may not stand; None when it may.
 
-    No KEK is made before its key epoch: a thief of a signing key could make the next epoch's, and an author whose key was revoked would seal under it."""
+    No KEK is made before its key epoch: a thief of a signing key could make the next epoch's, and an author whose key was revoked would seal under it.
+    A site has KEKs for access records alone; whether the record is under its key in force is asked elsewhere."""
     try:
         seals = decode_kek_seals(header.content)
     except Malformed:
@@ -126,7 +128,24 @@ def kek_seals_refusal(governance: Governance, author: str, header: Header) -> Co
     state = governance.registries.get(seals.registry)
     if state is None or seals.key_epoch > state.key_epoch:
         return Code.NOT_PERMITTED
-    return None if governance.may_write(author, seals.registry, seals.compartment) else Code.NOT_PERMITTED
+    return None if _may_seal(governance, author, seals) else Code.NOT_PERMITTED
+
+
+def _may_seal(governance: Governance, author: str, seals: KekSeals) -> bool:
+    if site_of_author(author) is None:
+        return governance.may_write(author, seals.registry, seals.compartment)
+    has_payloads = seals.registry not in limits.CLEAR_CONTENT_REGISTRIES
+    return RULES[governance.rules].read_log and has_payloads and seals.compartment == ACCESS_COMPARTMENT
+
+
+def _author_name(author: str) -> bytes:
+    """A site as an author has more in front of its name, so it may be longer than a name in a header."""
+    site = site_of_author(author)
+    if site is None:
+        return _name(author)
+    check_name(site, "site")
+    data = author.encode("ascii")
+    return u8(len(data)) + data
 
 
 def _name(name: str) -> bytes:

@@ -141,14 +141,14 @@ def consistency_proof(read: SubtreeHash, old_size: int, new_size: int) -> list[b
     return path
 
 
-def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
-    """Whether `proof` shows `leaf` at `index` of the tree (size, root)."""
-    if not 0 <= index < size:
-        return False
-    node, last, accumulated = index, size - 1, leaf
-    for sibling in proof:
+def root_of_path(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes | None:
+    """The root that an inclusion path leads to; None when the path does not fit a tree of `count` leaves."""
+    if not 0 <= index < count:
+        return None
+    node, last, accumulated = index, count - 1, leaf
+    for sibling in path:
         if last == 0:
-            return False
+            return None
         if node & 1 or node == last:
             accumulated = node_hash(sibling, accumulated)
             while not node & 1 and node:
@@ -158,7 +158,12 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
             accumulated = node_hash(accumulated, sibling)
         node >>= 1
         last >>= 1
-    return last == 0 and accumulated == root
+    return accumulated if last == 0 else None
+
+
+def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
+    """Whether `proof` shows `leaf` at `index` of the tree (size, root)."""
+    return root_of_path(leaf, index, size, proof) == root
 
 
 def verify_run(
@@ -173,27 +178,47 @@ def verify_run(
 
     What lies left of the run stands in the first one's proof, what lies right of it in the last one's, and all between follows from the leaves: so two
     proofs show any number of neighbours."""
+    return run_paths(leaves, start, size, first_proof, last_proof, root) is not None
+
+
+def run_paths(
+    leaves: Sequence[bytes],
+    start: int,
+    size: int,
+    first_proof: Sequence[bytes],
+    last_proof: Sequence[bytes],
+    root: bytes,
+) -> list[tuple[bytes, ...]] | None:
+    """The inclusion proof of each leaf of a run, from those of the first and the last; None unless the run is shown to stand there, as `verify_run` says.
+
+    Each is the proof that `inclusion_proof` makes: hashes inside of the run come from the leaves, so nothing that was not verified gets into them."""
     end = start + len(leaves)
     if not leaves or not 0 <= start < end <= size:
-        return False
+        return None
     first, last = list(first_proof), list(last_proof)
+    paths: list[list[bytes]] = [[] for _ in leaves]
 
     def node(low: int, high: int) -> bytes:
-        if start <= low and high <= end:
-            return root_of(leaves[low - start : high - start])
+        if high - low == 1:
+            return leaves[low - start]
         middle = low + _split(high - low)
-        beside_first = first.pop() if low <= start < high else b""
-        beside_last = last.pop() if low < end <= high else b""
-        if start >= middle:
-            return node_hash(beside_first, node(middle, high))
-        if end <= middle:
-            return node_hash(node(low, middle), beside_last)
-        return node_hash(node(low, middle), node(middle, high))
+        outside = low < start or end < high
+        beside_first = first.pop() if outside and low <= start < high else b""
+        beside_last = last.pop() if outside and low < end <= high else b""
+        left = node(low, middle) if start < middle else beside_first
+        right = node(middle, high) if middle < end else beside_last
+        for path in paths[max(low - start, 0) : max(middle - start, 0)]:
+            path.append(right)
+        for path in paths[max(middle - start, 0) : max(high - start, 0)]:
+            path.append(left)
+        return node_hash(left, right)
 
     try:
-        return node(0, size) == root
+        if node(0, size) != root:
+            return None
     except IndexError:
-        return False
+        return None
+    return [tuple(path) for path in paths]
 
 
 def verify_consistency(

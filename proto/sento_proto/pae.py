@@ -12,6 +12,8 @@ from __future__ import annotations
 TYPE_SUBMISSION = "application/vnd.sento.submission.v1"
 TYPE_BLOCK = "application/vnd.sento.block.v1"
 TYPE_OFFICERS_ACT = "application/vnd.sento.officers-act.v1"
+TYPE_HEAD = "application/vnd.sento.head.v1"
+TYPE_ERASURE_CERTIFICATE = "application/vnd.sento.erasure-certificate.v1"
 
 
 def pae(payload_type: str, body: bytes) -> bytes:

@@ -107,6 +107,11 @@ def seal_record(
 
 def open_payload(header_bytes: bytes, header: Header, payload: bytes, *, kek: bytes) -> bytes:
     """The content of a payload. Raises CannotOpen when the KEK is another, or anything was altered; Malformed when it is no payload."""
+    return open_with_dek(header_bytes, header, payload, dek=unwrap_dek(header, payload, kek=kek))
+
+
+def unwrap_dek(header: Header, payload: bytes, *, kek: bytes) -> bytes:
+    """The 32-byte DEK of one record, that its header commits to. Raises CannotOpen, Malformed."""
     frame = decode_payload(payload)
     if len(kek) != KEK_BYTES:
         raise CannotOpen("A KEK has 32 bytes; this key file holds something else.")
@@ -116,10 +121,23 @@ def open_payload(header_bytes: bytes, header: Header, payload: bytes, *, kek: by
         raise CannotOpen(
             "The record is sealed under another key; ask its author to seal that key to you."
         ) from None
+    _check_commitment(header, dek)
+    return dek
+
+
+def _check_commitment(header: Header, dek: bytes) -> None:
     if not hmac.compare_digest(dek_commit(dek), header.dek_commit):
         raise CannotOpen(
             "The key in the payload is not the one the header commits to; the payload was altered."
         )
+
+
+def open_with_dek(header_bytes: bytes, header: Header, payload: bytes, *, dek: bytes) -> bytes:
+    """The content of a payload, by the one key that opens it alone. Raises CannotOpen, Malformed."""
+    frame = decode_payload(payload)
+    if len(dek) != DEK_BYTES:
+        raise CannotOpen("A DEK has 32 bytes; this is something else.")
+    _check_commitment(header, dek)
     try:
         plaintext = AESGCM(dek).decrypt(_NONCE, frame.ciphertext, header_bytes)
     except InvalidTag:

@@ -84,7 +84,17 @@ def test_the_golden_ledger_of_rules_1_meets_every_outcome() -> None:
     assert Code.MALFORMED.name in outcomes("ledger_rules_1")
 
 
-@pytest.mark.parametrize("name", ["ledger_rules_2", "ledger_rules_3", "ledger_rules_2_to_3"])
+GOVERNED = {
+    "ledger_rules_2": 2,
+    "ledger_rules_3": 3,
+    "ledger_rules_2_to_3": 3,
+    "ledger_rules_4": 4,
+    "ledger_rules_3_to_4": 4,
+}
+"""File name without ending -> the rules number at its end."""
+
+
+@pytest.mark.parametrize("name", GOVERNED)
 def test_the_golden_ledgers_of_governed_rules_meet_every_outcome_and_every_change(name: str) -> None:
     document = read(name)
     assert {code.name for code in EVERY_GOVERNED_OUTCOME} <= outcomes(name)
@@ -98,9 +108,9 @@ def test_the_golden_ledgers_of_governed_rules_meet_every_outcome_and_every_chang
                     stood |= {
                         change.DO for change in decode_act(submission.records[0].header.content).changes
                     }
-    wanted = {change.DO for change in CHANGES.values() if change.RULES <= 2 or name != "ledger_rules_2"}
+    wanted = {change.DO for change in CHANGES.values() if GOVERNED[name] >= change.RULES}
     assert wanted - stood - {"set-rules"} == set()
-    assert ("set-rules" in stood) == (name == "ledger_rules_2_to_3")
+    assert ("set-rules" in stood) == ("_to_" in name)
     assert document["blocks"][-1]["then"]["size"] >= 250
 
 

@@ -16,6 +16,7 @@ import sento_proto
 from golden_vectors.assembly import groups, vectors_bytes
 from golden_vectors.ground import hexed, unhexed
 from sento_proto import header
+from sento_proto.access_record import decode_access, encode_access, fact_of_access
 from sento_proto.block import decode_block, site_signature_holds
 from sento_proto.checkpoint import (
     SiteKeys,
@@ -26,6 +27,7 @@ from sento_proto.checkpoint import (
 )
 from sento_proto.governance.acts import decode_act, is_act_header
 from sento_proto.governance.site_rules import decode_site_rules
+from sento_proto.governance.state import delayed_case, subject_of_delay
 from sento_proto.kek_record import decode_kek_seals, subject_of_kek
 from sento_proto.kek_seal import KekName, open_kek
 from sento_proto.keys import PublicKey, Signature, Suite, check_public_key, verifies
@@ -241,6 +243,23 @@ def test_the_seals_in_each_kek_record_are_read(vector: dict[str, Any]) -> None:
 def test_each_sites_announcement_is_read(vector: dict[str, Any]) -> None:
     announced = decode_site_rules(header.decode(unhexed(vector["header"])).content)
     assert announced == (vector["site"], tuple(vector["rules"]), vector["release"])
+
+
+@pytest.mark.parametrize("vector", VECTORS["access_records"], ids=lambda vector: vector["name"])
+def test_each_access_record_opens_to_what_it_says_under_its_own_kind(vector: dict[str, Any]) -> None:
+    header_bytes = unhexed(vector["header"])
+    head = header.decode(header_bytes)
+    content = open_payload(header_bytes, head, unhexed(vector["payload"]), kek=unhexed(vector["kek"]))
+    access = decode_access(content)
+    assert json.loads(content) == vector["content"]
+    assert (access.kind, encode_access(access)) == (head.kind, content)
+    assert head.fact == fact_of_access(head.record_id)
+
+
+@pytest.mark.parametrize("vector", VECTORS["delayed_cases"], ids=lambda vector: vector["name"])
+def test_each_delayed_case_is_named_by_its_salted_hash(vector: dict[str, Any]) -> None:
+    assert delayed_case(unhexed(vector["salt"]), vector["case_number"]) == unhexed(vector["case"])
+    assert subject_of_delay(vector["delay"]) == unhexed(vector["subject"])
 
 
 def test_hex_with_runs_is_read_as_it_was_written() -> None:

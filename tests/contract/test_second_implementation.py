@@ -125,6 +125,8 @@ CORRUPTIONS: dict[str, Callable[[Vectors, list[Any]], None]] = {
     "act_contents": _alters("content", "reason"),
     "kek_records": _alters("seals"),
     "site_rules": _alters("release"),
+    "access_records": _alters("content", "purpose"),
+    "delayed_cases": _alters("case"),
     "blocks": _alters("signed_hash"),
     "checkpoints": _alters("root"),
     "ml_dsa_44_lines": _alters("message"),

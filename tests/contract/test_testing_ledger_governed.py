@@ -12,6 +12,7 @@ from collections import Counter
 import pytest
 
 from genesis_builder import SITES, TestWorld, build_genesis, make_act, make_submission
+from governed_story import story_world, under_rules_2, under_rules_3, under_rules_4
 from ledger_driver import LedgerDriver, subject
 from sento_client.kek_keeping.recipients import recipients_of
 from sento_client.kek_keeping.seal_records import sealed_parts
@@ -132,6 +133,22 @@ class GovernedHistory:
             numbers.record_id(), signer.public_key.key_id, numbers.next_time_ms(), announced, previous
         )
         return sign_submission(self.world.ledger_id, [make_record(header, b"")], signer)
+
+
+def test_the_story_of_rules_4_is_decided_as_by_a_node() -> None:
+    world = story_world("in memory", 4)
+    driver = LedgerDriver(world, MemoryStore(MemoryDisk(world.ledger_id)))
+    driver.state.epoch = EPOCH
+    ledger = ServedLedger(world)
+    for part in (under_rules_2, under_rules_3, under_rules_4):
+        for block in part(driver):
+            result = driver.order(block)
+            for data, told in zip(block, result.submissions, strict=True):
+                answer = ledger.apply(data)
+                codes = answer.code if isinstance(answer, Refused) else [one.code for one in answer]
+                assert codes == (told.refusal or [one.code for one in told.outcomes])
+            assert (ledger.size, ledger.root) == (driver.state.size, driver.state.frontier.root())
+            assert ledger.governance == driver.governance
 
 
 def run(seed: int) -> tuple[LedgerDriver, ServedLedger, Counter[Code]]:

@@ -11,7 +11,7 @@ import pytest
 
 from acts import enrol_key, governed, set_threshold
 from genesis_builder import TestWorld, ed25519, make_submission
-from governed_story import raising, story_world, under_rules_2, under_rules_3
+from governed_story import WHOLE_STORY, story_world
 from ledger_driver import LedgerDriver
 from sento_node.ledger import rows
 from sento_node.ledger.findings import Finding, Kind
@@ -32,7 +32,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TestWorld, in
     world = story_world("verified", 2)
     store = LmdbStore.open(directory, world.ledger_id)
     driver = LedgerDriver(world, store)
-    for part in (under_rules_2, raising, under_rules_3):
+    for part in WHOLE_STORY:
         for block in part(driver):
             driver.order(block)
     driver.flush()
@@ -67,10 +67,10 @@ def with_check(body: bytes) -> bytes:
     return rows._checked(body)
 
 
-def test_a_story_with_acts_of_every_kind_is_sound(
+def test_a_story_with_acts_of_every_kind_is_sound_but_for_what_two_carried_out_orders_erased(
     story: tuple[Path, TestWorld, int], directory: Path
 ) -> None:
-    assert found(directory, story[1]) == []
+    assert [finding.kind for finding in found(directory, story[1])] == [Kind.ERASED] * 2
 
 
 def test_a_flipped_byte_in_an_acts_row_is_found_at_its_position(

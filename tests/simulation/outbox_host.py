@@ -28,6 +28,7 @@ from sento_client.outbox.keeping import (
     Run,
     SetAside,
     Settings,
+    StoreReceipts,
 )
 from sento_node.ledger import reading
 from sento_proto import merkle
@@ -38,8 +39,15 @@ if TYPE_CHECKING:
     from tests.simulation.site_host import SiteHost
 
 SETTINGS = Settings(
-    cover_ms=3_000, check_ms=200, window=4, again_ms=100, not_yet_first_ms=300, not_yet_most_ms=2_000
+    cover_ms=3_000,
+    check_ms=200,
+    window=4,
+    again_ms=100,
+    not_yet_first_ms=300,
+    not_yet_most_ms=2_000,
+    store_again_ms=400,
 )
+RECEIPTS_DISK_FULL = 0.02
 ASK_TIMEOUT_MS = 400
 
 Owner = tuple[Write, int]
@@ -86,6 +94,8 @@ class OutboxHost:
         self._office = office
         self.disk: dict[int, Shelved] = {}
         self._to_flush: dict[int, Shelved] = {}
+        self.receipts: set[bytes] = set()
+        """Record hashes whose receipts are on disk."""
         self._numbers = itertools.count(1)
         self._keeping: Keeping | None = None
         self._life = 0
@@ -140,13 +150,15 @@ class OutboxHost:
                 case Forget(kept):
                     shelved = self.disk.pop(kept, None)
                     if shelved is not None:
-                        self._checks.forgotten(shelved.owners)
+                        self._checks.forgotten(shelved.owners, self.receipts)
                 case Deliver(kept, avoid):
                     self._later(self._heap.between(0, 3), self._load, kept, avoid)
                 case AskCheckpoint(avoid):
                     self._ask(avoid, self._checkpoint_of)
                 case AskProofs(runs):
                     self._ask(None, functools.partial(self._proofs_of, runs))
+                case StoreReceipts(stored):
+                    self._later(self._heap.between(0, 4), self._receipts_flushed, stored)
                 case SetAside(kept, place, code):
                     self._heap.faults[f"set aside {code.name}"] += 1
                     self._office.set_aside(self.disk[kept].owners[place], code)
@@ -159,6 +171,15 @@ class OutboxHost:
             and (self._keeping.wake_ms or self._heap.now_ms + 1) <= self._heap.now_ms
         ):
             self._carry_out(self._keeping.tick(self._heap.now_ms))
+
+    def _receipts_flushed(self, runs: Sequence[Run]) -> None:
+        assert self._keeping is not None
+        if self._heap.chance(RECEIPTS_DISK_FULL):
+            self._heap.faults["receipts not stored: the disk is full"] += 1
+            self._carry_out(self._keeping.not_stored(runs, self._heap.now_ms))
+            return
+        self.receipts.update(record_hash for run in runs for record_hash in run.record_hashes)
+        self._carry_out(self._keeping.stored(runs, self._heap.now_ms))
 
     def _load(self, kept: int, avoid: str | None) -> None:
         assert self._keeping is not None

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.simulation.rulebook import ACTS_FROM, COMPANIONS_FROM
+from tests.simulation.rulebook import ACTS_FROM, COMPANIONS_FROM, READ_LOG_FROM
 from tests.simulation.rulebook_changes import Governed, at_genesis
 
 from sento_node.ordering.port import OrderedBlock
@@ -242,7 +242,7 @@ class Reference:
                 return Outcome(record.record_hash, Code.KNOWN, known)
             return Outcome(record.record_hash, Code.RECORD_ID_REUSED, NO_POSITION)
         if author.startswith(SITE):
-            code, after = self._announcement(author.removeprefix(SITE), record)
+            code, after = self._sites_own(author.removeprefix(SITE), record)
         else:
             code, after = self._refusal(author, record), self.book
         if code is not None:
@@ -267,11 +267,19 @@ class Reference:
                 return Outcome(record.record_hash, Code.ACCEPTED, self._stand(OFFICERS, record))
         return Outcome(record.record_hash, code, NO_POSITION)
 
-    def _announcement(self, site: str, record: Record) -> tuple[Code | None, Governed]:
-        """A record by a site itself may only say which rules it knows, when that is news."""
+    def _sites_own(self, site: str, record: Record) -> tuple[Code | None, Governed]:
+        """A record by a site itself: which rules it knows, or where releases are recorded also one of those and the seals of its KEKs."""
         header, book = record.header, self.book
         if header.group != ZERO16:
             return Code.NOT_PERMITTED, book
+        if book.rules < READ_LOG_FROM or header.registry == "governance":
+            return self._announcement(site, header)
+        refusal = book.site_refusal(site, header)
+        return (self._predecessor(header) if refusal is None else refusal), book
+
+    def _announcement(self, site: str, header: Header) -> tuple[Code | None, Governed]:
+        """It says which rules the site knows, when that is news."""
+        book = self.book
         try:
             said = json.loads(header.content)
             rules, name = set(said["rules"]), said["site"]

@@ -7,6 +7,7 @@ A `Rulebook` is changed by nobody: each act and announcement makes a copy (`rule
 from __future__ import annotations
 
 import copy
+import hashlib
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -17,8 +18,11 @@ from sento_proto.keys import PublicKey
 from sento_proto.wire import Malformed
 
 Scope = tuple[str, str]
-ACTS_FROM, COMPANIONS_FROM = 2, 3
+ACTS_FROM, COMPANIONS_FROM, READ_LOG_FROM = 2, 3, 4
 CLEAR = ("governance", "keys")
+ACCESS = "access"
+ACCESS_KINDS = ("access", "access-refused", "access-delayed")
+ACCESS_PAYLOAD_MAX_BYTES = 8 * 1024 + 64
 
 
 @dataclass(slots=True)
@@ -29,6 +33,31 @@ class Key:
     key: PublicKey
     companion: PublicKey | None
     state: str = "in use"
+
+
+@dataclass(slots=True)
+class Order:
+    """An erasure that one act ordered. `state`: "open", "withdrawn", or the position at which it was carried out."""
+
+    records: set[str] = field(default_factory=set)
+    subjects: set[tuple[str, str]] = field(default_factory=set)
+    state: str | int = "open"
+
+    def covers(self, registry: str, subject: bytes, position: int) -> bool:
+        """Whether it is in force for a record about the subject."""
+        if self.state == "withdrawn" or (registry, subject.hex()) not in self.subjects:
+            return False
+        return self.state == "open" or position < int(self.state)
+
+
+@dataclass(slots=True)
+class Delay:
+    """A delay of the read log."""
+
+    registries: list[str]
+    salt: bytes
+    cases: list[str]
+    released: bool = False
 
 
 @dataclass(slots=True)
@@ -53,13 +82,17 @@ class Rulebook:
     officer_keys: dict[bytes, PublicKey] = field(default_factory=dict)
     grants: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     recovery: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
-    erased: set[str] = field(default_factory=set)
+    orders: dict[int, Order] = field(default_factory=dict)
+    delays: dict[str, Delay] = field(default_factory=dict)
+    agents: dict[Scope, str] = field(default_factory=dict)
     announced: dict[str, set[int]] = field(default_factory=dict)
 
     # -- questions --------------------------------------------------------------------------------------------------------
 
     def writes(self, institution: str, registry: str, compartment: str) -> bool:
         """May it write there?"""
+        if self.rules >= READ_LOG_FROM and compartment == ACCESS:
+            return False
         return _inside(self.may_write.get(institution, []), registry, compartment)
 
     def reads(self, institution: str, registry: str, compartment: str, author: str) -> bool:
@@ -96,6 +129,28 @@ class Rulebook:
         if key_id not in self.keys:
             return Code.UNKNOWN_AUTHOR
         return Code.KEY_ENDED if self.keys[key_id].state in ("closed", "revoked") else None
+
+    def withheld(self, record_hash: bytes, registry: str, subject: bytes, position: int) -> int | None:
+        """The order under which a record is not given out: the one that names it, or the first about its subject."""
+        in_force = [(at, one) for at, one in sorted(self.orders.items()) if one.state != "withdrawn"]
+        named = [at for at, one in in_force if record_hash.hex() in one.records]
+        about = [at for at, one in in_force if one.covers(registry, subject, position)]
+        return next(iter(named + about), None)
+
+    def destroyed(self, record_hash: bytes, registry: str, subject: bytes, position: int) -> int | None:
+        """The same of those that were carried out."""
+        done = [(at, one) for at, one in sorted(self.orders.items()) if isinstance(one.state, int)]
+        named = [at for at, one in done if record_hash.hex() in one.records]
+        about = [at for at, one in done if one.covers(registry, subject, position)]
+        return next(iter(named + about), None)
+
+    def delayed(self, registry: str, case_number: str) -> str | None:
+        """The delay in force for this case there."""
+        for name, delay in self.delays.items():
+            hashed = hashlib.sha256(b"sento delayed case v1" + delay.salt + case_number.encode()).hexdigest()
+            if not delay.released and registry in delay.registries and hashed in delay.cases:
+                return name
+        return None
 
     def office(self, key_id: bytes) -> str | None:
         """The office of this key now."""
@@ -135,7 +190,32 @@ class Rulebook:
             return Code.NOT_PERMITTED
         if seals.key_epoch > self.registries[seals.registry][0]:
             return Code.NOT_PERMITTED
+        if author.startswith("/sites/"):
+            own = seals.registry not in CLEAR and seals.compartment == ACCESS
+            return None if own else Code.NOT_PERMITTED
         return None if self.writes(author, seals.registry, seals.compartment) else Code.NOT_PERMITTED
+
+    def site_refusal(self, site: str, header: Header) -> Code | None:
+        """Permission of a site's record that is no announcement, from rules 4 on."""
+        if site not in self.sites or self.sites[site].key_id != header.author_key_id:
+            return Code.KEY_ENDED
+        if header.registry == "keys":
+            return self._seals_refusal("/sites/" + site, header)
+        if header.registry not in self.registries or header.compartment != ACCESS:
+            return Code.NOT_PERMITTED
+        if header.kind not in ACCESS_KINDS:
+            return Code.NOT_PERMITTED
+        fact = hashlib.sha256(b"sento access" + header.record_id).digest()[:16]
+        if header.fact != fact or header.previous != bytes(32):
+            return Code.MALFORMED
+        if not 1 <= header.payload_bytes <= ACCESS_PAYLOAD_MAX_BYTES:
+            return Code.MALFORMED
+        if header.kind == "access-delayed":
+            names = [name for name, delay in self.delays.items() if header.registry in delay.registries]
+            subjects = [hashlib.sha256(b"sento delayed" + name.encode()).digest() for name in names]
+            if header.subject not in subjects:
+                return Code.NOT_PERMITTED
+        return self.key_epoch_refusal(header.registry, header.key_epoch)
 
     # -- copies -----------------------------------------------------------------------------------------------------------
 

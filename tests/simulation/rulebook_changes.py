@@ -12,7 +12,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from tests.simulation.rulebook import CLEAR, COMPANIONS_FROM, Key, Rulebook, Scope
+from tests.simulation.rulebook import ACTS_FROM, CLEAR, COMPANIONS_FROM, READ_LOG_FROM, Key, Scope
+from tests.simulation.rulebook_read_log import DOES, Misfit, ReadLogBook
+from tests.simulation.rulebook_read_log import need as _need
 
 from sento_proto.errors import Code
 from sento_proto.keys import PublicKey, Suite, check_public_key
@@ -51,21 +53,23 @@ FIELDS = {
     "set-deputy": ("officer",),
     "set-threshold": ("threshold",),
     "erase": ("records", "legal_basis"),
+    "erase-subject": ("registry", "subject", "legal_basis", "wait"),
+    "carry-out-erasure": ("order",),
+    "withdraw-erasure": ("order",),
+    "delay-read-log": ("name", "registries", "salt", "cases"),
+    "release-read-log": ("name",),
+    "require-key-agent": ("registry", "compartment", "agent"),
+    "end-key-agent": ("registry", "compartment"),
     "set-rules": ("rules",),
     "set-recovery-key": ("name", "public_key", "threshold", "ceremony", "shares"),
     "unlock": ("registries", "key_epochs", "recovery_key", "officers", "reason"),
 }
 
 
-class Misfit(Exception):
-    """The act does not fit: refused for good, with `waits` not yet."""
-
-    def __init__(self, words: str, *, waits: bool = False) -> None:
-        super().__init__(words)
-        self.waits = waits
+EXISTS_FROM = {"set-policy": COMPANIONS_FROM, **dict.fromkeys(DOES, READ_LOG_FROM)}
 
 
-class Governed(Rulebook):
+class Governed(ReadLogBook):
     """A rulebook that acts can follow."""
 
     __slots__ = ()
@@ -84,8 +88,7 @@ class Governed(Rulebook):
             changes = _read_act(content)
             for change in changes:
                 do = change.pop("do")
-                if do == "set-policy" and self.rules < COMPANIONS_FROM:
-                    raise Misfit("not under these rules")
+                _need(self.rules >= EXISTS_FROM.get(do, ACTS_FROM), "not under these rules")
                 getattr(after, "_do_" + do.replace("-", "_"))(change, at, window)
             after._check_whole(self)
         except Misfit as misfit:
@@ -101,6 +104,7 @@ class Governed(Rulebook):
                 if (registry, compartment) in self.may_read.get(reader, []) or registry in CLEAR:
                     continue
                 _need(self.registries[registry][0] > before.registries[registry][0], "lost reader")
+        self._check_agents()
 
     def _new_key(self, key: PublicKey) -> bytes:
         key_id = key.key_id
@@ -301,12 +305,6 @@ class Governed(Rulebook):
         _need(1 <= change["threshold"] <= 16, "number")
         self.threshold = change["threshold"]
 
-    def _do_erase(self, change: Json, at: int, window: int) -> None:
-        records = change["records"]
-        _need(bool(records) and len(set(records)) == len(records), "nothing, or twice")
-        _need(not self.erased & set(records) and bool(change["legal_basis"].strip()), "erased already")
-        self.erased |= set(records)
-
     def _do_set_rules(self, change: Json, at: int, window: int) -> None:
         wanted = change["rules"]
         _need(wanted > self.next_rules, "only ever raised")
@@ -359,11 +357,6 @@ def at_genesis(data: bytes) -> Governed:
         book.may_read[reader["name"]] = _read_scopes(reader["may_read"])
         book.may_see[reader["name"]] = _read_scopes(reader.get("may_see", []))
     return book
-
-
-def _need(holds: bool, words: str) -> None:
-    if not holds:
-        raise Misfit(words)
 
 
 def _read_act(content: bytes) -> list[Json]:

@@ -20,6 +20,7 @@ from sento_proto.block import Lane, sign_block
 from sento_proto.governance.state import Governance
 from sento_proto.keys import Signer
 from sento_proto.record import Record
+from sento_proto.rules import NEWEST_RULES
 
 CARELESS_BOOT = 700
 SMALL_ORDER_KEY = base64_of(b"\x01" + bytes(31))
@@ -217,7 +218,7 @@ class Thieves:
 
     def _rules_now(self, governance: Governance) -> list[bytes]:
         """Also when a site has not announced that it knows them, and to a number that nobody knows."""
-        wanted = self._heap.one_of([governance.rules, governance.rules + 1, 4])
+        wanted = self._heap.one_of([governance.rules, governance.rules + 1, NEWEST_RULES + 1])
         record = self._desk.record(governance, [{"do": "set-rules", "rules": wanted}])
         return [self._desk.sign(governance, record, self._desk.signers(governance))]
 

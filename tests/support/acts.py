@@ -10,6 +10,7 @@ from sento_client.testing.world import derived
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_proto.errors import Code
 from sento_proto.governance.acts import CHANGES
+from sento_proto.governance.state import delayed_case
 from sento_proto.kek_seal import XWING_SECRET_BYTES, xwing_public
 from sento_proto.keys import Signer
 from sento_proto.strict_json import Fields
@@ -206,6 +207,58 @@ def set_threshold(threshold: int) -> Change:
 def erase(*records: bytes, legal_basis: str = "Article 1") -> Change:
     """Payloads to be destroyed."""
     return {"do": "erase", "records": [record.hex() for record in records], "legal_basis": legal_basis}
+
+
+def erase_subject(registry: str, subject: bytes, **fields: object) -> Change:
+    """All payloads about a subject to be destroyed."""
+    change: Change = {
+        "do": "erase-subject",
+        "registry": registry,
+        "subject": subject.hex(),
+        "legal_basis": "health act, article 12",
+        "wait": "30 days",
+    }
+    return {**change, **fields}
+
+
+def carry_out_erasure(order: int) -> Change:
+    """Destroyed for ever."""
+    return {"do": "carry-out-erasure", "order": order}
+
+
+def withdraw_erasure(order: int) -> Change:
+    """Given out again."""
+    return {"do": "withdraw-erasure", "order": order}
+
+
+def delay_read_log(
+    name: str, *cases: str, registries: Sequence[str] = ("health",), **fields: object
+) -> Change:
+    """An investigation."""
+    salt = derived("salt", name, size=16)
+    change: Change = {
+        "do": "delay-read-log",
+        "name": name,
+        "registries": list(registries),
+        "salt": salt.hex(),
+        "cases": [delayed_case(salt, case).hex() for case in cases],
+    }
+    return {**change, **fields}
+
+
+def release_read_log(name: str) -> Change:
+    """The end of one."""
+    return {"do": "release-read-log", "name": name}
+
+
+def require_key_agent(registry: str, compartment: str, agent: str) -> Change:
+    """Keys are the agent's."""
+    return {"do": "require-key-agent", "registry": registry, "compartment": compartment, "agent": agent}
+
+
+def end_key_agent(registry: str, compartment: str) -> Change:
+    """Keys are the readers' again."""
+    return {"do": "end-key-agent", "registry": registry, "compartment": compartment}
 
 
 def set_rules(rules: int) -> Change:

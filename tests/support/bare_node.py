@@ -21,7 +21,7 @@ class BareNode:
         self.lone = LoneSite()
         self.clock = ManualClock()
         self.state = NodeState(
-            config=_config(peers),
+            config=node_config(peers),
             genesis=self.lone.world.genesis,
             store=self.lone.store,
             clock=self.clock,
@@ -51,10 +51,11 @@ def leading_member(*, alarms: tuple[str, ...] = ()) -> OrderingStatus:
     )
 
 
-def _config(peers: tuple[str, ...]) -> NodeConfig:
+def node_config(peers: tuple[str, ...] = (), data_dir: Path = _NONE) -> NodeConfig:
+    """A configuration of which only names and the data directory mean something."""
     return NodeConfig(
         site=SITE,
-        data_dir=_NONE,
+        data_dir=data_dir,
         genesis=_NONE,
         signing_key=_NONE,
         listen=Listen(address="127.0.0.1:1"),

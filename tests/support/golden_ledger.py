@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 
 from genesis_builder import SITES, TestWorld, build_genesis, make_act, make_block, make_submission
-from governed_story import raising, story_world, under_rules_2, under_rules_3
+from governed_story import raising, raising_to_4, story_world, under_rules_2, under_rules_3, under_rules_4
 from ledger_driver import LedgerDriver
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.results import NOWHERE, BlockResult
@@ -139,13 +139,32 @@ GOLDEN_LEDGERS: Mapping[str, Callable[[], str]] = {
     "ledger_rules_2_to_3": lambda: make_governed_ledger(
         "golden-rules-2-to-3", 2, under_rules_2, raising, under_rules_3
     ),
+    "ledger_rules_4": lambda: make_governed_ledger(
+        "golden-rules-4", 4, under_rules_2, under_rules_3, under_rules_4
+    ),
+    "ledger_rules_3_to_4": lambda: make_governed_ledger(
+        "golden-rules-3-to-4", 3, under_rules_2, under_rules_3, raising_to_4, under_rules_4
+    ),
 }
 """File name without ending -> what makes its text."""
 
 
+KEPT_LATER = {"erasure_orders": 4}
+"""Fields that say in more words what acts under older rules said too, with the rules number whose release first kept them."""
+
+
 def governance_digest(governance: Governance) -> str:
-    """SHA-256 over everything that a governance says, in hex. What is empty is left out: a later release may know more of which a ledger says nothing."""
-    return hashlib.sha256(json.dumps(_plain(governance), sort_keys=True).encode()).hexdigest()
+    """SHA-256 over everything that a governance says, in hex. What is empty is left out: a later release may know more of which a ledger says nothing.
+
+    So is what a later release keeps of the same acts, while their rules are in force: the files of those rules were made without."""
+    said = _said(
+        {
+            one.name: getattr(governance, one.name)
+            for one in fields(governance)
+            if one.compare and governance.rules >= KEPT_LATER.get(one.name, 0)
+        }
+    )
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _plain(value: object) -> object:

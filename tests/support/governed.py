@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from genesis_builder import OFFICERS, TestWorld
 from sento_client.governing.following import Followed, follow
 from sento_client.governing.proposal import act_content
-from sento_client.verifying import Stored, SubmissionPath
+from sento_client.verifying import Stored
 from sento_proto.governance.acts import act_header
 from sento_proto.governance.site_rules import SiteRules, site_rules_header, subject_of_site
 from sento_proto.header import ZERO32
 from sento_proto.keys import Signer
 from sento_proto.record import Record, make_record
+from sento_proto.record_object import SubmissionPath
 from sento_proto.submission import act_signed_bytes, sign_as_officer, signed_bytes
 
 Change = Mapping[str, object]

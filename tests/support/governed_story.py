@@ -1,7 +1,7 @@
 """A ledger's life under officers' acts, block by block: acts of every kind, what each refuses, and ordinary records between them.
 
 One story for golden ledgers, replay and adoption. `under_rules_2` goes for any ledger that officers govern, `under_rules_3` is what comes when companions
-are known, `raising` leads from the one to the other.
+are known, `raising` leads from the one to the other; `raising_to_4` leads on, and `under_rules_4` is what comes when releases are recorded.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import acts as do
+from access_records import access_bytes, site_kek
 from genesis_builder import (
     OFFICERS,
     SITES,
@@ -21,11 +22,13 @@ from genesis_builder import (
     make_submission,
     p256,
 )
-from ledger_driver import LedgerDriver
-from sento_proto.header import ZERO32
+from ledger_driver import LedgerDriver, subject
+from sento_proto.access_record import PAYLOAD_MAX_BYTES, fact_of_access
+from sento_proto.governance.state import subject_of_delay
+from sento_proto.header import ZERO16, ZERO32
 from sento_proto.kek_record import KekSeals, kek_seals_header
 from sento_proto.record import Record, make_record
-from sento_proto.submission import decode_submission, encode_submission
+from sento_proto.submission import decode_submission, encode_submission, group_value
 
 Blocks = Iterator[list[bytes]]
 CITY, KAGA, DESK = "iizuka-city", "kaga-city", "relief-desk"
@@ -64,9 +67,9 @@ def stripped(world: TestWorld, data: bytes) -> bytes:
     return encode_submission(world.ledger_id, told.author_key_id, told.records, told.signatures[:1])
 
 
-def kek(driver: LedgerDriver, registry: str, key_epoch: int) -> bytes:
+def kek(driver: LedgerDriver, registry: str, key_epoch: int, compartment: str = "") -> bytes:
     """A record of KEK seals by the city."""
-    seals = KekSeals(b"\7" * 32, registry, "", key_epoch, 0, (b"a seal" * 20, b"one more" * 20))
+    seals = KekSeals(b"\7" * 32, registry, compartment, key_epoch, 0, (b"a seal" * 20, b"one more" * 20))
     numbers = driver.world.numbers
     header = kek_seals_header(
         numbers.record_id(), CITY, driver.world.key_id(CITY), numbers.next_time_ms(), seals
@@ -282,3 +285,136 @@ def under_rules_3(driver: LedgerDriver) -> Blocks:
         driver.act_bytes(do.enrol_key(KAGA, p256("kaga"))),
         writes(driver, "token", author=KAGA, key_epoch=key_epoch),
     ]
+
+
+def raising_to_4(driver: LedgerDriver) -> Blocks:
+    """From rules 3 to 4: an order that stood before; what rules 4 bring is refused before they are in force."""
+    record = driver.record("ordered before", content=b"under rules 3", key_epoch=3)
+    yield [make_submission(driver.world, CITY, [record]), driver.act_bytes(do.erase(record.record_hash))]
+    early = do.erase_subject("residency", subject("early"))
+    yield [
+        driver.act_bytes(do.set_rules(4)),
+        driver.act_bytes(early),
+        driver.act_bytes(do.carry_out_erasure(driver.governance.last_act_at)),
+        access_bytes(driver, key_epoch=2),
+        site_kek(driver),
+    ]
+    for site in SITES:
+        yield [driver.announcement(site, [1, 2, 3, 4])]
+    raises = driver.act_bytes(do.set_rules(4))
+    yield [
+        raises,
+        driver.act_bytes(early, previous=record_of(raises).record_hash),
+        access_bytes(driver, key_epoch=2),
+    ]
+    ordered = driver.governance.erasures[record.record_hash]
+    yield [driver.act_bytes(do.carry_out_erasure(ordered))]
+
+
+def under_rules_4(driver: LedgerDriver) -> Blocks:
+    """Erasure in two acts, the read log, key agents, and what sites write in their own name."""
+    yield from _erasures(driver)
+    yield from _read_log(driver)
+    yield from _key_agents(driver)
+
+
+def _erasures(driver: LedgerDriver) -> Blocks:
+    newest = driver.governance.registries["residency"].key_epoch
+    patient = subject("patient")
+    forgotten = driver.record("forgotten twice", content=b"gone", key_epoch=newest)
+    orders = do.erase_subject("residency", patient), do.erase(forgotten.record_hash)
+    yield [
+        make_submission(driver.world, CITY, [forgotten]),
+        driver.act_bytes(*orders, do.erase_subject("health", patient)),
+    ]
+    first = driver.governance.last_act_at
+    yield [
+        writes(driver, "while ordered", about="patient", key_epoch=newest),
+        driver.act_bytes(do.erase_subject("residency", patient)),
+        driver.act_bytes(do.erase_subject("governance", patient)),
+        driver.act_bytes(do.erase_subject("residency", subject("other"), wait=" ")),
+        driver.act_bytes(do.carry_out_erasure(first + 1)),
+    ]
+    yield [driver.act_bytes(do.carry_out_erasure(first)), driver.act_bytes(do.withdraw_erasure(first))]
+    yield [
+        driver.act_bytes(do.carry_out_erasure(first)),
+        driver.act_bytes(do.withdraw_erasure(first)),
+        writes(driver, "once more", about="patient", content=b"new", key_epoch=newest),
+        driver.act_bytes(do.erase_subject("residency", patient, wait="a week")),
+    ]
+    second = driver.governance.last_act_at
+    yield [driver.act_bytes(do.withdraw_erasure(second))]
+    yield [
+        driver.act_bytes(do.carry_out_erasure(second)),
+        driver.act_bytes(do.withdraw_erasure(second)),
+        driver.act_bytes(do.erase(b"\5" * 32), do.carry_out_erasure(driver.state.size)),
+    ]
+    yield [driver.act_bytes(do.erase(b"\5" * 32))]
+
+
+def _read_log(driver: LedgerDriver) -> Blocks:
+    world, newest = driver.world, driver.governance.registries["health"].key_epoch
+    access = access_bytes(driver, key_epoch=newest)
+    alone = world.numbers.record_id()
+    in_a_group = {"record_id": alone, "fact": fact_of_access(alone), "group": group_value([alone])}
+    delayed = {"kind": "access-delayed", "about": subject_of_delay("inv-7"), "key_epoch": newest}
+    yield [
+        site_kek(driver, key_epoch=newest),
+        site_kek(driver, key_epoch=newest),
+        site_kek(driver, SITES[1], key_epoch=newest + 1),
+        site_kek(driver, SITES[1], key_epoch=newest, compartment="ward"),
+        site_kek(driver, SITES[1], key_epoch=newest, author=CITY),
+        access,
+        access,
+        access_bytes(driver, SITES[1], kind="access-refused", key_epoch=newest),
+        access_bytes(driver, SITES[2], key_epoch=newest + 1),
+        access_bytes(driver, SITES[2], key_epoch=newest, compartment="ward"),
+        access_bytes(driver, SITES[2], key_epoch=newest, kind="reading"),
+        access_bytes(driver, SITES[2], key_epoch=newest, **in_a_group),
+        access_bytes(driver, SITES[2], key_epoch=newest, fact=ZERO16),
+        access_bytes(driver, SITES[2], key_epoch=newest, content=b"x" * PAYLOAD_MAX_BYTES),
+        access_bytes(driver, SITES[2], **delayed),  # type: ignore[arg-type]
+    ]
+    world.site_signers["jp-sapporo"] = ed25519("rotated")
+    yield [
+        access_bytes(driver, "jp-sapporo", key_epoch=newest),
+        driver.act_bytes(do.permit(CITY, "write", ("health", "*"))),
+        writes(driver, "as a site", registry="health", compartment="access", key_epoch=newest),
+        writes(driver, "as itself", registry="health", compartment="ward", key_epoch=newest),
+        kek(driver, "health", newest, "access"),
+    ]
+    yield [
+        driver.act_bytes(do.delay_read_log("inv-7", "case 1", "case 2")),
+        access_bytes(driver, SITES[2], **delayed),  # type: ignore[arg-type]
+        access_bytes(driver, SITES[2], registry="residency", **delayed),  # type: ignore[arg-type]
+    ]
+    yield [driver.act_bytes(do.delay_read_log("inv-7", "case 3"))]
+    yield [driver.act_bytes(do.delay_read_log("inv-8", registries=["keys"]))]
+    yield [driver.act_bytes(do.release_read_log("inv-7"))]
+    yield [
+        driver.act_bytes(do.release_read_log("inv-7")),
+        access_bytes(driver, SITES[2], **delayed),  # type: ignore[arg-type]
+        driver.act_bytes(do.start_key_epoch("health", newest + 1, "closed")),
+        access_bytes(driver, SITES[0], key_epoch=newest),
+    ]
+    yield [access_bytes(driver, SITES[0], key_epoch=newest), access_bytes(driver, key_epoch=newest + 1)]
+
+
+def _key_agents(driver: LedgerDriver) -> Blocks:
+    psychiatry = ("health", "psychiatry")
+    yield [driver.act_bytes(do.require_key_agent(*psychiatry, "agent-1"))]
+    yield [
+        driver.act_bytes(do.require_key_agent(*psychiatry, "agent-1"), do.enrol_reader("agent-1", psychiatry))
+    ]
+    yield [driver.act_bytes(do.require_key_agent("health", "access", "agent-1"))]
+    yield [driver.act_bytes(do.require_key_agent(*psychiatry, "auditor"))]
+    epoch = do.start_key_epoch("health", driver.governance.registries["health"].key_epoch + 1)
+    yield [
+        driver.act_bytes(do.revoke_reader("agent-1"), epoch),
+        driver.act_bytes(do.end_key_agent("tax", "")),
+    ]
+    yield [driver.act_bytes(do.end_key_agent(*psychiatry), do.revoke_reader("agent-1"), epoch)]
+
+
+WHOLE_STORY = (under_rules_2, raising, under_rules_3, raising_to_4, under_rules_4)
+"""From rules 2 to the newest."""

@@ -23,7 +23,6 @@ from sento_client.verifying import (
     check_inclusion,
     check_record,
     check_subject_chain,
-    root_from_path,
 )
 from sento_proto import header as header_layout
 from sento_proto import merkle
@@ -31,6 +30,7 @@ from sento_proto.checkpoint import decode_checkpoint
 from sento_proto.errors import Code
 from sento_proto.header import ZERO32
 from sento_proto.keys import Signature
+from sento_proto.merkle import root_of_path
 from sento_proto.record import PAYLOAD_HASH_OF_NOTHING
 from sento_proto.v1 import client_pb2
 
@@ -181,18 +181,18 @@ def test_payload_that_is_not_given_out_is_no_failure_and_no_success(
     assert [f.verdict for f in findings if f.check is Check.PAYLOAD] == [Verdict.NOT_SHOWN]
 
 
-def test_root_from_path_agrees_with_the_tree_for_every_place_and_size() -> None:
+def test_root_of_path_agrees_with_the_tree_for_every_place_and_size() -> None:
     for size in range(1, 18):
         leaves = [merkle.leaf_hash(bytes((n,))) for n in range(size)]
         read = merkle.subtree_reader(leaves)
         for place in range(size):
             path = merkle.inclusion_proof(read, place, size)
-            assert root_from_path(leaves[place], place, size, path) == merkle.root_of(leaves)
-    assert root_from_path(leaves[0], 17, 17, path) is None
-    assert root_from_path(leaves[0], -1, 17, path) is None
+            assert root_of_path(leaves[place], place, size, path) == merkle.root_of(leaves)
+    assert root_of_path(leaves[0], 17, 17, path) is None
+    assert root_of_path(leaves[0], -1, 17, path) is None
     first = merkle.inclusion_proof(read, 0, 17)
-    assert root_from_path(leaves[0], 0, 17, first[:-1]) is None
-    assert root_from_path(leaves[0], 0, 17, [*first, bytes(32)]) is None
+    assert root_of_path(leaves[0], 0, 17, first[:-1]) is None
+    assert root_of_path(leaves[0], 0, 17, [*first, bytes(32)]) is None
 
 
 def test_checkpoint_needs_a_quorum_of_the_receipt_set(ledger: ServedLedger, trust: Trust) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from sento_client import AsOf, Version
 from sento_client.trust import Trust
-from sento_client.verifying import Stored, SubmissionPath, check_record
+from sento_client.verifying import Stored, check_record
 from sento_drill.audit import LedgerAudit
 from sento_drill.genesis_file import genesis_bytes
 from sento_drill.keys import DevelopmentKeys, make_keys
@@ -23,6 +23,7 @@ from sento_proto.header import ZERO16, ZERO32, Header
 from sento_proto.ids import uuid7
 from sento_proto.keys import Ed25519Signer
 from sento_proto.record import Record
+from sento_proto.record_object import SubmissionPath
 from sento_proto.sealing import seal_record
 from sento_proto.submission import decode_submission, sign_submission
 

@@ -17,7 +17,6 @@ from sento_client.testing.world import derived
 from sento_client.verifying import (
     Check,
     Stored,
-    SubmissionPath,
     Verdict,
     check_checkpoint,
     check_record,
@@ -27,6 +26,7 @@ from sento_proto.errors import Code, SentoError
 from sento_proto.header import ZERO32
 from sento_proto.keys import Ed25519Signer, Signature, sign_all
 from sento_proto.record import make_record as plain_record
+from sento_proto.record_object import SubmissionPath
 from sento_proto.software_signers import HybridSigner, MlDsa65Signer
 from sento_proto.submission import OfficerSignature, signed_bytes
 
@@ -228,7 +228,7 @@ def test_trust_file_carries_what_was_followed_to_the_next_program(
     [
         (lambda data: data.replace(b'"epoch": 0', b'"epoch": 1'), "signature"),
         (lambda data: data[:-20], "not JSON"),
-        (lambda data: data.replace(b"sento-trust-1", b"sento-trust-2"), "format"),
+        (lambda data: data.replace(b"sento-trust-1", b"sento-trust-3"), "format"),
     ],
 )
 def test_trust_file_is_believed_no_more_than_a_site(

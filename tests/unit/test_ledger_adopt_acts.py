@@ -8,7 +8,7 @@ import pytest
 
 from acts import enrol_author, enrol_key, governed, permit, set_receipt_set, set_rules, set_threshold
 from genesis_builder import SITES, TestWorld, act_content, ed25519, hybrid, make_act, make_submission
-from governed_story import raising, story_world, under_rules_2, under_rules_3
+from governed_story import WHOLE_STORY, story_world
 from ledger_driver import LedgerDriver
 from sento_node.ledger.adopt import NotProven, OfferedBlock, OfferedRecord, OfferedSubmission, adopt_chunk
 from sento_node.ledger.apply import UnknownRules
@@ -58,7 +58,7 @@ def test_a_long_story_adopted_chunk_by_chunk_gives_an_equal_governance_and_equal
     driver = LedgerDriver(world, MemoryStore(MemoryDisk(world.ledger_id)))
     state = empty_state(world)
     results: list[BlockResult] = []
-    for part in (under_rules_2, raising, under_rules_3):
+    for part in WHOLE_STORY:
         for block in part(driver):
             results.append(driver.order(block))
             if len(results) == 4:
@@ -72,11 +72,7 @@ def test_a_long_story_adopted_chunk_by_chunk_gives_an_equal_governance_and_equal
 def test_a_whole_story_is_adopted_in_one_chunk_too() -> None:
     world = story_world("adopted", 2)
     driver = LedgerDriver(world, MemoryStore(MemoryDisk(world.ledger_id)))
-    blocks = [
-        offered(driver.order(block))
-        for part in (under_rules_2, raising, under_rules_3)
-        for block in part(driver)
-    ]
+    blocks = [offered(driver.order(block)) for part in WHOLE_STORY for block in part(driver)]
     state = empty_state(world)
     adopt_chunk(state, blocks, checkpoint_of(driver))
     assert state.governance == driver.governance

@@ -9,7 +9,7 @@ import pytest
 
 from acts import add_registry, governed, permit, set_rules
 from genesis_builder import REGISTRIES, TestWorld, build_genesis
-from governed_story import raising, story_world, under_rules_2, under_rules_3
+from governed_story import WHOLE_STORY, story_world
 from ledger_driver import LedgerDriver
 from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.lmdb_store import LmdbStore
@@ -48,12 +48,12 @@ def test_after_every_block_of_a_long_story_a_restart_has_an_equal_governance(
 ) -> None:
     driver = LedgerDriver(world, open_store(None))
     try:
-        for part in (under_rules_2, raising, under_rules_3):
+        for part in WHOLE_STORY:
             for block in part(driver):
                 driver.order(block)
                 driver.flush()
                 assert governance_of(world.genesis, driver.store) == driver.governance, driver.state.block
-        assert (driver.governance.rules, driver.governance.acts) == (3, 33)
+        assert (driver.governance.rules, driver.governance.acts) == (4, 47)
         again = LedgerDriver(world, open_store(driver.store))
         assert again.governance == driver.governance
         assert again.state.tip == driver.state.tip

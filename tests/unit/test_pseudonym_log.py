@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sento_client.pseudonym_service.call_log import CallLog
-from sento_client.pseudonym_service.log_chain import ChainBroken, ChainEnd, next_line, verify
-from sento_client.pseudonym_service.log_files import LogFiles, LogUnusable, log_lines, log_paths
+from sento_client.serving.call_log import CallLog
+from sento_client.serving.log_chain import ChainBroken, ChainEnd, next_line, verify
+from sento_client.serving.log_files import LogFiles, LogUnusable, log_lines, log_paths
 
 
 def open_log(directory: Path, max_bytes: int = 1 << 20) -> CallLog:

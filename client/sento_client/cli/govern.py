@@ -36,11 +36,12 @@ from sento_client.governing.proposal import (
     make_proposal,
 )
 from sento_client.governing.reviewing import Review, review
-from sento_client.governing.shortcuts import FORMS, NotAShortcut, Value, change_of
+from sento_client.governing.shortcuts import FORMS, Given, NotAShortcut, Value, change_of
 from sento_client.secret_files import write_secret
 from sento_client.setup_errors import SetupError
 from sento_proto.errors import TABLE, Code, SentoError
 from sento_proto.errors import Standing as CodeStanding
+from sento_proto.governance.read_log_changes import SALT_BYTES
 from sento_proto.governance.state import Governance
 from sento_proto.ids import RANDOM_BYTES, uuid7
 from sento_proto.strict_json import load
@@ -134,7 +135,9 @@ def propose(
     async def work(client: GoverningClient) -> Drafted:
         followed = await client.follow()
         governance = followed.governance
-        values = [change_of(one, governance, why) for one in spoken] + list(file.changes)
+        values = [
+            change_of(one, Given(governance, why, client.random_bytes(SALT_BYTES))) for one in spoken
+        ] + list(file.changes)
         proposal = make_proposal(
             governance.ledger_id,
             client.epoch,

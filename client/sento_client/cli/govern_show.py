@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 @click.option("--local", is_flag=True, help="As one site knows it, at once, also when that site is cut off.")
 @pass_app
 def show(app: App, only_acts: bool, position: int | None, local: bool) -> None:
-    """Show governance in words: ledger, officers, authors with keys and budgets, readers, registries, sites, recovery keys, erasures, acts.
+    """Show governance in words: ledger, officers, authors with keys and budgets, readers, registries, sites, recovery keys, erasures, read log, acts.
 
     Every act was verified on this computer, from the genesis file on. Budgets in use are one site's word, and are shown to officers and operators.
 

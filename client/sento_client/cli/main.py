@@ -14,6 +14,7 @@ from sento_client.cli.exits import WORDS
 from sento_client.cli.govern import govern
 from sento_client.cli.group import Commands
 from sento_client.cli.history import history
+from sento_client.cli.key_agent import key_agent
 from sento_client.cli.keys import keys
 from sento_client.cli.outbox import outbox
 from sento_client.cli.pseudonyms import pseudonyms
@@ -73,6 +74,7 @@ for command in (
     recovery,
     keys,
     pseudonyms,
+    key_agent,
     errors,
     completion,
 ):

@@ -15,7 +15,7 @@ from sento_client.cli.exits import Exit
 from sento_client.setup_errors import SetupError
 
 if TYPE_CHECKING:
-    from sento_client.pseudonym_service.log_chain import ChainEnd
+    from sento_client.serving.log_chain import ChainEnd
 
 _SERVICE = click.option(
     "--service",
@@ -49,8 +49,9 @@ def serve(app: App, service: Path) -> None:
     What operators should know goes to standard error, one JSON object a line; each call goes into the log first.
     """
     from sento_client.pseudonym_service.config import load_service_config
-    from sento_client.pseudonym_service.server import CannotServe, json_line
+    from sento_client.pseudonym_service.server import CannotServe
     from sento_client.pseudonym_service.server import serve as serve_service
+    from sento_client.serving.saying import json_line
 
     async def life() -> None:
         stop = asyncio.Event()
@@ -174,9 +175,9 @@ def verify(app: App, service: Path, noted: str | None) -> None:
     Ends with 4 when the chain is broken, and says at which line.
     """
     from sento_client.pseudonym_service.config import load_service_config
-    from sento_client.pseudonym_service.log_chain import ChainBroken
-    from sento_client.pseudonym_service.log_chain import verify as verify_chain
-    from sento_client.pseudonym_service.log_files import log_lines, log_paths
+    from sento_client.serving.log_chain import ChainBroken
+    from sento_client.serving.log_chain import verify as verify_chain
+    from sento_client.serving.log_files import log_lines, log_paths
 
     try:
         directory = load_service_config(service).log_directory
@@ -201,7 +202,7 @@ def verify(app: App, service: Path, noted: str | None) -> None:
 
 
 def _noted(text: str | None) -> ChainEnd | None:
-    from sento_client.pseudonym_service.log_chain import ChainEnd
+    from sento_client.serving.log_chain import ChainEnd
 
     if text is None:
         return None

@@ -14,10 +14,11 @@ import asyncio
 from sento_client.asker import Asker, Terms, damaged
 from sento_client.governing.fitting import can_change
 from sento_client.governing.following import Followed, follow
-from sento_client.governing.trust_file import TrustFile
+from sento_client.governing.trust_file import TrustFile, TrustProof
 from sento_client.messages import freshness_of, stored_of
 from sento_client.outbox.keeping import Run
 from sento_client.proving import Prover
+from sento_client.receipts.watch import CheckpointWatch
 from sento_client.results import Freshness
 from sento_client.transport import ACTS
 from sento_client.trust import Trust
@@ -34,8 +35,15 @@ RUNS_AT_ONCE = LIST_PAGE_MAX // 2
 class Follower:
     """One client's view of governance. `keep`: where it is kept between programs; None: nowhere."""
 
-    def __init__(self, asker: Asker, followed: Followed, keep: TrustFile | None = None) -> None:
+    def __init__(
+        self,
+        asker: Asker,
+        followed: Followed,
+        keep: TrustFile | None = None,
+        watch: CheckpointWatch | None = None,
+    ) -> None:
         self._asker = asker
+        self._watch = watch
         self._keep = keep
         self._lock = asyncio.Lock()
         self._asked_ms: int | None = None
@@ -69,13 +77,13 @@ class Follower:
             found, more = self._proven, True
             while more:
                 found, more = await self._page(found, terms)
-            proven = await self._prove(found, freshness)
+            proven, proof = await self._prove(found, freshness)
             if len(found.steps) >= len(self.followed.steps):
                 self.followed = found
             if proven is not self._proven:
                 self._proven = proven
                 if self._keep is not None:
-                    self._keep.write(proven)
+                    self._keep.write(proven, proof)
             return self.followed
 
     async def news(self, site: str | None = None) -> bool:
@@ -114,30 +122,43 @@ class Follower:
             request.after_position = before.position
         return await self._asker.ask(ACTS, request, accept, terms, ask_again=_ELSEWHERE, avoid=self._avoid)
 
-    async def _prove(self, found: Followed, freshness: Freshness) -> Followed:
+    async def prove_all(self, timeout_ms: int) -> tuple[Followed, TrustProof]:
+        """Everything that changed governance, and that each of it stands where it says under the newest checkpoint: what `trust.json` holds.
+
+        Raises SentoError, SetupError RULES_UNKNOWN."""
+        followed = await self.refresh(timeout_ms)
+        return followed, await self._proof_of(followed, followed.position + 1, timeout_ms)
+
+    async def _prove(self, found: Followed, freshness: Freshness) -> tuple[Followed, TrustProof | None]:
         """As much of `found` as is shown to stand where it says. Raises SentoError DAMAGED when something else is shown to stand there."""
         new = found.steps[len(self._proven.steps) :]
         if not new:
-            return self._proven
-        prover = Prover(self._asker, lambda: found.trust)
+            return self._proven, None
         at_least = new[-1].position + 1 if freshness is Freshness.LINEARIZABLE else 0
         try:
-            checkpoint = await prover.checkpoint(at_least, PROOF_TIMEOUT_MS)
-            covered = [step for step in new if step.position < checkpoint.size]
-            for start in range(0, len(covered), RUNS_AT_ONCE):
-                part = covered[start : start + RUNS_AT_ONCE]
-                runs = [Run(0, step.position, (step.stored.record_hash,)) for step in part]
-                held = await prover.prove_runs(runs, checkpoint, PROOF_TIMEOUT_MS)
-                if not all(held):
-                    position = part[held.index(False)].position
-                    self._avoid = self._gave
-                    raise damaged(self._gave, f"another record stands at position {position}")
+            proof = await self._proof_of(found, at_least, PROOF_TIMEOUT_MS)
         except SentoError as error:
             if error.code is Code.DAMAGED:
                 raise
             # No quorum covers it yet, or nobody who could show it answers: it is asked for again.
-            return self._proven
-        return found.first(checkpoint.size)
+            return self._proven, None
+        return found.first(proof.checkpoint.size), proof
+
+    async def _proof_of(self, found: Followed, at_least: int, timeout_ms: int) -> TrustProof:
+        """That each step below a quorum's checkpoint stands at its position, all under that one checkpoint: acts are few, and so the file verifies alone."""
+        prover = Prover(self._asker, lambda: found.trust, self._watch)
+        checkpoint = await prover.checkpoint(at_least, timeout_ms)
+        covered = [step for step in found.steps if step.position < checkpoint.size]
+        paths: list[tuple[bytes, ...]] = []
+        for start in range(0, len(covered), RUNS_AT_ONCE):
+            part = covered[start : start + RUNS_AT_ONCE]
+            runs = [Run(0, step.position, (step.stored.record_hash,)) for step in part]
+            for step, shown in zip(part, await prover.prove_runs(runs, checkpoint, timeout_ms), strict=True):
+                if shown is None:
+                    self._avoid = self._gave
+                    raise damaged(self._gave, f"another record stands at position {step.position}")
+                paths.append(shown.first)
+        return TrustProof(checkpoint, tuple(paths))
 
 
 _ELSEWHERE = frozenset({Code.BAD_REQUEST})

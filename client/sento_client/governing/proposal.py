@@ -14,13 +14,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sento_client.governing.trust_file import read_officer_signature
 from sento_proto import header as header_layout
 from sento_proto.governance.acts import FORMAT as ACT_FORMAT
 from sento_proto.governance.acts import Act, act_header, decode_act, is_act_header
 from sento_proto.header import ZERO32
 from sento_proto.keys import Signer
 from sento_proto.record import Record, make_record, record_of
+from sento_proto.record_object import read_officer_signature
 from sento_proto.strict_json import load
 from sento_proto.submission import (
     OfficerSignature,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sento_proto.governance.parts import Scope
-from sento_proto.governance.state import AuthorKey, Governance
+from sento_proto.governance.state import AuthorKey, ErasureOrder, Governance
 from sento_proto.keys import Suite
 
 _SUITES = {Suite.ED25519: "Ed25519", Suite.ECDSA_P256: "ECDSA P-256"}
@@ -48,6 +48,7 @@ def sections(governance: Governance, usage: Sequence[AuthorUse] | None) -> list[
         _sites(governance),
         _recovery(governance),
         _erasures(governance),
+        _read_log(governance),
     ]
 
 
@@ -240,12 +241,65 @@ def _recovery(governance: Governance) -> Section:
 
 
 def _erasures(governance: Governance) -> Section:
-    by_act: dict[int, list[str]] = {}
-    for record, at in governance.erasures.items():
-        by_act.setdefault(at, []).append(record.hex())
-    lines = tuple(f"{len(records)} records, ordered at position {at}" for at, records in by_act.items())
-    value = [{"ordered_at": at, "records": records} for at, records in by_act.items()]
-    return Section("erasures", "Erasures", lines, value)
+    lines = []
+    for order in governance.erasure_orders.values():
+        what = [f"{len(order.records)} records"] if order.records else []
+        what += [f"subject {subject.hex()} in {registry}" for registry, subject in order.subjects]
+        lines.append(
+            f"{', '.join(what)}: ordered at position {order.position}, {_order_state(order)} ({order.legal_basis})"
+        )
+    value = [
+        {
+            "ordered_at": order.position,
+            "records": [record.hex() for record in order.records],
+            "subjects": [
+                {"registry": registry, "subject": subject.hex()} for registry, subject in order.subjects
+            ],
+            "legal_basis": order.legal_basis,
+            "wait": order.wait,
+            "carried_out_at": order.carried_out_at,
+            "withdrawn_at": order.withdrawn_at,
+        }
+        for order in governance.erasure_orders.values()
+    ]
+    return Section("erasures", "Erasures", tuple(lines), value)
+
+
+def _order_state(order: ErasureOrder) -> str:
+    if order.withdrawn_at is not None:
+        return f"withdrawn at position {order.withdrawn_at}"
+    if order.carried_out_at is not None:
+        return f"carried out at position {order.carried_out_at}"
+    wait = f" after {order.wait}" if order.wait else ""
+    return f"withheld, to be carried out by a further act{wait}"
+
+
+def _read_log(governance: Governance) -> Section:
+    lines = []
+    for delay in governance.read_log_delays.values():
+        end = "in force" if delay.released_at is None else f"released at position {delay.released_at}"
+        lines.append(
+            f"delay {delay.name}: {len(delay.cases)} cases in {', '.join(delay.registries)}, ordered at position {delay.ordered_at}, {end}"
+        )
+    for (registry, compartment), agent in governance.key_agents.items():
+        lines.append(f"keys of {Scope(registry, compartment).words} are opened by {agent} alone")
+    value = {
+        "delays": [
+            {
+                "name": delay.name,
+                "registries": list(delay.registries),
+                "cases": len(delay.cases),
+                "ordered_at": delay.ordered_at,
+                "released_at": delay.released_at,
+            }
+            for delay in governance.read_log_delays.values()
+        ],
+        "key_agents": [
+            {"registry": registry, "compartment": compartment, "agent": agent}
+            for (registry, compartment), agent in governance.key_agents.items()
+        ],
+    }
+    return Section("read_log", "Read log", tuple(lines), value)
 
 
 def _scopes(scopes: Iterable[Scope]) -> str:

@@ -7,8 +7,13 @@
     add-registry REGISTRY                             start-key-epoch REGISTRY accepted|closed
     close-key-epoch REGISTRY KEY_EPOCH                set-receipt-set QUORUM SITE...      retire-site SITE
     retire-officer NAME    set-threshold NUMBER       set-deputy OFFICER none             set-rules NUMBER
-    erase RECORD_HASH... LEGAL_BASIS                  unlock RECOVERY_KEY REGISTRY,... KEY_EPOCH,... OFFICER,...
+    erase RECORD_HASH... LEGAL_BASIS                  erase-subject REGISTRY SUBJECT LEGAL_BASIS WAIT
+    carry-out-erasure ORDER                           withdraw-erasure ORDER
+    delay-read-log NAME REGISTRY,... CASE_NUMBER...   release-read-log NAME
+    require-key-agent SCOPE AGENT                     end-key-agent SCOPE
+    unlock RECOVERY_KEY REGISTRY,... KEY_EPOCH,... OFFICER,...
 
+ORDER is the position of the act that ordered an erasure. Case numbers go into the act as salted hashes alone.
 SCOPE is `health` (the open part), `health:clinic-a` (a compartment) or `health:*` (all). Changes that carry keys or whole institutions come in a file.
 Pure.
 """
@@ -16,9 +21,10 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from sento_proto.governance.reader_changes import MAY, PREVIOUS
-from sento_proto.governance.state import Governance
+from sento_proto.governance.state import Governance, delayed_case
 
 Value = dict[str, object]
 FORMS: dict[str, str] = {
@@ -41,6 +47,13 @@ FORMS: dict[str, str] = {
     "set-deputy": "OFFICER none",
     "set-rules": "NUMBER",
     "erase": "RECORD_HASH... LEGAL_BASIS",
+    "erase-subject": "REGISTRY SUBJECT LEGAL_BASIS WAIT",
+    "carry-out-erasure": "ORDER",
+    "withdraw-erasure": "ORDER",
+    "delay-read-log": "NAME REGISTRY,... CASE_NUMBER...",
+    "release-read-log": "NAME",
+    "require-key-agent": "SCOPE AGENT",
+    "end-key-agent": "SCOPE",
     "unlock": "RECOVERY_KEY REGISTRY,... KEY_EPOCH,... OFFICER,...",
 }
 
@@ -49,20 +62,28 @@ class NotAShortcut(Exception):
     """The words are none. The text is one sentence of what was expected."""
 
 
-def change_of(words: Sequence[str], governance: Governance, reason: str) -> Value:
-    """The change as it stands in an act. `governance` gives the next key epoch, `reason` is the act's. Raises NotAShortcut."""
+class Given(NamedTuple):
+    """What a change takes from elsewhere: the next key epoch from `governance`, the act's `reason`, and a fresh `salt` of 16 random bytes."""
+
+    governance: Governance
+    reason: str
+    salt: bytes
+
+
+def change_of(words: Sequence[str], given: Given) -> Value:
+    """The change as it stands in an act. Raises NotAShortcut."""
     if not words or words[0] not in FORMS:
         raise NotAShortcut(
             f"{words[0] if words else 'nothing'} is no change in words; there are {', '.join(FORMS)}; others come with --file."
         )
     name, *rest = words
     try:
-        return {"do": name, **_READERS[name](rest, governance, reason)}
+        return {"do": name, **_READERS[name](rest, given)}
     except (ValueError, KeyError):
         raise NotAShortcut(f"expected: {name} {FORMS[name]}") from None
 
 
-def _permission(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+def _permission(rest: Sequence[str], _given: Given) -> Value:
     institution, may, *scopes = rest
     if may not in MAY or not scopes:
         raise ValueError(may)
@@ -74,52 +95,52 @@ def _scope(text: str) -> Value:
     return {"registry": registry, "compartment": compartment}
 
 
-def _key(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+def _key(rest: Sequence[str], _given: Given) -> Value:
     author, key_id = rest
     return {"author": author, "key_id": key_id}
 
 
-def _revoked_key(rest: Sequence[str], governance: Governance, reason: str) -> Value:
+def _revoked_key(rest: Sequence[str], given: Given) -> Value:
     if len(rest) < 3:
-        return _key(rest, governance, reason)
+        return _key(rest, given)
     author, key_id, position = rest
     return {"author": author, "key_id": key_id, "suspect_from_position": int(position)}
 
 
-def _budget(field: str) -> Callable[[Sequence[str], Governance, str], Value]:
-    def read(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+def _budget(field: str) -> Callable[[Sequence[str], Given], Value]:
+    def read(rest: Sequence[str], _given: Given) -> Value:
         author, records, subjects = rest
         return {"author": author, field: {"records": int(records), "subjects": int(subjects)}}
 
     return read
 
 
-def _policy(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+def _policy(rest: Sequence[str], _given: Given) -> Value:
     author, state = rest
     return {"author": author, "ml_dsa_65": {"on": True, "off": False}[state]}
 
 
-def _one(field: str) -> Callable[[Sequence[str], Governance, str], Value]:
-    def read(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+def _one(field: str) -> Callable[[Sequence[str], Given], Value]:
+    def read(rest: Sequence[str], _given: Given) -> Value:
         (name,) = rest
         return {field: name}
 
     return read
 
 
-def _number(field: str) -> Callable[[Sequence[str], Governance, str], Value]:
-    def read(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+def _number(field: str) -> Callable[[Sequence[str], Given], Value]:
+    def read(rest: Sequence[str], _given: Given) -> Value:
         (number,) = rest
         return {field: int(number)}
 
     return read
 
 
-def _start_key_epoch(rest: Sequence[str], governance: Governance, _reason: str) -> Value:
+def _start_key_epoch(rest: Sequence[str], given: Given) -> Value:
     registry, previous = rest
     if previous not in PREVIOUS:
         raise ValueError(previous)
-    state = governance.registries.get(registry)
+    state = given.governance.registries.get(registry)
     return {
         "registry": registry,
         "key_epoch": 2 if state is None else state.key_epoch + 1,
@@ -127,42 +148,69 @@ def _start_key_epoch(rest: Sequence[str], governance: Governance, _reason: str) 
     }
 
 
-def _close_key_epoch(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+def _close_key_epoch(rest: Sequence[str], _given: Given) -> Value:
     registry, key_epoch = rest
     return {"registry": registry, "key_epoch": int(key_epoch)}
 
 
-def _receipt_set(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+def _receipt_set(rest: Sequence[str], _given: Given) -> Value:
     quorum, *sites = rest
     if not sites:
         raise ValueError(quorum)
     return {"sites": sites, "quorum": int(quorum)}
 
 
-def _no_deputy(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+def _no_deputy(rest: Sequence[str], _given: Given) -> Value:
     officer, none = rest
     if none != "none":
         raise ValueError(none)
     return {"officer": officer}
 
 
-def _erase(rest: Sequence[str], _governance: Governance, _reason: str) -> Value:
+def _erase(rest: Sequence[str], _given: Given) -> Value:
     *records, legal_basis = rest
     return {"records": records, "legal_basis": legal_basis}
 
 
-def _unlock(rest: Sequence[str], _governance: Governance, reason: str) -> Value:
+def _erase_subject(rest: Sequence[str], _given: Given) -> Value:
+    registry, subject, legal_basis, wait = rest
+    return {"registry": registry, "subject": subject, "legal_basis": legal_basis, "wait": wait}
+
+
+def _delay(rest: Sequence[str], given: Given) -> Value:
+    name, registries, *cases = rest
+    if not cases:
+        raise ValueError(name)
+    return {
+        "name": name,
+        "registries": registries.split(","),
+        "salt": given.salt.hex(),
+        "cases": [delayed_case(given.salt, case).hex() for case in cases],
+    }
+
+
+def _key_agent(rest: Sequence[str], _given: Given) -> Value:
+    scope, agent = rest
+    return {**_scope(scope), "agent": agent}
+
+
+def _no_key_agent(rest: Sequence[str], _given: Given) -> Value:
+    (scope,) = rest
+    return _scope(scope)
+
+
+def _unlock(rest: Sequence[str], given: Given) -> Value:
     recovery_key, registries, key_epochs, officers = rest
     return {
         "registries": registries.split(","),
         "key_epochs": [int(epoch) for epoch in key_epochs.split(",")],
         "recovery_key": recovery_key,
         "officers": officers.split(","),
-        "reason": reason,
+        "reason": given.reason,
     }
 
 
-_READERS: dict[str, Callable[[Sequence[str], Governance, str], Value]] = {
+_READERS: dict[str, Callable[[Sequence[str], Given], Value]] = {
     "permit": _permission,
     "withdraw": _permission,
     "revoke-key": _revoked_key,
@@ -182,5 +230,12 @@ _READERS: dict[str, Callable[[Sequence[str], Governance, str], Value]] = {
     "set-deputy": _no_deputy,
     "set-rules": _number("rules"),
     "erase": _erase,
+    "erase-subject": _erase_subject,
+    "carry-out-erasure": _number("order"),
+    "withdraw-erasure": _number("order"),
+    "delay-read-log": _delay,
+    "release-read-log": _one("name"),
+    "require-key-agent": _key_agent,
+    "end-key-agent": _no_key_agent,
     "unlock": _unlock,
 }

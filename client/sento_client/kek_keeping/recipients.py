@@ -1,5 +1,6 @@
 """Who should hold a seal of an author's KEK, by governance: the author itself, each reader of the compartment, and the recovery key in force.
 
+Where governance leaves a compartment to a key agent, the agent alone gets the readers' seal: it unwraps for them, one record at a time.
 An institution that may write the same compartment is not among them: who may write must not thereby read what others wrote. Two roles with one key get one
 seal. Pure.
 """
@@ -55,10 +56,11 @@ def recipients_of(
     recovery = governance.recovery_key
     if recovery is not None:
         found.append(_recipient(Role.RECOVERY, recovery.name, recovery.public_key))
+    agent = governance.key_agent_of(registry, compartment)
     found += [
         _recipient(Role.READER, reader.name, reader.seal_key)
         for reader in governance.readers.values()
-        if covered(reader.may_read, registry, compartment)
+        if covered(reader.may_read, registry, compartment) and agent in (None, reader.name)
     ]
     return tuple({one.key_id: one for one in reversed(found)}.values())[::-1]
 

@@ -1,6 +1,7 @@
 """The shell around keeping: carries out what the core decides, with the outbox on disk, questions to the sites, and the writer that delivers.
 
 Writer ── keep ──► Outbox (flush) ── told ──► Writer delivers ── settled ──► Keeping ──► forget, deliver again, look for it under a checkpoint
+                                                                                  ▲ stored ── Archive (flush) ◄── store receipts ◄── proven ──┘
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ from sento_client.outbox.keeping import (
     Run,
     SetAside,
     Settings,
+    StoreReceipts,
 )
 from sento_client.outbox.outbox import Outbox, Told
 from sento_client.outbox.shelf import NewRefused
-from sento_client.proving import Prover
+from sento_client.proving import Prover, RunProof
+from sento_client.receipts.archive import Archive, NotStored
+from sento_client.receipts.histories import RECEIPTS_LOOKED_AT
+from sento_client.receipts.store import NO_ID, ProvenRun
 from sento_client.setup_errors import SetupError
 from sento_proto.checkpoint import Checkpoint
-from sento_proto.errors import SentoError
+from sento_proto.errors import Code, SentoError
 from sento_proto.limits import LIST_PAGE_MAX
 from sento_proto.record import Record
 
@@ -42,12 +47,20 @@ DeliverAgain = Callable[[int, bytes, str | None], bool]
 
 
 class Keeper:
-    """One writer's outbox at work. Call `start` on the running loop, `close` at the end."""
+    """One writer's outbox at work. Call `start` on the running loop, `close` at the end. `archive`: where receipts go; None: nowhere."""
 
     def __init__(
-        self, outbox: Outbox, prover: Prover, ports: Ports, settings: Settings | None = None
+        self,
+        outbox: Outbox,
+        prover: Prover,
+        ports: Ports,
+        settings: Settings | None = None,
+        archive: Archive | None = None,
     ) -> None:
         self._outbox = outbox
+        self._archive = archive
+        self._record_ids: dict[int, dict[bytes, bytes]] = {}
+        self._shown: dict[Run, RunProof] = {}
         self._prover = prover
         self._ports = ports
         self._keeping = Keeping(settings or Settings(), ports.jitter)
@@ -80,6 +93,8 @@ class Keeper:
 
     def settled(self, kept: int, settle: Settle, record: Record, *, told: bool) -> None:
         """One of its records has come to an end of this round."""
+        if self._archive is not None:
+            self._record_ids.setdefault(kept, {})[record.record_hash] = record.header.record_id
         now_ms = self._ports.steady_ms()
         effects = self._keeping.settled(kept, settle, record.record_hash, now_ms, told=told)
         for effect in effects:
@@ -108,7 +123,10 @@ class Keeper:
     def _apply(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Forget):
+                self._record_ids.pop(effect.kept, None)
                 self._outbox.forget(effect.kept)
+            elif isinstance(effect, StoreReceipts):
+                self._spawn(self._store_receipts(effect.runs))
             elif isinstance(effect, Deliver):
                 self._spawn(self._deliver_again(effect))
             elif isinstance(effect, AskCheckpoint):
@@ -163,6 +181,7 @@ class Keeper:
         if data is None:
             self._apply(self._keeping.gone(effect.kept, self._ports.steady_ms()))
         elif not self._deliver(effect.kept, data, effect.avoid):
+            self._record_ids.pop(effect.kept, None)
             self._apply(self._keeping.unreadable(effect.kept, self._ports.steady_ms()))
 
     async def _ask_checkpoint(self, effect: AskCheckpoint) -> None:
@@ -182,12 +201,14 @@ class Keeper:
     async def _ask_proofs(self, runs: Sequence[Run]) -> None:
         assert self._checkpoint is not None
         try:
-            held: list[bool] = []
+            held: list[RunProof | None] = []
             # One submission may be scattered over more runs than one question takes.
             for start in range(0, len(runs), RUNS_AT_ONCE):
                 part = runs[start : start + RUNS_AT_ONCE]
                 held += await self._prover.prove_runs(part, self._checkpoint, ASK_TIMEOUT_MS)
-        except SentoError:
+        except SentoError as error:
+            if error.code is Code.DAMAGED:
+                await self._look_for_fraud(self._checkpoint, error)
             self._apply(self._keeping.check_failed(self._ports.steady_ms()))
             return
         except Exception:
@@ -197,7 +218,40 @@ class Keeper:
             _LOG.error(
                 "a site acknowledged records that do not stand where it said; they are sent to another site"
             )
-        self._apply(self._keeping.proven(runs, held, self._ports.steady_ms()))
+        self._shown = {run: proof for run, proof in zip(runs, held, strict=True) if proof is not None}
+        stands = [proof is not None for proof in held]
+        self._apply(self._keeping.proven(runs, stands, self._ports.steady_ms()))
+
+    async def _store_receipts(self, runs: Sequence[Run]) -> None:
+        """Only behind the flush does the outbox forget."""
+        if self._archive is not None:
+            assert self._checkpoint is not None
+            try:
+                await self._archive.put(self._checkpoint, [self._proven_run(run) for run in runs])
+            except NotStored as error:
+                _LOG.error("receipts cannot be stored, so the outbox goes on keeping: %s", error)
+                self._apply(self._keeping.not_stored(runs, self._ports.steady_ms()))
+                return
+            except Exception:
+                self._apply(self._keeping.not_stored(runs, self._ports.steady_ms()))
+                raise
+        self._apply(self._keeping.stored(runs, self._ports.steady_ms()))
+
+    def _proven_run(self, run: Run) -> ProvenRun:
+        proof, ids = self._shown[run], self._record_ids.get(run.kept, {})
+        record_ids = [ids.get(record_hash, NO_ID) for record_hash in run.record_hashes]
+        return ProvenRun(run.position, run.record_hashes, record_ids, proof.first, proof.last)
+
+    async def _look_for_fraud(self, checkpoint: Checkpoint, doubt: SentoError) -> None:
+        """No site could show what stands under the checkpoint: perhaps it is of another history than the receipts at hand."""
+        _LOG.error("%s", doubt)
+        if self._archive is None:
+            return
+        try:
+            receipts = await self._archive.newest(checkpoint.epoch, checkpoint.size, RECEIPTS_LOOKED_AT)
+            await self._prover.find_fraud(receipts, checkpoint, ASK_TIMEOUT_MS)
+        except (SentoError, SetupError) as error:
+            _LOG.error("whether a site signed two histories cannot be told: %s", error)
 
     async def _adopt_now_and_then(self) -> None:
         while True:

@@ -2,7 +2,8 @@
 
 The rules, all of them:
 
-1. A submission is kept until each of its records has its end: it stands under a quorum's checkpoint, or it was refused for good.
+1. A submission is kept until each of its records has its end: its receipt is on disk, which says that it stands under a quorum's checkpoint, or it was
+   refused for good. Receipts that cannot be stored (a full disk) are asked for again, and nothing is sent again for it.
 2. What stands by the word of one site only is looked for every second: a quorum checkpoint over all its positions, and the proof that each of its records
    stands where the site said. One proven record is not enough: a site may speak the truth of one and not of its neighbour.
 3. Without that proof for 30 s it is sent again, to another site than the one that took it; at once if the proof shows something else at its position, and
@@ -58,6 +59,12 @@ class AskProofs(NamedTuple):
     runs: tuple[Run, ...]
 
 
+class StoreReceipts(NamedTuple):
+    """Put the receipts of these runs, just proven, on disk, flushed; report `stored` or `not_stored`. Whole submissions, never a part of one."""
+
+    runs: tuple[Run, ...]
+
+
 class SetAside(NamedTuple):
     """Keep the record for people to see: it was refused for good and nobody was there to be told."""
 
@@ -75,13 +82,13 @@ class Note(NamedTuple):
 
 
 _SOON = (Standing.TRY_AGAIN, Standing.UNKNOWN)
-Effect = Forget | Deliver | AskCheckpoint | AskProofs | SetAside | Note
+Effect = Forget | Deliver | AskCheckpoint | AskProofs | StoreReceipts | SetAside | Note
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`cover_ms`: how long to wait for a proof before sending elsewhere. `check_ms`: between two looks for one. `window`: submissions under way for nobody.
-    Pauses: `again_ms` when sites could not be reached; from `not_yet_first_ms`, doubling, to `not_yet_most_ms` when the ledger said not yet."""
+    Pauses: `store_again_ms` when receipts could not be stored; `again_ms` when sites could not be reached; from `not_yet_first_ms`, doubling, to `not_yet_most_ms` when the ledger said not yet."""
 
     cover_ms: int = 30_000
     check_ms: int = 1_000
@@ -90,12 +97,13 @@ class Settings:
     not_yet_first_ms: int = 5_000
     not_yet_most_ms: int = 300_000
     runs_most: int = 200
+    store_again_ms: int = 10_000
 
 
 @dataclass(slots=True)
 class _Kept:
     """One submission. `waiting`: records without a word in this round; `open`: records without an end after it; `refused`: places of those refused for
-    good, of which somebody was told or which were set aside; `awaited`: callers wait for this round."""
+    good, of which somebody was told or which were set aside; `awaited`: callers wait for this round; `proven`: only its receipts are not on disk yet."""
 
     count: int
     waiting: int = 0
@@ -110,6 +118,7 @@ class _Kept:
     rounds: int = 0
     awaited: bool = False
     under_way: bool = False
+    proven: bool = False
     refused: set[int] = field(default_factory=set)
 
 
@@ -245,17 +254,34 @@ class Keeping:
 
     def proven(self, runs: Sequence[Run], held: Sequence[bool], now_ms: int) -> list[Effect]:
         """Whether each of the runs that were asked for stands under the checkpoint."""
-        self._checking = False
-        # What did not fit into one question is asked for at once.
-        self._check_ms = now_ms if self._more else now_ms + self._settings.check_ms
         holds = dict.fromkeys([run.kept for run in runs], True)
         for run, holds_there in zip(runs, held, strict=True):
             holds[run.kept] = holds[run.kept] and holds_there
         for kept, all_hold in holds.items():
-            if all_hold:
-                self._drop(kept)
-            else:
+            if not all_hold:
                 self._doubt(kept)
+        good = tuple(run for run in runs if holds[run.kept])
+        if good:
+            self._effects.append(StoreReceipts(good))
+        else:
+            self._look_later(now_ms)
+        return self.tick(now_ms)
+
+    def stored(self, runs: Sequence[Run], now_ms: int) -> list[Effect]:
+        """The receipts of these runs are on disk."""
+        for kept in dict.fromkeys([run.kept for run in runs]):
+            if kept in self._uncovered:
+                self._drop(kept)
+        self._look_later(now_ms)
+        return self.tick(now_ms)
+
+    def not_stored(self, runs: Sequence[Run], now_ms: int) -> list[Effect]:
+        """They could not be put on disk: what they are of stays kept, and is not doubted."""
+        for run in runs:
+            if run.kept in self._uncovered:
+                self._kept[run.kept].proven = True
+        self._checking = False
+        self._check_ms = now_ms + self._settings.store_again_ms
         return self.tick(now_ms)
 
     def check_failed(self, now_ms: int) -> list[Effect]:
@@ -265,6 +291,11 @@ class Keeping:
         return self.tick(now_ms)
 
     # How it is done.
+
+    def _look_later(self, now_ms: int) -> None:
+        self._checking = False
+        # What did not fit into one question is asked for at once.
+        self._check_ms = now_ms if self._more else now_ms + self._settings.check_ms
 
     def _round_over(self, kept: int, state: _Kept, now_ms: int) -> None:
         self._end_round(kept)
@@ -300,13 +331,15 @@ class Keeping:
 
     def _look(self, now_ms: int) -> None:
         """Send elsewhere what was not proven for too long; look for the rest."""
-        for kept in [
-            k for k in self._uncovered if now_ms >= self._kept[k].stood_ms + self._settings.cover_ms
-        ]:
+        late = [kept for kept in self._uncovered if self._is_late(self._kept[kept], now_ms)]
+        for kept in late:
             self._doubt(kept)
         if self._uncovered:
             self._checking = True
             self._effects.append(AskCheckpoint(self._kept[next(iter(self._uncovered))].site))
+
+    def _is_late(self, state: _Kept, now_ms: int) -> bool:
+        return not state.proven and now_ms >= state.stood_ms + self._settings.cover_ms
 
     def _doubt(self, kept: int) -> None:
         """What one site said is not believed any more."""
@@ -316,6 +349,7 @@ class Keeping:
     def _send_again(self, kept: int, state: _Kept) -> None:
         state.waiting = state.open = state.count
         state.standing, state.stands = 0, {}
+        state.proven = False
         state.told = None
         state.soon = False
         state.under_way = True

@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
-import json
 import os
-import time
 from collections.abc import Callable
 
 import grpc.aio
 
-from sento_client.pseudonym_service.call_log import CallLog
 from sento_client.pseudonym_service.config import KeyPlace, ServiceConfig, TokenPlace
 from sento_client.pseudonym_service.key_file import read_keys
 from sento_client.pseudonym_service.limiting import Limiter
-from sento_client.pseudonym_service.log_files import LogUnusable
 from sento_client.pseudonym_service.macs import KeyName, Mac, MacFailed, SoftwareMac, key_ids
 from sento_client.pseudonym_service.servicer import PseudonymsServicer
-from sento_client.pseudonym_service.tls import ServerCertificates
+from sento_client.serving.call_log import CallLog
+from sento_client.serving.log_files import LogUnusable
+from sento_client.serving.saying import dialled, steady_ms, wall_clock
+from sento_client.serving.tls import ServerCertificates
 from sento_client.setup_errors import Setup, SetupError
 from sento_client.signers.passphrases import SecretSource, passphrase_source
 from sento_proto.genesis import decode_genesis
+from sento_proto.identity import Identity
 from sento_proto.limits import GRPC_MESSAGE_MAX_BYTES
 from sento_proto.pseudonyms import KeyKind
 from sento_proto.v1 import pseudonyms_pb2, pseudonyms_pb2_grpc
@@ -73,18 +72,18 @@ def ledger_id_of(config: ServiceConfig) -> bytes:
 async def serve(config: ServiceConfig, stop: asyncio.Event, say: Callable[[str], None]) -> None:
     """Serve until `stop`. `say` hears one line for each thing that operators should know. Raises SetupError, CannotServe."""
     ledger_id = ledger_id_of(config)
-    certificates = ServerCertificates(config.tls, config.name, say)
+    certificates = ServerCertificates(config.tls, Identity("pseudonyms", config.name), say)
     async with contextlib.AsyncExitStack() as opened:
         try:
             mac = open_mac(config)
             opened.callback(mac.close)
             description = describe_service(config, ledger_id, mac)
-            log = CallLog.open(config.log_directory, config.log_max_bytes, _now)
+            log = CallLog.open(config.log_directory, config.log_max_bytes, wall_clock)
             opened.push_async_callback(log.close)
             log.write_now({"event": "start", "keys": _ids_for_log(description)})
         except (LogUnusable, MacFailed) as error:
             raise CannotServe(str(error)) from None
-        servicer = PseudonymsServicer(description, mac, Limiter(config.allowances), log, _steady_ms, say)
+        servicer = PseudonymsServicer(description, mac, Limiter(config.allowances), log, steady_ms, say)
         opened.callback(servicer.close)
         server = grpc.aio.server(options=_OPTIONS)
         pseudonyms_pb2_grpc.add_PseudonymsServicer_to_server(servicer, server)
@@ -95,7 +94,7 @@ async def serve(config: ServiceConfig, stop: asyncio.Event, say: Callable[[str],
         await server.start()
         try:
             say(
-                f"{config.name} names people of {', '.join(_registries(mac))} at {_dialled(config.address, port)}"
+                f"{config.name} names people of {', '.join(_registries(mac))} at {dialled(config.address, port)}"
             )
             await stop.wait()
         finally:
@@ -137,20 +136,3 @@ def _ids_for_log(description: pseudonyms_pb2.DescribeReply) -> dict[str, list[st
         described.registry: [described.pseudonym_key_id.hex(), described.index_key_id.hex()]
         for described in description.registries
     }
-
-
-def _dialled(address: str, port: int) -> str:
-    return f"{address.rpartition(':')[0]}:{port}"
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _steady_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
-
-
-def json_line(words: str) -> str:
-    """What is said to operators, as one JSON object a line."""
-    return json.dumps({"time": _now(), "said": words}, ensure_ascii=False)

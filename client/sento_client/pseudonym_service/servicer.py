@@ -8,9 +8,9 @@ The order matters: nothing is computed for a call that is not admitted, and noth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import grpc
 import grpc.aio
@@ -24,22 +24,21 @@ from sento_client.pseudonym_service.admitting import (
     require_key,
 )
 from sento_client.pseudonym_service.answering import answer_names, answer_tags, cost_of_names, cost_of_tags
-from sento_client.pseudonym_service.call_log import CallLog
 from sento_client.pseudonym_service.limiting import Limiter, TurnedAway
-from sento_client.pseudonym_service.log_files import LogUnusable
 from sento_client.pseudonym_service.macs import KeyName, Mac, MacFailed
-from sento_client.pseudonym_service.tls import caller_of
-from sento_proto.errors import TABLE, Code, SentoError, describe
+from sento_client.serving.call_log import CallLog
+from sento_client.serving.log_files import LogUnusable
+from sento_client.serving.refusing import abort, error_message
+from sento_client.serving.tls import caller_of
+from sento_proto.errors import Code, SentoError
 from sento_proto.pseudonyms import KeyKind
-from sento_proto.v1 import common_pb2, pseudonyms_pb2, pseudonyms_pb2_grpc
+from sento_proto.v1 import pseudonyms_pb2, pseudonyms_pb2_grpc
 
 RequestT = TypeVar("RequestT", pseudonyms_pb2.NamesRequest, pseudonyms_pb2.TagsRequest)
 ReplyT = TypeVar("ReplyT")
 Context = grpc.aio.ServicerContext[object, object]
 UNKNOWN = "unknown"
 """Stands in the log for a registry that is not one of ours: what a caller wrote there may be anything, also a number."""
-_ERROR_METADATA = "sento-error-bin"
-_STATUS: Mapping[str, grpc.StatusCode] = {status.name: status for status in grpc.StatusCode}
 
 
 class PseudonymsServicer(pseudonyms_pb2_grpc.PseudonymsServicer):
@@ -91,7 +90,7 @@ class PseudonymsServicer(pseudonyms_pb2_grpc.PseudonymsServicer):
         try:
             caller = require_identity(caller_of(context), ROLES_THAT_LOOK)
         except SentoError as refusal:
-            await _abort(context, refusal)
+            await abort(context, refusal)
         reply = pseudonyms_pb2.DescribeReply()
         reply.CopyFrom(self._description)
         del reply.registries[:]
@@ -170,7 +169,7 @@ class PseudonymsServicer(pseudonyms_pb2_grpc.PseudonymsServicer):
         if isinstance(refusal, AtLimit):
             raise refusal
         if refusal is not None or reply is None:
-            await _abort(context, refusal or SentoError(Code.INTERNAL))
+            await abort(context, refusal or SentoError(Code.INTERNAL))
         return reply
 
     async def _compute(self, answer: Callable[[Mac, RequestT], ReplyT], request: RequestT) -> ReplyT:
@@ -185,15 +184,5 @@ def _purpose(request: pseudonyms_pb2.NamesRequest | pseudonyms_pb2.TagsRequest) 
     return {"purpose": request.purpose.purpose, "case_number": request.purpose.case_number}
 
 
-def _error(error: SentoError) -> common_pb2.Error:
-    return common_pb2.Error(code=error.code, name=error.code.name, detail=error.detail)
-
-
 def _at_limit(refusal: AtLimit) -> pseudonyms_pb2.AtLimit:
-    return pseudonyms_pb2.AtLimit(error=_error(refusal), wait_ms=refusal.wait_ms)
-
-
-async def _abort(context: Context, error: SentoError) -> NoReturn:
-    metadata = ((_ERROR_METADATA, _error(error).SerializeToString()),)
-    status = _STATUS[TABLE[error.code].grpc_status]
-    await context.abort(status, describe(error.code, error.detail), metadata)
+    return pseudonyms_pb2.AtLimit(error=error_message(refusal), wait_ms=refusal.wait_ms)

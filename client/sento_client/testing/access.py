@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sento_proto.errors import Code, SentoError
 from sento_proto.governance.state import Governance
+from sento_proto.header import Header
 from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
 from sento_proto.submission import decode_submission
 from sento_proto.v1 import common_pb2
@@ -36,9 +37,10 @@ class Access:
             return True
         return self._governance.may_see(self._institution, registry, compartment, author)
 
-    def may_release(self, record_hash: bytes, registry: str, compartment: str, author: str) -> bool:
-        """Whether the payload is given out: no order says that it is to be destroyed."""
-        return record_hash not in self._governance.erasures and self.may_read(registry, compartment, author)
+    def is_withheld(self, record_hash: bytes, header: Header, position: int) -> bool:
+        """Whether an order says that the payload of the record at this position is to be destroyed."""
+        order = self._governance.withheld_by(record_hash, header.registry, header.subject, position)
+        return order is not None
 
     def require_registry(self, registry: str) -> None:
         """Raises SentoError NOT_PERMITTED unless something of the registry may be seen."""

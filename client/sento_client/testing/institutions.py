@@ -136,7 +136,9 @@ class CabinetKeyring(Keyring):
 
 
 def install(cabinet: KeyCabinet, institution: str, limits: Limits, outbox: Path | None) -> Installation:
-    """What `open_installation` would find in the institution's files. `outbox`: its directory, None for none. Raises SetupError NOT_ENROLLED."""
+    """What `open_installation` would find in the institution's files. `outbox`: its directory, beside which receipts lie; None for neither.
+
+    Raises SetupError NOT_ENROLLED."""
     world = cabinet.world
     if institution not in world.seal_secrets:
         known = ", ".join(world.seal_secrets)
@@ -148,7 +150,11 @@ def install(cabinet: KeyCabinet, institution: str, limits: Limits, outbox: Path 
     text = sento_toml(institution, addresses, signs=signer is not None, more=limits_toml(limits))
     config = decode_config(text.encode(), NOWHERE / institution / "sento.toml")
     return Installation(
-        config=replace(config, outbox=None if outbox is None else OutboxPlace(outbox)),
+        config=replace(
+            config,
+            outbox=None if outbox is None else OutboxPlace(outbox),
+            receipts=None if outbox is None else outbox.parent / "receipts",
+        ),
         genesis=world.genesis,
         followed=Followed.start(world.genesis),
         signer=signer,

@@ -25,8 +25,8 @@ from sento_proto.governance.acts import (
     with_act,
 )
 from sento_proto.governance.acts import REGISTRY as GOVERNANCE_REGISTRY
-from sento_proto.governance.site_rules import judge_site_rules, site_of_author
-from sento_proto.governance.state import Governance, from_genesis
+from sento_proto.governance.site_records import judge_site_record
+from sento_proto.governance.state import Governance, from_genesis, site_of_author
 from sento_proto.header import ZERO16, ZERO32, Header
 from sento_proto.kek_record import REGISTRY as KEYS_REGISTRY
 from sento_proto.kek_record import kek_seals_refusal
@@ -213,7 +213,7 @@ class Ledger:
         if site is not None:
             if header.group != ZERO16:
                 return Code.NOT_PERMITTED, governance
-            refusal, after = judge_site_rules(governance, site, header)
+            refusal, after = judge_site_record(governance, site, header)
             return refusal or self._predecessor_refusal(header), after
         refusal = _permission_refusal(governance, author, header)
         if refusal is None and self._over_budget(author, header.subject):

@@ -116,7 +116,8 @@ class Registry:
     # Clients.
 
     def client(self, institution: str | None = None, *, outbox: Path | None = None) -> SentoClient:
-        """A client of an institution, to be used with `async with`; there may be many. `outbox`: a directory for what it must not lose.
+        """A client of an institution, to be used with `async with`; there may be many. `outbox`: a directory for what it must not lose;
+        receipts are kept beside it, in `receipts`.
 
         Raises SetupError NOT_ENROLLED."""
         installation = self.installation(institution, outbox=outbox)

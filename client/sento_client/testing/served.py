@@ -130,7 +130,7 @@ class ServedLedger(Ledger):
         may, what = (access.may_see, "see") if request.header_only else (access.may_read, "read")
         if not may(header.registry, header.compartment, author):
             raise SentoError(Code.NOT_PERMITTED, f"this institution may not {what} that record")
-        if record_hash in self.governance.erasures and not request.header_only:
+        if not request.header_only and access.is_withheld(record_hash, header, position):
             raise SentoError(Code.ERASED)
         return self.stored(position, header_only=request.header_only)
 
@@ -163,7 +163,8 @@ class ServedLedger(Ledger):
         author = self.records[position].author
         if not access.may_see(header.registry, header.compartment, author):
             return None
-        allowed = access.may_release(record_hash, header.registry, header.compartment, author)
+        may_read = access.may_read(header.registry, header.compartment, author)
+        allowed = may_read and not access.is_withheld(record_hash, header, position)
         record = self.stored(position, header_only=header_only or not allowed)
         record.payload_withheld = not allowed
         return record

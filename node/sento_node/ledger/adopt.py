@@ -5,10 +5,13 @@ receipt-set quorum cosigned, and the chunk is adopted whole or not at all. Check
 
  1. block numbers, revisions and sizes go on exactly from this ledger's tip
  2. each submission's signature verifies, by its author's key, over the root of all its record hashes
- 3. each standing record's header and payload give the hash that was signed, and it takes the next position
+ 3. each standing record's header and payload (or the payload's hash, where the peer gives no payload) give the hash that was signed, and it takes the
+    next position
  4. officers' acts and sites' announcements among them fit the governance before them, which goes on with them
  5. a record that is called known stands at the position that is named
  6. the tree at the chunk's end has the size and root of the checkpoint, and the receipt set in force there cosigned it
+
+A peer's word that a payload was erased is not believed either: what this ledger's own orders do not cover is awaited, from that peer or another.
 
 What apply would have refused cannot be told from the chunk alone; that the quorum's root is reached says that exactly these records stand.
 """
@@ -35,7 +38,7 @@ from sento_proto.governance.state import Governance
 from sento_proto.header import ZERO16
 from sento_proto.keys import Signature
 from sento_proto.merkle import HASH_BYTES
-from sento_proto.record import Record, record_hash_of
+from sento_proto.record import PAYLOAD_HASH_OF_NOTHING, Record, record_hash_of
 from sento_proto.rules import RULES
 from sento_proto.submission import OfficerSignature, signatures_hold
 from sento_proto.wire import Malformed
@@ -50,13 +53,14 @@ LANE_ROW_MAX_BYTES = 0xFFFF
 
 
 class OfferedRecord(NamedTuple):
-    """A record of an offered submission. Only an ACCEPTED one has header and payload."""
+    """A record of an offered submission. Only an ACCEPTED one has header and payload; with `payload_hash` the payload is not given, and that is its hash."""
 
     record_hash: bytes
     code: Code
     position: int
     header_bytes: bytes
     payload: bytes
+    payload_hash: bytes = b""
 
 
 class OfferedSubmission(NamedTuple):
@@ -238,8 +242,17 @@ def _prove_record(block: int, offered: OfferedRecord) -> Record:
         header = header_layout.decode(offered.header_bytes)
     except Malformed as error:
         raise NotProven(f"Block {block} has a malformed record ({error}).") from None
-    payload_hash = hashlib.sha256(offered.payload).digest()
+    absent = bool(offered.payload_hash)
+    payload_hash = offered.payload_hash if absent else hashlib.sha256(offered.payload).digest()
     record_hash = record_hash_of(offered.header_bytes, payload_hash)
-    if record_hash != offered.record_hash or len(offered.payload) != header.payload_bytes:
+    fits = (
+        header.payload_bytes > 0
+        and not offered.payload
+        and len(payload_hash) == HASH_BYTES
+        and payload_hash != PAYLOAD_HASH_OF_NOTHING
+        if absent
+        else len(offered.payload) == header.payload_bytes
+    )
+    if record_hash != offered.record_hash or not fits:
         raise NotProven(f"Block {block} has a record whose content is not what was signed.")
     return Record(header, offered.header_bytes, offered.payload, payload_hash, record_hash)

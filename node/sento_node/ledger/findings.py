@@ -18,13 +18,27 @@ class Kind(Enum):
     ERASED = "erased"
 
 
+PAYLOAD, SEGMENT, ACCOUNT, CHECKPOINT, TILE, META, REMEMBERED, PAGES = (
+    "payload", "segment", "account", "checkpoint", "tile", "meta", "remembered", "pages",
+)  # fmt: skip
+INDEX = {"ids": "index-ids", "hashes": "index-hashes", "facts": "index-facts", "subjects": "index-subjects"}
+"""An entry of an index that is no record's."""
+PARTS = frozenset((PAYLOAD, SEGMENT, ACCOUNT, CHECKPOINT, TILE, META, REMEMBERED, PAGES, *INDEX.values(), ""))
+
+
 class Finding(NamedTuple):
-    """One thing that is not as it must be. `position` and `block` are None where it is not about one."""
+    """One thing that is not as it must be. `position` and `block` are None where it is not about one.
+
+    `part`, `key` and `number` are for whoever mends it, and never told: what is damaged (PARTS), under which key, and a number that goes with it (a segment,
+    a checkpoint's size, the position that an index entry should name or -1)."""
 
     position: int | None
     block: int | None
     kind: Kind
     words: str
+    part: str = ""
+    key: bytes = b""
+    number: int = 0
 
     def __str__(self) -> str:
         place = [f"position {self.position}"] if self.position is not None else []

@@ -9,10 +9,10 @@ from __future__ import annotations
 from sento_node.ledger.scratch import Place, Scratch
 from sento_node.ledger.state import FactHead
 from sento_proto.errors import Code
+from sento_proto.governance import site_records
 from sento_proto.governance.acts import OFFICERS_AUTHOR, judge_act, with_act
 from sento_proto.governance.acts import REGISTRY as GOVERNANCE_REGISTRY
-from sento_proto.governance.site_rules import judge_site_rules, site_of_author
-from sento_proto.governance.state import BUDGET_WINDOW_POSITIONS, Governance
+from sento_proto.governance.state import BUDGET_WINDOW_POSITIONS, Governance, site_of_author
 from sento_proto.header import ZERO16, ZERO32, Header
 from sento_proto.kek_record import REGISTRY as KEYS_REGISTRY
 from sento_proto.kek_record import kek_seals_refusal
@@ -74,7 +74,7 @@ def judge_site_record(
     """A record that a site signed itself: why it may not stand, or None and the governance after it."""
     if header.group != ZERO16:
         return Code.NOT_PERMITTED, scratch.governance
-    refusal, after = judge_site_rules(scratch.governance, site_of_author(author) or "", header)
+    refusal, after = site_records.judge_site_record(scratch.governance, site_of_author(author) or "", header)
     return refusal or predecessor_refusal(scratch, header, head), after
 
 

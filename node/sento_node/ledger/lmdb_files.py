@@ -187,17 +187,35 @@ def _check_meta(directory: Path, form: bytes, found: bytes, ledger_id: bytes) ->
 
 def open_to_verify(directory: Path) -> tuple[lmdb.Environment, Tables]:
     """The database as it is, read-only, for whoever holds the lock. Raises LedgerNotOpened when tables are missing, lmdb.Error when it is no database."""
-    env = lmdb.open(
-        str(database_directory(directory)), readonly=True, create=False, max_dbs=len(_NAMES), lock=False
+    env = open_to_read(directory, beside_writer=False)
+    try:
+        return env, tables_of(env)
+    except BaseException:
+        env.close()
+        raise
+
+
+def open_to_read(directory: Path, *, beside_writer: bool) -> lmdb.Environment:
+    """The database read-only, no table of it opened yet. `beside_writer`: somebody may write meanwhile, and keeps the pages of this reader's
+    transactions. Raises lmdb.Error."""
+    return lmdb.open(
+        str(database_directory(directory)),
+        readonly=True,
+        create=False,
+        max_dbs=len(_NAMES),
+        lock=beside_writer,
     )
+
+
+def tables_of(env: lmdb.Environment) -> Tables:
+    """The tables of a database opened to read. Raises LedgerNotOpened when one is missing."""
     found: dict[str, lmdb._Database] = {}
     for name in _NAMES:
         with suppress(lmdb.NotFoundError):
             found[name] = env.open_db(name.encode(), create=False)
     if len(found) < len(_NAMES):
-        env.close()
         missing = ", ".join(name for name in _NAMES if name not in found)
         raise LedgerNotOpened(
             f"The database lacks the tables {missing}. Rebuild the ledger from another site."
         )
-    return env, Tables(**found)
+    return Tables(**found)

@@ -294,17 +294,29 @@ class LmdbReads:
     def _kept(self, position: int, row: rows.RecordRow, leaf: bytes, *, with_payload: bool) -> KeptRecord:
         if record_hash_of(row.header_bytes, row.payload_hash) != leaf:
             raise _damaged(f"position {position}", "its header does not have the hash that the tree holds")
-        return row.kept(position, leaf, self._payload(position, row) if with_payload else b"")
+        if not with_payload:
+            return row.kept(position, leaf, b"")
+        try:
+            return row.kept(position, leaf, self._payload(position, row))
+        except PayloadMissing:
+            moved = self._moved(position, row)
+            if moved is None:
+                return row.kept(position, leaf, None)
+            return self._kept(position, moved, leaf, with_payload=True)
 
     def _payload(self, position: int, row: rows.RecordRow) -> bytes | None:
         if row.locator.kind != rows.STORED:
             return b"" if row.locator.kind == rows.NO_PAYLOAD else None
         try:
             return self._payloads.read(position, row.payload_hash, row.locator)
-        except PayloadMissing:
-            return None
         except PayloadWrong as error:
             raise _damaged(f"the payload at position {position}", str(error)) from error
+
+    def _moved(self, position: int, row: rows.RecordRow) -> rows.RecordRow | None:
+        """The row as it stands now, if the payload got another place since it was read: its old file was emptied meanwhile."""
+        with self._env.begin() as txn:
+            fresh = self._row(txn, position)
+        return None if fresh.locator == row.locator else fresh
 
 
 def _key_of(name: str, identifier: bytes) -> bytes:

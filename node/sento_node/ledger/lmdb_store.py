@@ -17,8 +17,10 @@ import lmdb
 
 from sento_node.ledger import rows, tiles
 from sento_node.ledger.batches import check_follows, check_tree, standing_of
+from sento_node.ledger.lmdb_erasure import LmdbErasure
 from sento_node.ledger.lmdb_files import META_TIP, LedgerFiles, open_ledger
-from sento_node.ledger.lmdb_reads import LmdbReads, Txn, cannot_keep
+from sento_node.ledger.lmdb_reads import Txn, cannot_keep
+from sento_node.ledger.results import StandingRecord
 from sento_node.ledger.rows import name_prefix, position_key
 from sento_node.ledger.segments import SEGMENT_MAX_BYTES, SegmentReader, SegmentWriter, cut_back
 from sento_node.ledger.state import Batch
@@ -26,7 +28,7 @@ from sento_node.ledger.store import KeptCheckpoint, LedgerFailed, LedgerStore
 from sento_proto.wire import Malformed
 
 
-class LmdbStore(LmdbReads, LedgerStore):
+class LmdbStore(LmdbErasure, LedgerStore):
     """See `LedgerStore` for what it promises. Made by `open`."""
 
     def __init__(self, files: LedgerFiles, ledger_id: bytes, segment_max_bytes: int) -> None:
@@ -76,8 +78,14 @@ class LmdbStore(LmdbReads, LedgerStore):
             with self._final_failure():
                 standing = standing_of(batch)
                 locators, ends = self._segments.append(
-                    (item.position, item.record.payload_hash, item.record.payload) for item in standing
+                    (
+                        item.position,
+                        item.record.payload_hash,
+                        b"" if item.position in batch.destroyed else item.record.payload,
+                    )
+                    for item in standing
                 )
+                locators = _without_bytes(batch, standing, locators)
                 changed = self._edge.append([item.record.record_hash for item in standing])
                 check_tree(batch, self._edge.frontier())
                 with self._env.begin(write=True) as txn:
@@ -91,6 +99,7 @@ class LmdbStore(LmdbReads, LedgerStore):
                         self._tables.segments,
                         [(rows.segment_key(n), rows.encode_segment_row(end)) for n, end in ends.items()],
                     )
+                    self._put_awaited(txn, standing, locators)
                     txn.put(META_TIP, rows.encode_tip(batch.tip), db=self._tables.meta)
             self._tip = batch.tip
 
@@ -104,6 +113,11 @@ class LmdbStore(LmdbReads, LedgerStore):
         blocks = [(position_key(block.number), rows.encode_block_row(block)) for block in batch.blocks]
         self._append(txn, self._tables.rows, records)
         self._append(txn, self._tables.blocks, blocks)
+
+    def _put_awaited(self, txn: Txn, standing: list[StandingRecord], locators: list[rows.Locator]) -> None:
+        for item, locator in zip(standing, locators, strict=True):
+            if locator.kind == rows.AWAITED:
+                txn.put(rows.awaited_key(item.position), b"", db=self._tables.remembered)
 
     def _put_indexes(self, txn: Txn, batch: Batch) -> None:
         layer, key_of, prefix = batch.layer, position_key, name_prefix
@@ -143,7 +157,9 @@ class LmdbStore(LmdbReads, LedgerStore):
         with self._writing_lock:
             self._check_usable()
             with self._final_failure(), self._env.begin(write=True) as txn:
-                txn.put(name.encode("utf-8"), value, db=self._tables.remembered)
+                key, table = name.encode("utf-8"), self._tables.remembered
+                txn.put(key, value, db=table)
+                txn.put(rows.remembered_check_key(key), rows.remembered_check(key, value), db=table)
 
     @contextmanager
     def _final_failure(self) -> Iterator[None]:
@@ -171,6 +187,22 @@ class LmdbStore(LmdbReads, LedgerStore):
             self._segments.close()
             self._payloads.close()
             self._files.close()
+
+
+def _without_bytes(
+    batch: Batch, standing: list[StandingRecord], locators: list[rows.Locator]
+) -> list[rows.Locator]:
+    """The locators, where nothing was written for a record that has a payload: it is destroyed by order, or awaited from another site."""
+    return [
+        locator
+        if locator.kind == rows.STORED
+        else rows.locator_without_bytes(
+            item.record.payload_hash,
+            item.record.header.payload_bytes,
+            destroyed=item.position in batch.destroyed,
+        )
+        for item, locator in zip(standing, locators, strict=True)
+    ]
 
 
 def _cannot_open(directory: Path, error: Exception) -> LedgerFailed:

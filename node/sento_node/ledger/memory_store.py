@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -17,6 +18,7 @@ from sento_node.ledger.batches import check_follows, check_tree, standing_of
 from sento_node.ledger.state import EMPTY_TIP, Batch, FactHead, StandingBrief, SubjectHead, Tip
 from sento_node.ledger.store import (
     DiskSpace,
+    ErasureStep,
     KeptBlock,
     KeptCheckpoint,
     KeptRecord,
@@ -26,6 +28,7 @@ from sento_node.ledger.store import (
 from sento_proto import header as header_layout
 from sento_proto.governance.state import BUDGET_WINDOW_POSITIONS
 from sento_proto.merkle import Frontier, root_of
+from sento_proto.record import PAYLOAD_HASH_OF_NOTHING
 
 ROOMY = DiskSpace(free_bytes=1 << 40, total_bytes=1 << 40)
 
@@ -128,12 +131,14 @@ class MemoryStore(LedgerStore):
             )  # fmt: skip
             for item in block.standing:
                 record = item.record
+                destroyed = item.position in batch.destroyed
+                absent = record.payload_hash != PAYLOAD_HASH_OF_NOTHING and (destroyed or not record.payload)
                 disk.leaves.append(record.record_hash)
                 disk.records.append(
                     KeptRecord(
                         item.position, record.header_bytes, record.payload_hash, record.record_hash, item.link,
                         item.previous_of_subject, item.previous_of_fact, block.number, item.submission, item.nth, item.author,
-                        record.payload,
+                        None if absent else record.payload, absent and destroyed, absent and not destroyed,
                     )
                 )  # fmt: skip
         disk.ids.update(batch.layer.ids)
@@ -156,6 +161,40 @@ class MemoryStore(LedgerStore):
         """Keep a small fact under a name. Raises LedgerFailed."""
         self._check_usable()
         self._flush(lambda: self._disk.remembered.update({name: value}))
+
+    def erase(self, positions: Sequence[int]) -> ErasureStep:
+        """Forget the payloads at these positions, in one step. Raises LedgerFailed, IndexError beyond the tip."""
+        held = [
+            position
+            for position in positions
+            if not (kept := self.record(position)).erased and kept.payload_hash != PAYLOAD_HASH_OF_NOTHING
+        ]
+        if not held:
+            return ErasureStep(True, 0, 0)
+        records = list(self._disk.records)
+        for position in held:
+            records[position] = records[position]._replace(payload=None, erased=True, awaited=False)
+        self._flush(lambda: self._put_records(records))
+        return ErasureStep(True, len(held), 1)
+
+    def awaited(self, limit: int) -> list[int]:
+        """Positions whose payloads are to come from another site."""
+        return [kept.position for kept in self._read().records if kept.awaited][:limit]
+
+    def fill(self, payloads: Sequence[tuple[int, bytes]]) -> int:
+        """Store awaited payloads. Raises ValueError for bytes that are not the record's, LedgerFailed."""
+        wanted = [(position, payload) for position, payload in payloads if self.record(position).awaited]
+        for position, payload in wanted:
+            if hashlib.sha256(payload).digest() != self.record(position).payload_hash:
+                raise ValueError(f"the bytes are not the payload of the record at position {position}")
+        records = list(self._disk.records)
+        for position, payload in wanted:
+            records[position] = records[position]._replace(payload=payload, awaited=False)
+        self._flush(lambda: self._put_records(records))
+        return len(wanted)
+
+    def _put_records(self, records: list[KeptRecord]) -> None:
+        self._disk.records = records
 
     def _flush(self, keep: Callable[[], None]) -> None:
         try:

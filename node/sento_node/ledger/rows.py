@@ -3,7 +3,7 @@
     record row  key u64 position   u8 1 || u64 position || u64 block || u16 submission || u16 nth || u64 previous of subject
                                    || u64 previous of fact || link 32 || payload hash 32 || locator || u32 len(header)
                                    || u8 len, author || header || u32 check
-    locator                        u8 kind (0 no payload, 1 stored, 2 erased) || u32 segment || u32 offset || u32 length
+    locator                        u8 kind (0 no payload, 1 stored, 2 erased, 3 awaited) || u32 segment || u32 offset || u32 length
     block row   key u64 number     u8 1 || u64 number || u64 revision || u64 seq || u64 size before || u32 standing || u8 refusal || u16 len, lane
                                    || u8 len, site || u32 m || m x submission || u32 check
     submission                     u8 refusal, and when it is 0: author key id 16 || u8 s || s x signature frame || u32 n || n x outcome
@@ -11,8 +11,10 @@
     outcome                        u8 code || (u64 position when the record stands, else its hash 32)
     index rows  key name || 0 || id, or a record hash; value u64 position
     tip                            u32 epoch || u64 block || u64 revision || u64 size || u8 n, n x hash 32
-    checkpoint  key u64 size       u64 block || note
-    segment     key u32 number     u32 end, the first byte of the file that no record names
+    checkpoint  key u64 size       u64 block || note || 0 || u32 check (none of both in rows of releases before 0.5)
+    segment     key u32 number     u32 end, the first byte of the file that no record names; while its entries move elsewhere || u32 bytes gone
+    remembered  key name           value; and under "check" || 0 || name its u32 check
+    awaited     key "awaited" || 0 || u64 position, without value: a record whose payload is to come from another site
 
 All big-endian, so that the database's order of keys is the order of positions. A row names its own position or number, and `check` is CRC-32 over all before
 it: a disk's error, and a row under another's key, are found at the first reading; what stands against forgery are record hash, tree and signatures. A record
@@ -40,8 +42,12 @@ from sento_proto.submission import OfficerSignature, decode_signature, encode_si
 from sento_proto.wire import Malformed, Reader, sized16, u8, u32, u64
 
 FORMAT_ROW = 1
-NO_PAYLOAD, STORED, ERASED = 0, 1, 2
-"""Kinds of locators. An erased payload keeps its place in the segment's account; its bytes are gone."""
+NO_PAYLOAD, STORED, ERASED, AWAITED = 0, 1, 2, 3
+"""Kinds of locators. An erased payload names its segment until that file is emptied; after that, and for an awaited one, segment and offset are 0."""
+POSITIONS_PER_READ = 256
+"""Rows that one short read transaction looks at by position."""
+AWAITED_PREFIX = b"awaited\0"
+REMEMBERED_CHECK_PREFIX = b"check\0"
 
 _FIXED = struct.Struct(">BQQHHQQ32s32sBIIII")
 _U32 = struct.Struct(">I")
@@ -96,6 +102,7 @@ class RecordRow(NamedTuple):
             author=self.author,
             payload=payload,
             erased=self.locator.kind == ERASED,
+            awaited=self.locator.kind == AWAITED,
         )
 
 
@@ -160,6 +167,32 @@ def encode_record_row(item: StandingRecord, block: int, locator: Locator) -> byt
     return _checked(fixed + _author_field(item.author) + record.header_bytes)
 
 
+def with_locator(position: int, row: RecordRow, locator: Locator) -> bytes:
+    """The row at `position` anew, with its payload in another place."""
+    fixed = _FIXED.pack(
+        FORMAT_ROW, position, row.block, row.submission, row.nth, row.previous_of_subject, row.previous_of_fact,
+        row.link, row.payload_hash, *locator, len(row.header_bytes),
+    )  # fmt: skip
+    return _checked(fixed + _author_field(row.author) + row.header_bytes)
+
+
+def locator_without_bytes(payload_hash: bytes, length: int, *, destroyed: bool) -> Locator:
+    """Where the payload lies of a record that came without bytes: nowhere, because it has none, because an order had it destroyed, or not yet."""
+    if payload_hash == PAYLOAD_HASH_OF_NOTHING:
+        return WITHOUT_PAYLOAD
+    return Locator(ERASED if destroyed else AWAITED, 0, 0, length)
+
+
+def awaited_key(position: int) -> bytes:
+    """The key that says that the payload at a position is awaited."""
+    return AWAITED_PREFIX + _U64.pack(position)
+
+
+def awaited_position(key: bytes) -> int:
+    """The position in such a key. Raises Malformed."""
+    return number_of(key.removeprefix(AWAITED_PREFIX))
+
+
 def decode_record_row(position: int, row: bytes) -> RecordRow:
     """The row under `position`. Raises Malformed."""
     reader = Reader(_body(row, "record row"), "record row")
@@ -177,8 +210,10 @@ def _check_locator(locator: Locator, payload_hash: bytes) -> None:
     if locator.kind == NO_PAYLOAD:
         if locator != WITHOUT_PAYLOAD or payload_hash != PAYLOAD_HASH_OF_NOTHING:
             raise Malformed("record row: a record without payload has a place or a hash of one")
-    elif locator.kind not in (STORED, ERASED):
+    elif locator.kind not in (STORED, ERASED, AWAITED):
         raise Malformed(f"record row: unknown kind of locator {locator.kind}")
+    elif locator.kind == AWAITED and (locator.segment or locator.offset):
+        raise Malformed("record row: an awaited payload has a place")
     elif not 0 < locator.length <= limits.PAYLOAD_MAX_BYTES:
         raise Malformed("record row: the payload's length is out of bounds")
 
@@ -318,14 +353,25 @@ def decode_tip(data: bytes) -> Tip:
 
 def encode_checkpoint_row(checkpoint: KeptCheckpoint) -> bytes:
     """The row under a checkpoint's size."""
-    return u64(checkpoint.block) + checkpoint.note
+    return _checked(u64(checkpoint.block) + checkpoint.note + b"\0")
 
 
 def decode_checkpoint_row(key: bytes, row: bytes) -> KeptCheckpoint:
     """The checkpoint under a size. Raises Malformed."""
     if len(row) < _U64.size:
         raise Malformed("checkpoint row: ends inside the block number")
-    return KeptCheckpoint(number_of(key), number_of(row[:8]), row[8:])
+    body = _body(row, "checkpoint row")[:-1] if row[-5:-4] == b"\0" else row
+    return KeptCheckpoint(number_of(key), number_of(body[:8]), body[8:])
+
+
+def remembered_check_key(name: bytes) -> bytes:
+    """The key under which the check of a remembered fact stands."""
+    return REMEMBERED_CHECK_PREFIX + name
+
+
+def remembered_check(name: bytes, value: bytes) -> bytes:
+    """CRC-32 over a remembered fact's name and value."""
+    return _U32.pack(zlib.crc32(name + b"\0" + value))
 
 
 def segment_key(number: int) -> bytes:
@@ -333,13 +379,28 @@ def segment_key(number: int) -> bytes:
     return u32(number)
 
 
-def encode_segment_row(end: int) -> bytes:
+class SegmentAccount(NamedTuple):
+    """What the database says of a segment file: its end, and how many bytes of entries before it have moved elsewhere."""
+
+    number: int
+    end: int
+    gone_bytes: int
+
+
+def encode_segment_row(end: int, gone_bytes: int = 0) -> bytes:
     """The account of a segment file that ends there, in bytes."""
-    return u32(end)
+    return u32(end) + (u32(gone_bytes) if gone_bytes else b"")
+
+
+def decode_segment_account(key: bytes, row: bytes) -> SegmentAccount:
+    """The account under a segment's number. Raises Malformed."""
+    if len(key) != 4 or len(row) not in (4, 8):
+        raise Malformed("segment row: key and end must have 4 bytes each, and bytes gone 4 more")
+    gone = int(_U32.unpack(row[4:])[0]) if len(row) == 8 else 0
+    return SegmentAccount(int(_U32.unpack(key)[0]), int(_U32.unpack(row[:4])[0]), gone)
 
 
 def decode_segment_row(key: bytes, row: bytes) -> tuple[int, int]:
     """(segment number, its end in bytes). Raises Malformed."""
-    if (len(key), len(row)) != (4, 4):
-        raise Malformed("segment row: key and end must have 4 bytes each")
-    return int(_U32.unpack(key)[0]), int(_U32.unpack(row)[0])
+    account = decode_segment_account(key, row)
+    return account.number, account.end

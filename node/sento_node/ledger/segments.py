@@ -5,7 +5,8 @@
     entry  u64 position || u32 length || payload hash[:8] || payload
 
 Payloads are flushed before the transaction that names them: the database says for each file where it ends. What lies behind that end was written by a
-commit that did not come to be, and is cut off at the next start; a file that is shorter than its named end has lost flushed data, and the ledger does not open.
+commit that did not come to be, and is cut off at the next start; a file that it does not name at all was emptied by an erasure, and is removed; a file
+that is shorter than its named end has lost flushed data, and the ledger does not open.
 The entry's frame says whose payload follows: reading by a locator finds a swapped, shifted or torn entry without trusting the place.
 
 A write or flush that fails is final for the writer: after a failed flush the kernel may have dropped the pages and report success the next time.
@@ -81,7 +82,7 @@ def cut_back(directory: Path, ends: Mapping[int, int]) -> None:
     try:
         for number, end in ends.items():
             _check_length(segment_path(directory, number), end, cut=number == last)
-        unnamed = [number for number in segment_numbers(directory) if number > last]
+        unnamed = [number for number in segment_numbers(directory) if number not in ends]
         for number in unnamed:
             segment_path(directory, number).unlink()
         if unnamed:
@@ -104,6 +105,33 @@ def _check_length(path: Path, end: int, *, cut: bool) -> None:
             os.fsync(file.fileno())
 
 
+def entries_of(path: Path, end: int) -> list[int] | None:
+    """The position that each entry of a segment file names, in order, up to `end`; None when the entries do not lead there."""
+    positions: list[int] = []
+    at = HEADER_BYTES
+    try:
+        with path.open("rb") as file:
+            while at < end:
+                frame = os.pread(file.fileno(), FRAME_BYTES, at)
+                if len(frame) < FRAME_BYTES:
+                    return None
+                position, length, _ = _FRAME.unpack(frame)
+                positions.append(position)
+                at += FRAME_BYTES + length
+    except OSError:
+        return None
+    return positions if at == end else None
+
+
+def remove_segment(directory: Path, number: int) -> None:
+    """Remove a segment file that the database names no longer, for good. Raises LedgerFailed."""
+    try:
+        segment_path(directory, number).unlink(missing_ok=True)
+        sync_directory(directory)
+    except OSError as error:
+        raise _failed("removed", error) from error
+
+
 class SegmentWriter:
     """Appends payloads to the last segment and goes on to the next when it is full. One thread owns it; after a failure it refuses."""
 
@@ -123,6 +151,22 @@ class SegmentWriter:
         self._fd = -1
         if last is not None:
             self._fd = os.open(segment_path(directory, self._number), os.O_RDWR | os.O_CLOEXEC)
+
+    @property
+    def number(self) -> int:
+        """The segment that is appended to; 0 before the first."""
+        return self._number
+
+    def begin_next(self) -> dict[int, int]:
+        """Go on to the next segment now; returns its account, number -> end. Raises LedgerFailed, and then for ever."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            self._end = self._next_segment()
+        except OSError as error:
+            self._failure = _failed("written", error)
+            raise self._failure from error
+        return {self._number: self._end}
 
     def append(self, payloads: Iterable[tuple[int, bytes, bytes]]) -> tuple[list[Locator], dict[int, int]]:
         """Write and flush (position, payload hash, payload) in this order: (a locator each, ends of the segments that grew).
@@ -243,6 +287,11 @@ class SegmentReader:
             if len(self._files) > OPEN_FILES_MAX:
                 self._files.popitem(last=False)
         return segment
+
+    def forget(self, number: int) -> None:
+        """Let go of a file that is to be removed; those who read it now finish first."""
+        with self._lock:
+            self._files.pop(number, None)
 
     def close(self) -> None:
         """Let go of all files; those being read close when their readers are done."""

@@ -7,6 +7,7 @@ in a new one. Nothing here waits, reads a clock or fails in part: the same block
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -134,6 +135,8 @@ class Batch(NamedTuple):
     blocks: tuple[BlockResult, ...]
     layer: Layer
     tip: Tip
+    destroyed: frozenset[int] = frozenset()
+    """Positions among them whose payloads an order has had destroyed: they are never written."""
 
 
 class LedgerState:
@@ -261,10 +264,26 @@ class LedgerState:
         """Hand over everything pending to a flush, or None when there is nothing or a flush is under way."""
         if self._flushing is not None or not self._pending_blocks:
             return None
-        batch = Batch(tuple(self._pending_blocks), self._pending, self.tip)
+        blocks = tuple(self._pending_blocks)
+        batch = Batch(blocks, self._pending, self.tip, destroyed_among(blocks, self.governance))
         self._flushing, self._pending, self._pending_blocks = self._pending, Layer(), []
         return batch
 
     def batch_flushed(self) -> None:
         """The store now answers for the batch that was handed over last."""
         self._flushing = None
+
+
+def destroyed_among(blocks: Iterable[BlockResult], governance: Governance) -> frozenset[int]:
+    """Positions of standing records in these blocks whose payloads a carried-out order covers: whoever writes payloads asks here first."""
+    if all(order.carried_out_at is None for order in governance.erasure_orders.values()):
+        return frozenset()
+    return frozenset(
+        item.position
+        for block in blocks
+        for item in block.standing
+        if governance.destroyed_by(
+            item.record.record_hash, item.record.header.registry, item.record.header.subject, item.position
+        )
+        is not None
+    )

@@ -34,7 +34,8 @@ class LedgerDamaged(Exception):
 
 
 class KeptRecord(NamedTuple):
-    """A record as the ledger keeps it. `payload` is None when it was erased (`erased`) or is missing, and b"" when the record has none or it was not asked for.
+    """A record as the ledger keeps it. `payload` is None when it was erased (`erased`), is to come from another site (`awaited`) or is missing, and
+    b"" when the record has none or it was not asked for.
 
     `previous_of_subject` and `previous_of_fact` are positions or NOWHERE; `block`, `submission`, `nth` say where it came from."""
 
@@ -51,6 +52,7 @@ class KeptRecord(NamedTuple):
     author: str
     payload: bytes | None
     erased: bool = False
+    awaited: bool = False
 
 
 class KeptBlock(NamedTuple):
@@ -83,8 +85,16 @@ class DiskSpace:
     total_bytes: int
 
 
+class ErasureStep(NamedTuple):
+    """What one step of `erase` did; `done` when no byte of the payloads named is left in a file of this ledger."""
+
+    done: bool
+    payloads_erased: int
+    segments_rewritten: int
+
+
 class LedgerStore(Indexes, Protocol):
-    """One site's flushed ledger. One thread writes (`commit`, `put_checkpoint`, `remember`); any thread reads."""
+    """One site's flushed ledger. One thread writes (`commit`, `put_checkpoint`, `remember`, `erase`, `fill`); any thread reads."""
 
     @property
     def tip(self) -> Tip:
@@ -105,6 +115,21 @@ class LedgerStore(Indexes, Protocol):
 
     def remember(self, name: str, value: bytes) -> None:
         """Keep a small fact under a name (boot numbers of peers, what was last cosigned), flushed. Raises LedgerFailed."""
+        ...
+
+    def erase(self, positions: Sequence[int]) -> ErasureStep:
+        """One bounded step towards a disk without the payloads at these positions; call it again until it says `done`. What is erased stays so: after a
+        crash the same call goes on where it was. Raises LedgerFailed, IndexError beyond the tip."""
+        ...
+
+    def awaited(self, limit: int) -> list[int]:
+        """Positions whose payloads this site should hold and does not, rising, at most `limit`."""
+        ...
+
+    def fill(self, payloads: Sequence[tuple[int, bytes]]) -> int:
+        """Store awaited payloads, (position, payload) each, flushed; what is not awaited any more is passed over. Returns how many were stored.
+
+        Raises ValueError for bytes that are not that record's payload, with nothing stored; LedgerFailed."""
         ...
 
     def recall(self, name: str) -> bytes | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from lmdb import verify as lmdb_verify
 
 from sento_node.ledger import rows
-from sento_node.ledger.findings import Finding, Kind, Summary
+from sento_node.ledger.findings import ACCOUNT, SEGMENT, Finding, Kind, Summary
 from sento_node.ledger.lmdb_files import database_directory
 from sento_node.ledger.segments import HEADER_BYTES, segment_header, segment_numbers, segment_path
 from sento_node.ledger.verify_image import Image
@@ -47,22 +47,31 @@ def verify_segments(
 ) -> Iterator[Finding]:
     """Segment files against their account. `named_bytes`: for each segment, how many bytes the records' locators name."""
     ends: dict[int, int] = {}
+    gone: dict[int, int] = {}
     for key, row in image.scan(image.tables.segments):
         try:
-            number, end = rows.decode_segment_row(key, row)
+            number, end, gone_bytes = rows.decode_segment_account(key, row)
         except Malformed as error:
-            yield Finding(None, None, Kind.WRONG, f"A segment's row cannot be read ({error}).")
+            yield Finding(None, None, Kind.WRONG, f"A segment's row cannot be read ({error}).", ACCOUNT, key)
             continue
-        ends[number] = end
+        ends[number], gone[number] = end, gone_bytes
     last = max(ends, default=0)
     for number, end in ends.items():
         yield from _verify_segment(payloads, ledger_id, number, end, summary, is_last=number == last)
-        named = HEADER_BYTES + named_bytes.get(number, 0)
+        named = HEADER_BYTES + named_bytes.get(number, 0) + gone[number]
         if named != end:
             words = f"Segment {number} ends at byte {end} by its account, and the records name {named} bytes of it."
-            yield Finding(None, None, Kind.WRONG, words)
+            yield Finding(None, None, Kind.WRONG, words, ACCOUNT, rows.segment_key(number), named)
     for number in named_bytes.keys() - ends.keys():
-        yield Finding(None, None, Kind.MISSING, f"Segment {number} has records and no account.")
+        yield Finding(
+            None,
+            None,
+            Kind.MISSING,
+            f"Segment {number} has records and no account.",
+            ACCOUNT,
+            rows.segment_key(number),
+            HEADER_BYTES + named_bytes[number],
+        )
     for number in segment_numbers(payloads):
         if number > last:
             summary.unnamed_bytes += segment_path(payloads, number).stat().st_size
@@ -75,16 +84,30 @@ def _verify_segment(
 ) -> Iterator[Finding]:
     path = segment_path(payloads, number)
     if not path.exists():
-        yield Finding(None, None, Kind.MISSING, f"The file of segment {number} is missing.")
+        yield Finding(
+            None, None, Kind.MISSING, f"The file of segment {number} is missing.", SEGMENT, number=number
+        )
         return
     with path.open("rb") as file:
         header = file.read(HEADER_BYTES)
     length = path.stat().st_size
     if header != segment_header(number, ledger_id):
-        yield Finding(None, None, Kind.WRONG, f"The file of segment {number} does not begin as it must.")
+        yield Finding(
+            None,
+            None,
+            Kind.WRONG,
+            f"The file of segment {number} does not begin as it must.",
+            SEGMENT,
+            number=number,
+        )
     if length < end:
         yield Finding(
-            None, None, Kind.MISSING, f"The file of segment {number} ends at byte {length} of {end}."
+            None,
+            None,
+            Kind.MISSING,
+            f"The file of segment {number} ends at byte {length} of {end}.",
+            SEGMENT,
+            number=number,
         )
     elif is_last:
         summary.unnamed_bytes += length - end

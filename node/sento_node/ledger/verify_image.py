@@ -16,6 +16,7 @@ from sento_node.ledger import rows
 from sento_node.ledger.findings import Finding, Kind
 from sento_node.ledger.lmdb_files import META_FORMAT, META_LEDGER_ID, META_TIP, Tables
 from sento_node.ledger.rows import RecordRow, position_key
+from sento_node.ledger.segments import SegmentReader
 from sento_node.ledger.state import FactHead, Tip
 from sento_node.ledger.store import KeptBlock, KeptRecord, LedgerDamaged
 from sento_node.ledger.tiles import TILE_BITS, TILE_HASHES
@@ -41,6 +42,9 @@ class SeenRecord(NamedTuple):
 class Image:
     """The tables of one ledger on disk."""
 
+    grows = False
+    """Whether records may be written behind those that are verified."""
+
     def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables) -> None:
         self._txn = txn
         self.tables = tables
@@ -56,6 +60,10 @@ class Image:
     def entries(self, table: lmdb._Database) -> int:
         """How many rows a table has."""
         return self._txn.stat(table)["entries"]
+
+    def size_now(self, size: int) -> int:
+        """How many records the ledger holds by now, where `size` were to be verified."""
+        return size
 
     def scan(self, table: lmdb._Database, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Rows of a table in the order of their keys, from `start` on; it ends where the database cannot be read on."""
@@ -108,6 +116,10 @@ class Image:
         except Malformed as error:
             return Finding(position, None, Kind.WRONG, f"The record's row cannot be read ({error}).")
         return SeenRecord(position, row, header, record_hash_of(row.header_bytes, row.payload_hash))
+
+    def read_payload(self, payloads: SegmentReader, seen: SeenRecord) -> None:
+        """Read a stored payload and forget it. Raises PayloadMissing, PayloadWrong."""
+        payloads.read(seen.position, seen.row.payload_hash, seen.row.locator)
 
     def tile(self, level: int, index: int) -> bytes:
         """A tile's bytes, b"" when there is none."""

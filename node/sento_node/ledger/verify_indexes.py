@@ -13,12 +13,12 @@ from contextlib import suppress
 import lmdb
 
 from sento_node.ledger import rows
-from sento_node.ledger.findings import Finding, Kind
+from sento_node.ledger.findings import INDEX, Finding, Kind
 from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.rows import named_key, number_of, position_key
 from sento_node.ledger.tiles import tiles_of
 from sento_node.ledger.verify_image import Image, SeenRecord
-from sento_node.ledger.verify_records import IndexTally, Tallies, fact_name, subject_name
+from sento_node.ledger.verify_records import Tallies, fact_name, subject_name
 from sento_proto.wire import Malformed
 
 _Name = Callable[[SeenRecord], bytes]
@@ -28,21 +28,30 @@ _Previous = Callable[[SeenRecord], int]
 def verify_indexes(image: Image, tallies: Tallies, size: int) -> Iterator[Finding]:
     """What the four indexes hold that no record accounts for, and names whose chain begins twice."""
     tables = image.tables
-    yield from _extras(
-        image,
-        tables.ids,
-        tallies.ids,
-        "record ids",
-        lambda seen: named_key(seen.row.author, seen.header.record_id),
-    )
-    yield from _extras(image, tables.hashes, tallies.hashes, "record hashes", lambda seen: seen.record_hash)
+    for names, tally, words, of in (
+        (tables.ids, tallies.ids, "record ids", _id),
+        (tables.hashes, tallies.hashes, "record hashes", _hash),
+    ):
+        accounted = tally.own_entries == size and image.entries(names) == image.size_now(size)
+        yield from _extras(image, names, words, of, accounted=accounted)
     for table, tally, what, name, previous in (
         (tables.facts, tallies.facts, "facts", _fact, lambda seen: seen.row.previous_of_fact),
         (tables.subjects, tallies.subjects, "subjects", _subject, lambda seen: seen.row.previous_of_subject),
     ):
-        yield from _extras(image, table, tally, what, name)
-        if tally.firsts > image.entries(table):
+        entries = image.entries(table)
+        grown = image.size_now(size) - size
+        accounted = tally.heads == tally.firsts and tally.firsts <= entries <= tally.firsts + grown
+        yield from _extras(image, table, what, name, accounted=accounted)
+        if tally.firsts > entries:
             yield from _second_beginnings(image, size, what, name, previous)
+
+
+def _id(seen: SeenRecord) -> bytes:
+    return named_key(seen.row.author, seen.header.record_id)
+
+
+def _hash(seen: SeenRecord) -> bytes:
+    return seen.record_hash
 
 
 def _fact(seen: SeenRecord) -> bytes:
@@ -54,10 +63,11 @@ def _subject(seen: SeenRecord) -> bytes:
 
 
 def _extras(
-    image: Image, table: lmdb._Database, tally: IndexTally, what: str, name: _Name
+    image: Image, table: lmdb._Database, what: str, name: _Name, *, accounted: bool
 ) -> Iterator[Finding]:
-    if image.entries(table) == tally.own_entries:
+    if accounted:
         return
+    part = INDEX[next(name for name in INDEX if getattr(image.tables, name) is table)]
     for key, value in image.scan(table):
         with suppress(Malformed):
             position = number_of(value)
@@ -66,9 +76,10 @@ def _extras(
                 continue
             if not isinstance(seen, SeenRecord) or name(seen) != key:
                 words = f"The index of {what} has an entry that names this position and is not its record's."
-                yield Finding(position, None, Kind.WRONG, words)
+                yield Finding(position, None, Kind.WRONG, words, part, key, -1)
             continue
-        yield Finding(None, None, Kind.WRONG, f"The index of {what} has an entry that is no position.")
+        words = f"The index of {what} has an entry that is no position."
+        yield Finding(None, None, Kind.WRONG, words, part, key, -1)
 
 
 def _second_beginnings(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import lmdb
 
 from sento_node.ledger import rows
-from sento_node.ledger.findings import Finding, Kind, Summary
+from sento_node.ledger.findings import PAYLOAD, Finding, Kind, Summary
 from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.rows import named_key
 from sento_node.ledger.segments import FRAME_BYTES, PayloadMissing, PayloadWrong, SegmentReader
@@ -39,13 +39,26 @@ class PositionSet:
         self._bits[position // 8] |= bit
         return new
 
+    def without(self, other: PositionSet) -> int:
+        """How many positions are in this set and not in the other."""
+        mine, theirs = (int.from_bytes(one._bits, "little") for one in (self, other))
+        return (mine & ~theirs).bit_count()
+
 
 @dataclass(slots=True)
 class IndexTally:
-    """What the walk over all records found of one index: entries that name the record itself, and (for heads) first versions."""
+    """What the walk over all records found of one index: entries that name the record itself, and (for heads) first versions, and the positions whose entry
+    names a record beyond the walk (`moved`) or that another record follows (`followed`), one bit each."""
 
     own_entries: int = 0
     firsts: int = 0
+    moved: PositionSet = field(default_factory=lambda: PositionSet(0))
+    followed: PositionSet = field(default_factory=lambda: PositionSet(0))
+
+    @property
+    def heads(self) -> int:
+        """Entries that name a chain's last record: here, or beyond the walk."""
+        return self.own_entries + self.moved.without(self.followed)
 
 
 @dataclass(slots=True)
@@ -78,9 +91,12 @@ class RecordVerifier:
         self._payloads = payloads
         self._governance = governance
         self._summary = summary
-        self._followed_in_subject = PositionSet(size)
-        self._followed_in_fact = PositionSet(size)
+        self._size = size
         self.tallies = Tallies()
+        for heads in (self.tallies.subjects, self.tallies.facts):
+            heads.followed, heads.moved = PositionSet(size), PositionSet(size)
+        self._followed_in_subject = self.tallies.subjects.followed
+        self._followed_in_fact = self.tallies.facts.followed
         self.segment_bytes: dict[int, int] = {}
 
     def verify(self, seen: SeenRecord, block: int) -> Iterator[Finding]:
@@ -102,18 +118,25 @@ class RecordVerifier:
             yield report(Kind.WRONG, "The payload's length is not the one that the header names.")
         if locator.kind == rows.NO_PAYLOAD:
             return
-        taken = self.segment_bytes.get(locator.segment, 0)
-        self.segment_bytes[locator.segment] = taken + FRAME_BYTES + locator.length
+        if locator.segment:
+            taken = self.segment_bytes.get(locator.segment, 0)
+            self.segment_bytes[locator.segment] = taken + FRAME_BYTES + locator.length
         if locator.kind == rows.ERASED:
             yield report(Kind.ERASED, "The payload was erased by order.")
             return
+        if locator.kind == rows.AWAITED:
+            yield report(Kind.MISSING, "The payload is not here yet: it is awaited from another site.")
+            return
         try:
-            self._payloads.read(seen.position, seen.row.payload_hash, locator)
+            self._image.read_payload(self._payloads, seen)
             self._summary.payload_bytes += locator.length
-        except PayloadMissing as error:
-            yield report(Kind.MISSING, f"The payload is missing: {error}.")
-        except PayloadWrong as error:
-            yield report(Kind.WRONG, f"The payload is wrong: {error}.")
+        except (PayloadMissing, PayloadWrong) as error:
+            missing = isinstance(error, PayloadMissing)
+            found = report(
+                Kind.MISSING if missing else Kind.WRONG,
+                f"The payload is {'missing' if missing else 'wrong'}: {error}.",
+            )
+            yield found._replace(part=PAYLOAD, number=locator.segment)
 
     def _subject(self, seen: SeenRecord, report: _Report) -> Iterator[Finding]:
         at = seen.row.previous_of_subject
@@ -191,3 +214,10 @@ class RecordVerifier:
             tally.own_entries += 1
         elif not is_head or found < position:
             yield report(Kind.WRONG, f"The index entry of its {what} names another position.")
+        elif found >= self._size and self._image.grows:
+            later = self._image.seen(found)
+            name = subject_name if table is self._image.tables.subjects else fact_name
+            if isinstance(later, SeenRecord) and name(later.header) == key:
+                tally.moved.add(position)
+            else:
+                yield report(Kind.WRONG, f"The index entry of its {what} names no record of it.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sento_node.ledger import rows
-from sento_node.ledger.findings import Finding, Kind
+from sento_node.ledger.findings import CHECKPOINT, TILE, Finding, Kind
 from sento_node.ledger.store import KeptCheckpoint
 from sento_node.ledger.tiles import TILE_BITS, TILE_BYTES, fold, tiles_of
 from sento_node.ledger.verify_image import Image
@@ -27,7 +27,7 @@ def verify_tiles(image: Image, size: int) -> Iterator[Finding]:
                 if tile
                 else (Kind.MISSING, f"The tree's {name} is missing.")
             )
-            yield Finding(first, None, *state)
+            yield Finding(first, None, *state, TILE, rows.tile_key(level, index))
         if level == 0:
             continue
         for at in range(min(count, len(tile) // HASH_BYTES)):
@@ -39,6 +39,8 @@ def verify_tiles(image: Image, size: int) -> Iterator[Finding]:
                     None,
                     Kind.WRONG,
                     f"Hash {at} of the tree's {name} is not the root over the tile below.",
+                    TILE,
+                    rows.tile_key(level, index),
                 )
 
 
@@ -57,11 +59,16 @@ class CheckpointVerifier:
             kept, self._next = self._next, next(self._kept, None)
             if not kept.block:
                 yield Finding(
-                    None, None, Kind.WRONG, f"The row of the checkpoint of size {kept.size} cannot be read."
+                    None,
+                    None,
+                    Kind.WRONG,
+                    f"The row of the checkpoint of size {kept.size} cannot be read.",
+                    CHECKPOINT,
+                    number=kept.size,
                 )
             elif kept.block < number:
                 words = f"The checkpoint of size {kept.size} names a block that is not in the order of sizes."
-                yield Finding(None, kept.block, Kind.WRONG, words)
+                yield Finding(None, kept.block, Kind.WRONG, words, CHECKPOINT, number=kept.size)
             else:
                 yield from self._verify(kept, size, root)
 
@@ -73,7 +80,8 @@ class CheckpointVerifier:
 
     def _verify(self, kept: KeptCheckpoint, size: int, root: bytes | None) -> Iterator[Finding]:
         def report(words: str) -> Finding:
-            return Finding(None, kept.block, Kind.WRONG, f"The checkpoint of size {kept.size} {words}.")
+            words = f"The checkpoint of size {kept.size} {words}."
+            return Finding(None, kept.block, Kind.WRONG, words, CHECKPOINT, number=kept.size)
 
         self.verified += 1
         try:

@@ -6,11 +6,13 @@ one other voting site's node has confirmed. It never starts when somebody rememb
 
  - the disk is empty and anybody remembers this site                     (a new disk)
  - anybody remembers a higher boot number                                (a rolled-back disk)
- - the ledger is smaller than a size that this site once cosigned        (a rolled-back ledger)
  - the ordering directory's own copy of the number is not the node's, nor one ahead of it (one of the two was replaced; the copy is written first)
  - the ordering directory is empty although the member had started         (the member's disk alone was lost)
 
 The way back is the same for all: remove the member, add it as a learner, promote it. A roll-back that is hidden from every site that answers is not detected.
+
+A ledger that is behind what this site once cosigned says nothing against its member while the boot numbers say that the member's disk is this life's: the
+ledger is derived, and made anew from others (`rebuild/`). The largest size that anybody remembers comes with `Start`: nothing smaller is cosigned from then on.
 """
 
 from __future__ import annotations
@@ -65,9 +67,10 @@ class Wait(NamedTuple):
 
 
 class Start(NamedTuple):
-    """The member may start under `boot_number`."""
+    """The member may start under `boot_number`. `cosigned_size`: the largest size that this disk, or whoever answered, remembers of this site's cosignatures."""
 
     boot_number: int
+    cosigned_size: int = 0
 
 
 class Refuse(NamedTuple):
@@ -96,7 +99,8 @@ def decide_boot(
             "Waiting for another voting site to confirm this site's boot number; none has answered yet. "
             "Reads of freshness LOCAL are served from the ledger as it stands on disk."
         )
-    return Start(announced)
+    remembered = max([disk.cosigned_size, *(memory.cosigned_size for memory in answers.values())])
+    return Start(announced, remembered)
 
 
 def refuse_locally(disk: LocalDisk) -> str | None:
@@ -108,10 +112,6 @@ def refuse_locally(disk: LocalDisk) -> str | None:
         )
     if disk.member_started and not disk.member_has_data:
         return f"The ordering member's directory is empty although it held this site's log by boot {disk.boot_number}."
-    if disk.ledger_size < disk.cosigned_size:
-        return (
-            f"The ledger holds {disk.ledger_size} records and this site once cosigned {disk.cosigned_size}."
-        )
     return None
 
 
@@ -121,11 +121,6 @@ def _refuse_by_memory(disk: LocalDisk, announced: int, answers: Mapping[str, Pee
             return f"This site's disk is empty and {site} remembers its boot {memory.boot_number}."
         if memory.boot_number >= announced:
             return f"This site's disk was rolled back: it would boot as {announced} and {site} remembers boot {memory.boot_number}."
-        if disk.ledger_size < memory.cosigned_size:
-            return (
-                f"This site's ledger was rolled back: it holds {disk.ledger_size} records and {site} has its cosignature "
-                f"under {memory.cosigned_size}."
-            )
     return None
 
 
@@ -137,10 +132,20 @@ class BootMemory(NamedTuple):
     before: int
 
 
-def remember_boot(memory: BootMemory | None, announced: int, life: bytes) -> tuple[BootMemory, int]:
-    """(what to keep, the number remembered before this life). A repeated announcement of one life gets the same answer again."""
+UNSURE = 2**64 - 1
+"""In place of the number before a life: what was remembered of this site was lost, so its boot cannot be confirmed by this memory."""
+
+
+def remember_boot(
+    memory: BootMemory | None, announced: int, life: bytes, *, unsure: bool = False
+) -> tuple[BootMemory, int]:
+    """(what to keep, the number remembered before this life). A repeated announcement of one life gets the same answer again.
+
+    `unsure`: this site lost what it remembered. The first announcement that it hears is answered UNSURE, as often as it is repeated; a higher number is
+    of a life behind one that somebody else confirmed, because an unconfirmed number is never raised (`announcement_of`)."""
     if memory is None:
-        return BootMemory(announced, life, 0), 0
+        before = UNSURE if unsure else 0
+        return BootMemory(announced, life, before), before
     if memory.life == life and memory.boot_number == announced:
         return memory, memory.before
     if announced <= memory.boot_number:

@@ -5,7 +5,8 @@ only if
 
  1. it applied every record of it itself, and flushed them and their payloads;
  2. its own root at that block is the same;
- 3. it is not smaller than the last it cosigned, which it wrote down, flushed, before it signed.
+ 3. it is not smaller than the last it cosigned, which it wrote down, flushed, before it signed; nor than the floor, which a ledger that was made anew
+    has in place of a note that was lost: the largest size that anybody remembers.
 
 A fresh cosignature whose time is minutes away from this site's clock is not counted for a proposal: readers learn from these times how old a checkpoint is.
 In a checkpoint that is handed over times are not judged again: it may be old, and a site whose own clock is wrong must not be cut off by it.
@@ -49,6 +50,8 @@ PARK_MS = 1_500
 PARKED_MAX = 64
 MIN_GAP_MS = 100
 """Never more than ten proposals a second, however fast records come."""
+RECENT_QUORUMS = 256
+"""Trees of the newest quorums that stay in memory; of those on disk thinning leaves few, and a reader may still name one."""
 
 
 class TreeAt(NamedTuple):
@@ -144,6 +147,7 @@ class Checkpoints:
         flushed: TreeAt,
         quorum: TreeAt,
         now_ms: int,
+        floor_size: int = 0,
     ) -> None:
         self._ledger_id = ledger_id
         self._epoch = epoch
@@ -151,6 +155,7 @@ class Checkpoints:
         self._signers = signers
         self._govern(governance)
         self.last_cosigned = last_cosigned
+        self.floor_size = floor_size
         self._trees: deque[TreeAt] = deque([flushed])
         self._flushed = flushed
         self.quorum = quorum
@@ -164,6 +169,7 @@ class Checkpoints:
         self.progress: dict[str, SiteProgress] = {}
         self.is_lead = False
         self._held_back: set[str] = set()
+        self.recent_quorums: deque[TreeAt] = deque(maxlen=RECENT_QUORUMS)
 
     # -- what happens here ---------------------------------------------------------------------------------------
 
@@ -205,6 +211,10 @@ class Checkpoints:
             effects.append(self._propose(now_ms))
         return effects
 
+    def raise_floor(self, size: int) -> None:
+        """Somebody remembers that this site cosigned so much; nothing smaller from now on."""
+        self.floor_size = max(self.floor_size, size)
+
     def hold_back(self, reason: str, on: bool) -> None:
         """While a reason is on, this site vouches for nothing: what it has on disk is not whole."""
         (self._held_back.add if on else self._held_back.discard)(reason)
@@ -216,6 +226,8 @@ class Checkpoints:
             return False
         new_records = self._flushed.size - self.quorum.size
         if self._flushed.size == 0 or self._flushed.block <= self.quorum.block:
+            return False
+        if self._flushed.size < self.floor_size:
             return False
         since_ms = now_ms - self._proposed_ms
         if not self.is_lead:
@@ -267,7 +279,7 @@ class Checkpoints:
     def _promised_size(self) -> int:
         """The largest size cosigned or on its way to the disk: a smaller note written after it would undo it there."""
         last = 0 if self.last_cosigned is None else self.last_cosigned.size
-        return max([last, *(cosigned.size for cosigned, _, _ in self._writing)])
+        return max([last, self.floor_size, *(cosigned.size for cosigned, _, _ in self._writing)])
 
     def _write_down(self, checkpoint: Checkpoint, ticket: int | None) -> CheckpointEffect:
         cosigned = Cosigned(self._epoch, checkpoint.size, checkpoint.root)
@@ -377,6 +389,7 @@ class Checkpoints:
 
     def _take_quorum(self, checkpoint: Checkpoint, tree: TreeAt) -> list[CheckpointEffect]:
         self.quorum = tree
+        self.recent_quorums.append(tree)
         times = cosigners(checkpoint, self._governance.receipt_quorum_at(tree.size).keys).values()
         self.quorum_time_s = max(times, default=0)
         while len(self._trees) > 1 and self._trees[0].block < tree.block:

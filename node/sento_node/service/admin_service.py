@@ -8,15 +8,22 @@ from importlib.metadata import version
 import grpc
 import grpc.aio
 
+from sento_node.erasure.deciding import due_orders
+from sento_node.erasure.kept import recall_certificates, recall_erasures
+from sento_node.ledger.rows import POSITION_MAX
 from sento_node.service.access import require_role
 from sento_node.service.node_state import NodeState
 from sento_node.tls import caller_of
 from sento_proto.checkpoint import cosigners, decode_checkpoint
+from sento_proto.erasure_certificate import Volume, check_volume
 from sento_proto.errors import Code, SentoError
 from sento_proto.v1 import admin_pb2, admin_pb2_grpc
+from sento_proto.wire import Malformed
 
 Context = grpc.aio.ServicerContext[object, object]
 HAND_OVER_TIMEOUT_MS = 5_000
+AWAITED_COUNTED_MAX = 100_000
+"""More awaited payloads than this are told as this many."""
 
 
 class AdminService(admin_pb2_grpc.AdminServicer):
@@ -42,6 +49,45 @@ class AdminService(admin_pb2_grpc.AdminServicer):
         await self._node.running().handed_over(request.to_site, HAND_OVER_TIMEOUT_MS)
         return admin_pb2.HandOverLeadReply()
 
+    async def Erasures(self, request: admin_pb2.ErasuresRequest, context: Context) -> admin_pb2.ErasuresReply:
+        """Orders that this site still has to carry out, and its certificates of the others. They name records by hash and nothing about persons."""
+        require_role(caller_of(context), "operator", "site", "author", "reader")
+        return admin_pb2.ErasuresReply(
+            pending=pending_erasures(self._node), certificates=recall_certificates(self._node.store)
+        )
+
+    async def NoteVolume(
+        self, request: admin_pb2.NoteVolumeRequest, context: Context
+    ) -> admin_pb2.NoteVolumeReply:
+        """A volume was made, destroyed or brought back."""
+        require_role(caller_of(context), "operator")
+        volume = _volume(request)
+        self._node.running()
+        if self._node.eraser is None:
+            raise SentoError(Code.NOT_READY)
+        await self._node.eraser.note_volume(volume)
+        return admin_pb2.NoteVolumeReply()
+
+
+def _volume(request: admin_pb2.NoteVolumeRequest) -> Volume:
+    """The note as it will stand in certificates. Raises SentoError BAD_REQUEST."""
+    if request.size > POSITION_MAX:
+        raise SentoError(Code.BAD_REQUEST, "size is beyond every ledger")
+    volume = Volume(request.number, request.kind, request.state, request.size)
+    try:
+        check_volume(volume)
+    except Malformed as error:
+        raise SentoError(Code.BAD_REQUEST, str(error)) from error
+    return volume
+
+
+def pending_erasures(node: NodeState) -> tuple[int, ...]:
+    """Orders carried out by act that this site has not certified yet, by position."""
+    if node.eraser is not None:
+        return node.eraser.pending
+    certified = recall_erasures(node.store).certified
+    return due_orders(node.governance.erasure_orders.values(), certified, node.store.tip.size)
+
 
 def status_of(node: NodeState) -> admin_pb2.StatusReply:
     """The status table of one node."""
@@ -54,8 +100,8 @@ def status_of(node: NodeState) -> admin_pb2.StatusReply:
         epoch=tip.epoch,
         boot_number=node.boot_number,
         version=version("sento"),
-        state=condition.state,
-        explanation=condition.explanation,
+        state=condition.shown_state,
+        explanation=condition.shown_explanation,
         flushed_size=tip.size,
         flushed_block=tip.block,
         applied_size=node.applied_size,
@@ -70,14 +116,22 @@ def status_of(node: NodeState) -> admin_pb2.StatusReply:
         rules=node.governance.rules,
         lag_ms=node.lag_ms,
         flush_ms=math.ceil(node.tallies.last_flush_s * 1000),
+        payloads_awaited=len(node.store.awaited(AWAITED_COUNTED_MAX)),
+        erasures_pending=len(pending_erasures(node)),
     )
     kept = node.store.checkpoint()
     if kept is not None:
         reply.quorum_size = kept.size
         times = cosigners(decode_checkpoint(kept.note), node.governance.site_keys).values()
         reply.quorum_time_s = max(times, default=0)
+    if condition.rebuilding is not None:
+        known = [contact.flushed_size for contact in node.contacts.values()]
+        reply.rebuilt_size = tip.size
+        reply.rebuild_target_size = max([condition.rebuilding.target_size, tip.size, *known])
     _add_runner(reply, node)
     _add_ordering(reply, node)
+    if node.access_log is not None:
+        reply.access_records_spooled = len(node.access_log.spool)
     for peer in node.config.peers:
         contact = node.contacts.get(peer.name)
         reply.peers.add(

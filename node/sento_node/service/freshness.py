@@ -14,7 +14,7 @@ from sento_proto.v1 import common_pb2
 def require_reads(node: NodeState) -> None:
     """Raises the SentoError of a node that does not answer reads now."""
     if not node.condition.answers_reads:
-        raise SentoError(node.condition.code, node.condition.explanation)
+        raise SentoError(node.condition.code, node.condition.shown_explanation)
 
 
 async def wait_fresh(

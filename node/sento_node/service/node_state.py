@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 from sento_node.clock import Clock
 from sento_node.condition import Condition
 from sento_node.config import NodeConfig
+from sento_node.erasure.carrying_out import Eraser
 from sento_node.ledger.replay import governance_of
 from sento_node.ledger.store import LedgerStore
+from sento_node.rebuild.boot_memories import BootMemories
+from sento_node.releases.access_log import AccessLog
 from sento_node.runner import Runner
 from sento_node.tallies import Tallies
+from sento_proto.checkpoint import SiteSigners
 from sento_proto.errors import SentoError
 from sento_proto.genesis import Genesis
 from sento_proto.governance.state import Governance
@@ -51,6 +55,14 @@ class NodeState:
     contacts: dict[str, PeerContact] = field(default_factory=dict)
     tallies: Tallies = field(default_factory=Tallies)
     flushed_governance: Governance | None = None
+    eraser: Eraser | None = None
+    """Carries erasure orders out; None until the node takes part."""
+    memories: BootMemories | None = None
+    """What is remembered of other sites' boots."""
+    signers: SiteSigners | None = None
+    """What this site signs its words with, once the key files are read."""
+    access_log: AccessLog | None = None
+    """Where releases are recorded; there before the site answers anybody."""
 
     @property
     def governance(self) -> Governance:
@@ -64,7 +76,7 @@ class NodeState:
     def running(self) -> Runner:
         """The runner. Raises SentoError while there is none."""
         if self.runner is None:
-            raise SentoError(self.condition.code, self.condition.explanation)
+            raise SentoError(self.condition.code, self.condition.shown_explanation)
         return self.runner
 
     def heard(self, site: str, flushed_size: int, flushed_block: int, clock_off_s: int = 0) -> None:

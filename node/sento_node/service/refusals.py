@@ -24,7 +24,6 @@ from sento_node.clock import SystemClock
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.service.access import require_unexpired
 from sento_node.service.errors import abort
-from sento_node.sync.entries import PayloadMissing
 from sento_node.tallies import CANCELLED, OK, CallTally, Tallies
 from sento_node.tls import certificate_end_s
 from sento_proto.errors import Code, SentoError
@@ -40,7 +39,7 @@ def refusal_of(error: Exception) -> SentoError:
     match error:
         case SentoError():
             return error
-        case LedgerDamaged() | PayloadMissing():
+        case LedgerDamaged():
             return SentoError(Code.DAMAGED, str(error))
         case LedgerFailed():
             return SentoError(Code.STOPPED)

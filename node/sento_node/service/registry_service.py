@@ -18,6 +18,7 @@ import grpc.aio
 from sento_node import bounds
 from sento_node.ledger import reading
 from sento_node.ledger.store import KeptRecord
+from sento_node.releases.deciding import is_held_back
 from sento_node.service.access import (
     may_read,
     may_see,
@@ -31,9 +32,11 @@ from sento_node.service.access import (
 )
 from sento_node.service.errors import error_message
 from sento_node.service.freshness import as_of, require_reads, wait_fresh
+from sento_node.service.heads import Heads
 from sento_node.service.node_state import NodeState
 from sento_node.service.records import hidden_record, outcome_message, stored_record
 from sento_node.service.refusals import refusal_of
+from sento_node.service.releasing import Releasing, asked_by, named_fact, named_record, named_subject
 from sento_node.site import Reply
 from sento_node.tls import caller_of, certificate_end_s
 from sento_proto import header as header_layout
@@ -55,6 +58,8 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
 
     def __init__(self, node: NodeState) -> None:
         self._node = node
+        self._heads = Heads(node)
+        self._releasing = Releasing(node)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -153,17 +158,32 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
     async def Read(self, request: client_pb2.ReadRequest, context: Context) -> client_pb2.ReadReply:
         """One record by position, hash or (author, record id)."""
         caller = require_role(caller_of(context), "author", "reader")
-        require_purpose(request.purpose)
         self._check_name(request)
-        await wait_fresh(self._node, context, request.freshness)
+        asked = asked_by(caller, request.purpose, "read")
+        named = lambda: named_record(self._node.store, self._position_of(request))  # noqa: E731
+        async with self._releasing.attempt(asked, named):
+            require_purpose(request.purpose)
+            await wait_fresh(self._node, context, request.freshness)
+            reply = self._one(caller, request)
+        access = await self._releasing.recorded(
+            asked, [reply.record], may_spool=request.freshness == common_pb2.LOCAL
+        )
+        if access is not None:
+            reply.access.CopyFrom(access)
+        return reply
+
+    def _one(self, caller: Identity, request: client_pb2.ReadRequest) -> client_pb2.ReadReply:
+        """The record that the request names, as far as the caller may have it. Raises SentoError."""
         position = self._position_of(request)
         if position is None or position >= self._node.store.tip.size:
             raise SentoError(Code.NOT_FOUND)
         kept = self._node.store.record(position, with_payload=not request.header_only)
         self._allow(caller, kept, header_only=request.header_only)
-        withheld = kept.record_hash in self._node.governance.erasures
-        if withheld and not request.header_only:
+        header = header_layout.decode(kept.header_bytes)
+        if not request.header_only and self._is_withheld(kept, header):
             raise SentoError(Code.ERASED)
+        if not request.header_only and is_held_back(self._node.governance, header):
+            raise SentoError(Code.NOT_PERMITTED, "officers delay this access record until they release it")
         record = stored_record(self._node.store, kept, header_only=request.header_only)
         return client_pb2.ReadReply(record=record, as_of=as_of(self._node))
 
@@ -190,28 +210,47 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
     async def Fact(self, request: client_pb2.FactRequest, context: Context) -> client_pb2.ListReply:
         """Versions of a fact, newest first."""
         require_bytes("fact", request.fact, FACT_BYTES)
-        return await self._list(request, request.fact, reading.fact_versions, context)
+        return await self._list(request, "fact", request.fact, reading.fact_versions, context)
 
     async def Subject(self, request: client_pb2.SubjectRequest, context: Context) -> client_pb2.ListReply:
         """Records about a subject, newest first."""
         require_bytes("subject", request.subject, SUBJECT_BYTES)
-        return await self._list(request, request.subject, reading.subject_records, context)
+        return await self._list(request, "subject", request.subject, reading.subject_records, context)
 
     async def _list(
         self,
         request: client_pb2.FactRequest | client_pb2.SubjectRequest,
+        method: str,
         name: bytes,
         walk: Callable[..., reading.Page],
         context: Context,
     ) -> client_pb2.ListReply:
         caller = require_role(caller_of(context), "author", "reader")
-        require_purpose(request.purpose)
-        require_registry(caller, self._node.governance, request.registry)
+        asked = asked_by(caller, request.purpose, method)
+        whom = named_fact if method == "fact" else named_subject
+        async with self._releasing.attempt(asked, lambda: whom(self._node.store, request.registry, name)):
+            require_purpose(request.purpose)
+            require_registry(caller, self._node.governance, request.registry)
         if request.limit > limits.LIST_PAGE_MAX:
             raise SentoError(Code.BAD_REQUEST, f"limit is at most {limits.LIST_PAGE_MAX}")
         await wait_fresh(self._node, context, request.freshness)
+        reply = self._page(caller, self._walked(request, name, walk), header_only=request.header_only)
+        access = await self._releasing.recorded(
+            asked, reply.records, may_spool=request.freshness == common_pb2.LOCAL
+        )
+        if access is not None:
+            reply.access.CopyFrom(access)
+        return reply
+
+    def _walked(
+        self,
+        request: client_pb2.FactRequest | client_pb2.SubjectRequest,
+        name: bytes,
+        walk: Callable[..., reading.Page],
+    ) -> reading.Page:
+        """The part of the list that is asked for. Raises SentoError OUT_OF_RANGE."""
         try:
-            page = walk(
+            return walk(
                 self._node.store,
                 request.registry,
                 name,
@@ -222,7 +261,6 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             )
         except IndexError:
             raise SentoError(Code.OUT_OF_RANGE) from None
-        return self._page(caller, page, header_only=request.header_only)
 
     def _page(self, caller: Identity, page: reading.Page, *, header_only: bool) -> client_pb2.ListReply:
         """The page as far as it fits a message; what the caller may not read comes as header alone, what it may not see without its header."""
@@ -250,20 +288,17 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             require_registry(caller, self._node.governance, request.registry)
         require_reads(self._node)
         end_s = certificate_end_s(context)
+        asked = asked_by(caller, request.purpose, "changes")
         at, end = request.from_position, self._node.store.tip.size
         while True:
             require_unexpired(end_s, self._node.clock.wall_ms())
             while at < end:
-                for kept in self._changes_page(
-                    at, min(at + CHANGES_PAGE, end), header_only=request.header_only
-                ):
-                    at = kept.position + 1
-                    header = header_layout.decode(kept.header_bytes)
-                    if request.registry and header.registry != request.registry:
-                        continue
-                    record = self._listed(caller, kept, header_only=request.header_only)
-                    if record is not None:
-                        yield record
+                page_end = min(at + CHANGES_PAGE, end)
+                page = self._changes_page(caller, request, at, page_end)
+                await self._releasing.recorded(asked, page, may_spool=True)
+                for record in page:
+                    yield record
+                at = page_end
                 require_unexpired(end_s, self._node.clock.wall_ms())
                 await asyncio.sleep(0)
             if not request.follow:
@@ -272,8 +307,19 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             require_reads(self._node)
             end = self._node.store.tip.size
 
-    def _changes_page(self, start: int, end: int, *, header_only: bool) -> list[KeptRecord]:
-        return list(self._node.store.records(start, end, with_payload=not header_only))
+    def _changes_page(
+        self, caller: Identity, request: client_pb2.ChangesRequest, start: int, end: int
+    ) -> list[common_pb2.StoredRecord]:
+        """What the caller gets of [start, end), which is recorded as a whole before any of it leaves."""
+        page = []
+        for kept in self._node.store.records(start, end, with_payload=not request.header_only):
+            header = header_layout.decode(kept.header_bytes)
+            if request.registry and header.registry != request.registry:
+                continue
+            record = self._listed(caller, kept, header_only=request.header_only)
+            if record is not None:
+                page.append(record)
+        return page
 
     # -- proofs -----------------------------------------------------------------------------------------------------
 
@@ -311,6 +357,15 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             raise SentoError(Code.NOT_FOUND, "no quorum checkpoint of that size yet")
         return client_pb2.CheckpointReply(checkpoint=kept.note)
 
+    async def Head(self, request: client_pb2.HeadRequest, context: Context) -> client_pb2.HeadReply:
+        """This site's signed word on a subject's last record."""
+        require_bytes("subject", request.subject, SUBJECT_BYTES)
+        caller = require_role(caller_of(context), "author", "reader")
+        require_registry(caller, self._node.governance, request.registry)
+        require_reads(self._node)
+        statement = await self._heads.statement(request.registry, request.subject, request.size)
+        return client_pb2.HeadReply(statement=statement)
+
     # -- shared -----------------------------------------------------------------------------------------------------
 
     def _allow(self, caller: Identity, kept: KeptRecord, *, header_only: bool) -> None:
@@ -331,11 +386,18 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         return record
 
     def _may_release(self, caller: Identity, kept: KeptRecord, header: Header) -> bool:
-        """Whether the payload may leave: the caller may read it, and no order says that it is to be destroyed."""
+        """Whether the payload may leave: the caller may read it, no order says that it is to be destroyed, and no delay holds it back."""
         governance = self._node.governance
-        return kept.record_hash not in governance.erasures and may_read(
-            caller, governance, header, kept.author
+        if self._is_withheld(kept, header) or is_held_back(governance, header):
+            return False
+        return may_read(caller, governance, header, kept.author)
+
+    def _is_withheld(self, kept: KeptRecord, header: Header) -> bool:
+        """Whether an order says that the payload is to be destroyed."""
+        order = self._node.governance.withheld_by(
+            kept.record_hash, header.registry, header.subject, kept.position
         )
+        return order is not None
 
 
 def write_reply(tag: int, reply: Reply) -> client_pb2.WriteReply:

@@ -13,12 +13,13 @@ import grpc
 import grpc.aio
 
 from sento_node import bounds
-from sento_node.boot_keeper import LIFE_BYTES, memory_name, recall_and_remember
+from sento_node.boot_keeper import LIFE_BYTES
 from sento_node.ledger.store import KeptCheckpoint
 from sento_node.service.access import require_role
 from sento_node.service.errors import error_message
 from sento_node.service.node_state import NodeState
 from sento_node.sync.entries import encode_block_entry
+from sento_node.sync.fetching import fetched_block, fetched_payload, without_destroyed
 from sento_node.tls import caller_of
 from sento_proto.checkpoint import cosigners, decode_checkpoint
 from sento_proto.checkpoint import encode_signature_line as line_bytes
@@ -58,15 +59,19 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             raise SentoError(
                 Code.BAD_REQUEST, f"life must have {LIFE_BYTES} bytes and boot numbers start at 1"
             )
-        store = self._node.store
-
-        def remember() -> int:
-            name = memory_name(caller)
-            kept, before = recall_and_remember(store.recall(name), request.boot_number, request.life)
-            store.remember(name, kept)
-            return before
-
-        before = await asyncio.get_running_loop().run_in_executor(self._node.writer, remember)
+        memories = self._node.memories
+        if memories is None:
+            raise SentoError(
+                Code.NOT_READY, "this site does not know yet what it remembers of other sites' boots"
+            )
+        before = await asyncio.get_running_loop().run_in_executor(
+            self._node.writer, memories.announced, caller, request.boot_number, request.life
+        )
+        if before is None:
+            raise SentoError(
+                Code.NOT_READY,
+                "this site lost what it remembered of other sites' boots; another voting site must confirm this one",
+            )
         return sync_pb2.AnnounceBootReply(
             remembered_boot_number=before,
             remembered_cosigned_size=self._cosigned_by(caller),
@@ -126,8 +131,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
     async def Pull(self, request: sync_pb2.PullRequest, context: Context) -> AsyncIterator[sync_pb2.Chunk]:
         """The ledger after a block, up to the newest quorum checkpoint."""
         self._caller(context)
-        if not self._node.condition.answers_reads:
-            raise SentoError(self._node.condition.code, self._node.condition.explanation)
+        self._require_reads()
         after = request.after_block
         while (kept := self._node.store.checkpoint_by_block(after + 1)) is not None:
             async for piece in self._chunk(after, kept):
@@ -141,7 +145,8 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         for number in range(after + 1, kept.block + 1):
             block = store.block(number)
             records = {
-                record.position: record for record in store.records(block.size_before, block.size_after)
+                record.position: without_destroyed(self._node.governance, record)
+                for record in store.records(block.size_before, block.size_after)
             }
             entry = encode_block_entry(block, records)
             entry_bytes = entry.ByteSize()
@@ -153,3 +158,33 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             await asyncio.sleep(0)
         piece.checkpoint = kept.note
         yield piece
+
+    async def FetchPayloads(
+        self, request: sync_pb2.FetchPayloadsRequest, context: Context
+    ) -> AsyncIterator[sync_pb2.FetchedPayload]:
+        """Payloads by record hash, each answered in turn: its bytes, or that this site has it not."""
+        self._caller(context)
+        self._require_reads()
+        if len(request.record_hashes) > bounds.FETCH_PAYLOADS_MAX:
+            raise SentoError(Code.BAD_REQUEST, f"at most {bounds.FETCH_PAYLOADS_MAX} payloads a call")
+        for record_hash in request.record_hashes:
+            yield fetched_payload(self._node.store, self._node.governance, record_hash)
+            await asyncio.sleep(0)
+
+    async def FetchBlocks(
+        self, request: sync_pb2.FetchBlocksRequest, context: Context
+    ) -> AsyncIterator[sync_pb2.FetchedBlock]:
+        """Blocks by number, each with what proves its records; those that this site cannot prove itself are left out."""
+        self._caller(context)
+        self._require_reads()
+        if len(request.numbers) > bounds.FETCH_BLOCKS_MAX:
+            raise SentoError(Code.BAD_REQUEST, f"at most {bounds.FETCH_BLOCKS_MAX} blocks a call")
+        for number in request.numbers:
+            block = fetched_block(self._node.store, number)
+            if block is not None:
+                yield block
+            await asyncio.sleep(0)
+
+    def _require_reads(self) -> None:
+        if not self._node.condition.answers_reads:
+            raise SentoError(self._node.condition.code, self._node.condition.shown_explanation)

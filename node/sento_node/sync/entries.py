@@ -18,12 +18,8 @@ from sento_proto.v1 import common_pb2, sync_pb2
 from sento_proto.wire import Malformed
 
 
-class PayloadMissing(Exception):
-    """A record of the block has no payload here, so the block cannot be offered."""
-
-
 def encode_block_entry(block: KeptBlock, records: dict[int, KeptRecord]) -> sync_pb2.BlockEntry:
-    """A kept block with its standing records by position. Raises PayloadMissing."""
+    """A kept block with its standing records by position; of a payload that is not here, its hash stands in."""
     return sync_pb2.BlockEntry(
         number=block.number,
         revision=block.revision,
@@ -50,13 +46,8 @@ def _encode_submission(
             item.position = outcome.position
         if outcome.code is Code.ACCEPTED:
             record = records[outcome.position]
-            if record.payload is None:
-                raise PayloadMissing(f"Record {outcome.position} has no payload on this site's disk.")
-            item.header, item.payload, item.payload_hash = (
-                record.header_bytes,
-                record.payload,
-                record.payload_hash,
-            )
+            item.header, item.payload_hash = record.header_bytes, record.payload_hash
+            item.payload, item.payload_absent = record.payload or b"", record.payload is None
     return entry
 
 
@@ -101,7 +92,14 @@ def _decode_submission(entry: sync_pb2.SubmissionEntry) -> OfferedSubmission:
     ):
         raise Malformed("block entry: a submission with too many records or signatures")
     records = tuple(
-        OfferedRecord(item.record_hash, _code(item.code), item.position, item.header, item.payload)
+        OfferedRecord(
+            item.record_hash,
+            _code(item.code),
+            item.position,
+            item.header,
+            item.payload,
+            item.payload_hash if item.payload_absent else b"",
+        )
         for item in entry.records
     )
     signatures = tuple(Signature(frame.suite, frame.data) for frame in entry.signatures)

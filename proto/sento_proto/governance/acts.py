@@ -26,13 +26,21 @@ from sento_proto.governance.author_changes import (
     SetPolicy,
 )
 from sento_proto.governance.changing import Change, NotYetFit, Unfit
-from sento_proto.governance.ledger_changes import Erase, SetRecoveryKey, SetRules, Unlock
+from sento_proto.governance.erasure_changes import CarryOutErasure, Erase, EraseSubject, WithdrawErasure
+from sento_proto.governance.ledger_changes import SetRecoveryKey, SetRules, Unlock
 from sento_proto.governance.officer_changes import (
     EnrolOfficer,
     RetireOfficer,
     SetDeputy,
     SetThreshold,
     check_officers,
+)
+from sento_proto.governance.read_log_changes import (
+    DelayReadLog,
+    EndKeyAgent,
+    ReleaseReadLog,
+    RequireKeyAgent,
+    check_key_agents,
 )
 from sento_proto.governance.reader_changes import (
     AddRegistry,
@@ -70,6 +78,8 @@ CHANGES: dict[str, type[Change]] = {
         EnrolSite, RetireSite, RotateSiteKey, SetReceiptSet,
         EnrolOfficer, RetireOfficer, SetDeputy, SetThreshold,
         SetRules, Erase, SetRecoveryKey, Unlock,
+        EraseSubject, CarryOutErasure, WithdrawErasure,
+        DelayReadLog, ReleaseReadLog, RequireKeyAgent, EndKeyAgent,
     )
 }  # fmt: skip
 """Every change by its name in the act."""
@@ -199,6 +209,7 @@ def effect_of(governance: Governance, act: Act, at: int) -> Governance:
             raise type(error)(f"Change {number} ({change.DO}): {error}") from None
     check_officers(after)
     check_lost_readers(governance, after)
+    check_key_agents(after)
     return after
 
 

@@ -1,4 +1,4 @@
-"""Changes to the ledger itself: the rules number, erasure orders, recovery keys and their use.
+"""Changes to the ledger itself: the rules number, recovery keys and their use.
 
 An unlocking changes nobody's permission: it stands so that everybody can see who opened what, and why. Shares of a recovery key are in the act's payload,
 sealed.
@@ -52,34 +52,6 @@ class SetRules:
             f"From the next block on, rules {self.rules} are in force instead of {governance.rules}; "
             "a site whose release does not know them stops before that block and says so."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Erase:
-    """Payloads are to be destroyed everywhere; headers and proofs stay."""
-
-    DO: ClassVar[str] = "erase"
-    RULES: ClassVar[int] = 2
-    records: tuple[bytes, ...]
-    legal_basis: str
-
-    @classmethod
-    def read(cls, fields: Fields) -> Self:
-        return cls(fields.hexes("records", HASH_BYTES), fields.text("legal_basis"))
-
-    def effect(self, governance: Governance, at: int) -> Governance:
-        if not self.records or len(set(self.records)) != len(self.records):
-            raise Unfit("No record is named, or one twice.")
-        if any(record in governance.erasures for record in self.records):
-            raise Unfit("One of the records is ordered to be erased already.")
-        if not self.legal_basis.strip():
-            raise Unfit("An erasure names its legal basis.")
-        return governance.changed(
-            erasures={**governance.erasures, **dict.fromkeys(self.records, at)},
-        )
-
-    def words(self, governance: Governance) -> str:
-        return f"The payloads of {len(self.records)} records are given out no more and are to be destroyed ({self.legal_basis})."
 
 
 @dataclass(frozen=True, slots=True)

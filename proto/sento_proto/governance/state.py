@@ -9,6 +9,7 @@ known: a key that was ever enrolled must verify what it signed while it stood, a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -35,6 +36,8 @@ BUDGET_WINDOW_POSITIONS = 10_000
 """Budgets count per aligned window of this many positions: no clock is needed to count."""
 FIRST_KEY_EPOCH = 1
 ANSWERS_MAX = 4_096
+ACCESS_COMPARTMENT = "access"
+"""Where sites record releases in each registry (`access_record.py`)."""
 _SITES = "/sites/"
 
 
@@ -46,6 +49,16 @@ def site_author(site: str) -> str:
 def site_of_author(author: str) -> str | None:
     """The site whose own record it is, or None for an institution's."""
     return author.removeprefix(_SITES) if author.startswith(_SITES) else None
+
+
+def delayed_case(salt: bytes, case_number: str) -> bytes:
+    """How an act names the case number whose releases are delayed, 32 bytes."""
+    return hashlib.sha256(b"sento delayed case v1" + salt + case_number.encode("utf-8")).digest()
+
+
+def subject_of_delay(name: str) -> bytes:
+    """The subject under which releases stand while their delay is in force, 32 bytes."""
+    return hashlib.sha256(b"sento delayed" + name.encode("utf-8")).digest()
 
 
 class AuthorKey(NamedTuple):
@@ -101,6 +114,33 @@ class ReceiptQuorum(NamedTuple):
     quorum: int
 
 
+class ErasureOrder(NamedTuple):
+    """What the act at `position` ordered to be destroyed: records by their hashes, and (registry, subject) pairs. `wait`: the waiting period in words, empty
+    for orders that name none. Nothing may be destroyed before an act that carries the order out, at `carried_out_at`; a withdrawn order orders nothing."""
+
+    position: int
+    records: tuple[bytes, ...]
+    subjects: tuple[tuple[str, bytes], ...]
+    legal_basis: str
+    carried_out_at: int | None = None
+    withdrawn_at: int | None = None
+    wait: str = ""
+
+
+class ReadLogDelay(NamedTuple):
+    """Releases in these registries for these cases stand under `subject` instead of the person's until the delay is released.
+
+    `cases`: `delayed_case` of each case number; `subject`: `subject_of_delay` of the name."""
+
+    name: str
+    registries: tuple[str, ...]
+    salt: bytes
+    cases: frozenset[bytes]
+    subject: bytes
+    ordered_at: int
+    released_at: int | None = None
+
+
 class RecoveryKey(NamedTuple):
     """A key that opens KEKs when its shares come together. `commitments`: of each share, by its index."""
 
@@ -133,6 +173,15 @@ class Governance:
     grants: Mapping[str, Grant] = field(default_factory=dict)
     recovery_keys: tuple[RecoveryKey, ...] = ()
     erasures: Mapping[bytes, int] = field(default_factory=dict)
+    """Each record that an order names and no act withdrew, with the position of that order."""
+    subject_erasures: Mapping[tuple[str, bytes], tuple[int, ...]] = field(default_factory=dict)
+    """Each (registry, subject) that orders name and no act withdrew, with the orders' positions, rising; all but the last are carried out."""
+    erasure_orders: Mapping[int, ErasureOrder] = field(default_factory=dict)
+    """Every order there ever was, by the position of its act."""
+    read_log_delays: Mapping[str, ReadLogDelay] = field(default_factory=dict)
+    """Every delay there ever was, by name."""
+    key_agents: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(registry, compartment) to the reader that alone opens keys there, one release at a time."""
     site_rules: Mapping[str, frozenset[int]] = field(default_factory=dict)
     acts: int = 0
     last_act: bytes = ZERO32
@@ -173,12 +222,14 @@ class Governance:
     # -- authors ----------------------------------------------------------------------------------------------------
 
     def may_write(self, author: str, registry: str, compartment: str) -> bool:
-        """Whether the institution may write there now."""
+        """Whether the institution may write there now. Where sites record releases, they alone write the compartment of access records."""
         name = (author, registry, compartment)
         answer = self._answered.get(name)
         if answer is None:
             rights = self.authors.get(author)
             answer = rights is not None and covered(rights.may_write, registry, compartment)
+            if compartment == ACCESS_COMPARTMENT and RULES[self.rules].read_log:
+                answer = False
             if len(self._answered) < ANSWERS_MAX:
                 self._answered[name] = answer
         return answer
@@ -222,6 +273,44 @@ class Governance:
         rights, reader = self.authors.get(institution), self.readers.get(institution)
         written = () if rights is None else rights.may_write
         return written + (() if reader is None else (*reader.may_read, *reader.may_see))
+
+    # -- erasure, read log, key agents ------------------------------------------------------------------------------
+
+    def withheld_by(self, record_hash: bytes, registry: str, subject: bytes, position: int) -> int | None:
+        """The position of an order under which the record's payload is given out no more; None when it may be given out.
+
+        `registry`, `subject` and `position` are the record's. An order for a subject covers its records below the act that carries it out."""
+        order = self.erasures.get(record_hash)
+        if order is not None:
+            return order
+        for order in self.subject_erasures.get((registry, subject), ()):
+            carried_out_at = self.erasure_orders[order].carried_out_at
+            if carried_out_at is None or position < carried_out_at:
+                return order
+        return None
+
+    def destroyed_by(self, record_hash: bytes, registry: str, subject: bytes, position: int) -> int | None:
+        """The position of a carried-out order that covers the record, so that its payload is kept nowhere; None when it may be kept."""
+        order = self.erasures.get(record_hash)
+        if order is not None and self.erasure_orders[order].carried_out_at is not None:
+            return order
+        for order in self.subject_erasures.get((registry, subject), ()):
+            carried_out_at = self.erasure_orders[order].carried_out_at
+            if carried_out_at is not None and position < carried_out_at:
+                return order
+        return None
+
+    def delay_of(self, registry: str, case_number: str) -> ReadLogDelay | None:
+        """The delay, not yet released, under which releases for this case in this registry are recorded; None when the person may see them at once."""
+        for delay in self.read_log_delays.values():
+            stands = delay.released_at is None and registry in delay.registries
+            if stands and delayed_case(delay.salt, case_number) in delay.cases:
+                return delay
+        return None
+
+    def key_agent_of(self, registry: str, compartment: str) -> str | None:
+        """The reader that alone opens keys of this compartment, for others one release at a time; None where readers open them themselves."""
+        return self.key_agents.get((registry, compartment))
 
     # -- sites and officers -----------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import {
   checkpointText, cosignerKeyHash, cosigners, decodeCheckpoint, encodeCheckpoint, mlDsa44KeyHash, mlDsa44Message, noteKeyHash, noteSigners,
 } from './checkpoint.mjs';
 import { holds, fails, oneEncoding, roundTrip, same } from './expect.mjs';
-import { actContent, kekRecord, p256Signature, siteRules } from './governed.mjs';
+import { accessRecord, actContent, delayedCase, kekRecord, p256Signature, siteRules } from './governed.mjs';
 import { decodeHeader, encodeHeader } from './header.mjs';
 import { acceptable, keyId, pae, verifies } from './keys.mjs';
 import { extendsTree, includes, leafHash, nextLink, treeHash } from './merkle.mjs';
@@ -209,6 +209,8 @@ export const accepted = {
   act_contents: actContent,
   kek_records: kekRecord,
   site_rules: siteRules,
+  access_records: accessRecord,
+  delayed_cases: delayedCase,
   blocks: block,
   checkpoints: checkpointAndSweep,
   ml_dsa_44_lines: mlDsa44Line,

@@ -1,9 +1,10 @@
-// What governs, as records: officers' acts with their content, KEK seals in registry `keys`, sites' announcements of rules.
+// What governs, as records: officers' acts with their content, KEK seals in registry `keys`, sites' announcements of rules and records of releases.
 import { ascii, behindLength, Cursor, isZero, number, refuse, sha256, unhex } from './bytes.mjs';
 import { holds, same } from './expect.mjs';
 import { decodeHeader, encodeHeader } from './header.mjs';
 import { ED25519, keyId, verifies } from './keys.mjs';
 import { P256, p256Verifies } from './p256.mjs';
+import { openPayload } from './payload.mjs';
 import { decodeSubmission, signedBytes } from './submission.mjs';
 
 const textOf = (bytes) => JSON.parse(bytes.toString('utf8'));
@@ -78,6 +79,32 @@ export function siteRules(vector) {
   same('what it follows', header.previous, unhex(vector.previous));
   const { site, rules, release } = vector;
   same('content', header.content, ascii(JSON.stringify({ format: 'sento-site-rules-1', site, rules, release })));
+}
+
+/** A site's record of a release: its header, and what opens from its payload. */
+export function accessRecord(vector) {
+  const bytes = unhex(vector.header);
+  const header = decodeHeader(bytes);
+  same('encoded again', encodeHeader(header), bytes);
+  const { content } = vector;
+  const delayed = content.delay !== undefined;
+  const kind = delayed ? 'access-delayed' : content.outcome === 'released' ? 'access' : 'access-refused';
+  same('where', [header.compartment, header.kind], ['access', kind]);
+  same('signing key', header.author_key_id, keyId(ED25519, unhex(vector.site_public_key)));
+  same('fact', header.fact, sha256(ascii('sento access'), header.record_id).subarray(0, 16));
+  holds('the only version, in no group', isZero(header.previous) && isZero(header.group));
+  same('subject', header.subject, unhex(vector.subject));
+  if (delayed) same('the delay\'s subject', header.subject, sha256(ascii('sento delayed'), Buffer.from(content.delay, 'utf8')));
+  holds('a person is named where the header names none', delayed === (content.subject !== undefined));
+  const payload = unhex(vector.payload);
+  holds('at most the size class of 8 KiB', payload.length <= 8 * 1024 + 64);
+  same('what is sealed', openPayload(bytes, payload, unhex(vector.kek)), Buffer.from(JSON.stringify(content), 'utf8'));
+}
+
+export function delayedCase(vector) {
+  const said = Buffer.from(vector.case_number, 'utf8');
+  same('case', sha256(ascii('sento delayed case v1'), unhex(vector.salt), said), unhex(vector.case));
+  same('subject', sha256(ascii('sento delayed'), Buffer.from(vector.delay, 'utf8')), unhex(vector.subject));
 }
 
 export function p256Signature(vector) {

@@ -43,6 +43,8 @@ def groups() -> dict[str, Group]:
         "act_contents": governed_records.act_contents(),
         "kek_records": governed_records.kek_records(),
         "site_rules": governed_records.site_rules(),
+        "access_records": governed_records.access_records(),
+        "delayed_cases": governed_records.delayed_cases(),
         "blocks": accepted_frames.blocks(),
         "checkpoints": [*accepted_frames.checkpoints(), *false_signatures.two_lines_of_one_site()],
         "ml_dsa_44_lines": accepted_frames.ml_dsa_44_lines(),

@@ -1,4 +1,5 @@
-"""What governs, as records: an officers' act with its content and its officers' signatures, a KEK's seals, a site's announcement; and P-256 signatures.
+"""What governs, as records: an officers' act with its content and its officers' signatures, a KEK's seals, a site's announcement and its records of releases;
+how acts name delayed cases; and P-256 signatures.
 
 P-256 signatures are made by RFC 6979, so that the same bytes come out each time.
 """
@@ -7,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from golden_vectors.ground import (
+    KEK,
     LEDGER_ID,
     OFFICERS,
     SITES,
@@ -22,11 +25,14 @@ from golden_vectors.ground import (
     hexed,
     record_id,
 )
+from sento_proto.access_record import AccessRecord, access_header, encode_access
 from sento_proto.governance.acts import act_header
 from sento_proto.governance.site_rules import SiteRules, site_rules_header
+from sento_proto.governance.state import delayed_case, subject_of_delay
 from sento_proto.kek_record import KekSeals, kek_seals_header
 from sento_proto.keys import PublicKey, Signature, Signer, Suite
 from sento_proto.record import make_record
+from sento_proto.sealing import seal_record
 from sento_proto.software_signers import EcdsaP256Signer
 from sento_proto.submission import act_signed_bytes, sign_act
 from sento_proto.suites.ecdsa_p256 import ORDER, low_s_of_der
@@ -81,8 +87,22 @@ def act_contents() -> Group:
     """Acts with what they say and who signed: Ed25519 alone, and together with an officer whose key lives in a token."""
     threshold: Vector = {"do": "set-threshold", "threshold": 2}
     registry: Vector = {"do": "add-registry", "registry": "libraries"}
+    erases: list[Vector] = [
+        {
+            "do": "erase-subject",
+            "registry": "health",
+            "subject": hexed(digest("a subject")),
+            "legal_basis": "health act, article 12",
+            "wait": "30 days",
+        },
+        {"do": "carry-out-erasure", "order": 41},
+        {"do": "withdraw-erasure", "order": 57},
+        {"do": "release-read-log", "name": "inv-7"},
+        {"do": "end-key-agent", "registry": "health", "compartment": ""},
+    ]
     return [
         _act("the first act", 1, FIRST, [threshold], list(OFFICERS[:2])),
+        _act("an act of rules 4", 3, LATER, erases, list(OFFICERS)),
         _act("a later act of two changes", 2, LATER, [registry, threshold], [*OFFICERS, TOKEN_OFFICER]),
     ]
 
@@ -90,17 +110,22 @@ def act_contents() -> Group:
 def kek_records() -> Group:
     """Headers that carry a KEK's seals, with every field of the content."""
     group: Group = []
-    for n, (registry, compartment, key_epoch, part, sizes) in enumerate(
-        [("residency", "", 1, 0, [1168]), ("health", "psychiatry", 3, 2, [131, 1168, 131])]
+    site = "/sites/" + "a-site-of-the-longest-name-there-is"[:32]
+    for n, (author, registry, compartment, key_epoch, part, sizes) in enumerate(
+        [
+            (AUTHOR_NAME, "residency", "", 1, 0, [1168]),
+            (AUTHOR_NAME, "health", "psychiatry", 3, 2, [131, 1168, 131]),
+            (site, "health", "access", 2, 0, [1168]),
+        ]
     ):
         seals = tuple(digest(f"seal {n} {at}", size) for at, size in enumerate(sizes))
         kek = KekSeals(digest(f"kek commitment {n}"), registry, compartment, key_epoch, part, seals)
-        header = kek_seals_header(record_id(950 + n), AUTHOR_NAME, digest("a key id", 16), TIME_MS, kek)
+        header = kek_seals_header(record_id(950 + n), author, digest("a key id", 16), TIME_MS, kek)
         group.append(
             {
-                "name": f"{len(seals)} seals, part {part}",
+                "name": f"{len(seals)} seals, part {part}, of {registry}",
                 "header": hexed(make_record(header, b"").header_bytes),
-                "author": AUTHOR_NAME,
+                "author": author,
                 "commitment": hexed(kek.commitment),
                 "registry": registry,
                 "compartment": compartment,
@@ -136,6 +161,54 @@ def site_rules() -> Group:
             }
         )
     return group
+
+
+def access_records() -> Group:
+    """Sites' records of a release, of a refused attempt, and of a release under a delay: header and what is sealed in it."""
+    plain = AccessRecord(
+        "jp-fukuoka", "relief-desk", "reader", "治療", "2026-17", "subject", (digest("a"), digest("b")), 3, "released", 0, TIME_MS
+    )  # fmt: skip
+    group: Group = []
+    for n, (access, subject) in enumerate(
+        [
+            (plain, digest("a subject")),
+            (replace(plain, records=(), more=0, outcome="NOT_PERMITTED", refused_before=12), digest("a subject")),
+            (replace(plain, subject=digest("a subject"), delay="inv-7"), subject_of_delay("inv-7")),
+        ]
+    ):  # fmt: skip
+        content = encode_access(access)
+        header = access_header(
+            record_id(990 + n), SITES[access.site].public_key.key_id, TIME_MS + n,
+            registry="health", key_epoch=2, subject=subject, kind=access.kind,
+        )  # fmt: skip
+        record = seal_record(header, content, dek=digest(f"access dek {n}"), kek=KEK)
+        group.append(
+            {
+                "name": access.kind,
+                "header": hexed(record.header_bytes),
+                "payload": hexed(record.payload),
+                "kek": hexed(KEK),
+                "site_public_key": hexed(SITES[access.site].public_key.data),
+                "subject": hexed(subject),
+                "content": json.loads(content),
+            }
+        )
+    return group
+
+
+def delayed_cases() -> Group:
+    """How an act names a case whose releases are delayed, and the subject that they stand under meanwhile."""
+    return [
+        {
+            "name": f"{delay}, case {case}",
+            "salt": hexed(digest(delay, 16)),
+            "case_number": case,
+            "case": hexed(delayed_case(digest(delay, 16), case)),
+            "delay": delay,
+            "subject": hexed(subject_of_delay(delay)),
+        }
+        for delay, case in (("inv-7", "2026-17"), ("inv-8", "令和八年第3号"))
+    ]
 
 
 def _with_s(signature: bytes, s: int) -> bytes:

@@ -3,7 +3,8 @@
 A watch on a member that was cut off or frozen stays open and says nothing; progress notifications go on and prove nothing. So whenever the
 stream is quiet for a second, the follower reads the head through a majority and compares. Two reads without an answer in a row, or a head
 that the stream has not delivered a second later, end the following; etcd itself ends the watch too (`hasleader`) once the member knows that it
-has no lead, and whichever comes first counts.
+has no lead, and whichever comes first counts. History that was forgotten beyond the last block (an erasure does that) is no gap while the head is
+still that block: the watch is opened again from where history begins.
 """
 
 from __future__ import annotations
@@ -46,12 +47,16 @@ async def follow_log(
     call: WatchCall | None = None
     try:
         await _check_start(read_head, after)
-        call = _open(client, after)
+        call = _open(client, after.revision + 1)
         while True:
             response = await _next_response(call, read_head, reader, times)
             client.check_header(response.header)
             if response.canceled:
-                raise _canceled(response)
+                if not (response.compact_revision and await _is_current(read_head, reader.last)):
+                    raise _canceled(response)
+                call.cancel()
+                call = _open(client, response.compact_revision)
+                continue
             for event in reader.read(response.events):
                 yield event
     except AccessClosed as error:
@@ -74,9 +79,9 @@ async def _check_start(read_head: HeadReader, after: Head) -> None:
         )
 
 
-def _open(client: EtcdClient, after: Head) -> WatchCall:
+def _open(client: EtcdClient, start_revision: int) -> WatchCall:
     create = pb.WatchCreateRequest(
-        key=WATCH_RANGE[0], range_end=WATCH_RANGE[1], start_revision=after.revision + 1, fragment=True
+        key=WATCH_RANGE[0], range_end=WATCH_RANGE[1], start_revision=start_revision, fragment=True
     )
 
     async def requests() -> AsyncIterator[pb.WatchRequest]:

@@ -18,6 +18,7 @@ from sento_node.ordering.etcd.readiness import MemberReady, probe
 from sento_node.ordering.etcd.settings import MemberSettings, member_arguments, member_environment
 from sento_node.ordering.etcd.supervision import Restart, StandDown
 from sento_node.ordering.etcd.version import EtcdBinary
+from sento_node.ordering.etcd.write_ahead import remove_leftovers
 
 _PROBE_TIMEOUT_MS: Final = 1_000
 _PROBE_PAUSE_FIRST_S: Final = 0.05
@@ -159,6 +160,7 @@ async def start_process(
 ) -> MemberProcess:
     """Start etcd with these settings in claimed directories, through the launcher that ties it to this process. Raises OSError."""
     directories.remove_stale_socket()
+    remove_leftovers(settings.data_dir)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sento_client.pseudonym_service.log_chain import ChainBroken, ChainEnd, end_after
+from sento_client.serving.log_chain import ChainBroken, ChainEnd, end_after
 
 _PATTERN = "calls-*.jsonl"
 _MODE = 0o600

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sento_client.pseudonym_service.log_chain import ChainEnd, next_line
-from sento_client.pseudonym_service.log_files import LogFiles, LogUnusable
+from sento_client.serving.log_chain import ChainEnd, next_line
+from sento_client.serving.log_files import LogFiles, LogUnusable
 
 Happened = Mapping[str, object]
 

@@ -1,4 +1,4 @@
-"""Mutual TLS of the pseudonym service: certificates read again when their files change, and who a caller is.
+"""Mutual TLS of a ministry's own service: certificates read again when their files change, and who a caller is.
 
 gRPC asks before each handshake, so a renewed certificate needs no restart. Files that do not belong together leave the old ones in force and are reported.
 """
@@ -27,7 +27,7 @@ class _Pems(NamedTuple):
     key: bytes
 
 
-def _read(tls: TlsFiles, name: str) -> _Pems:
+def _read(tls: TlsFiles, identity: Identity) -> _Pems:
     """The files as they stand, if they can be used together and name the service. Raises SetupError TLS_INVALID, KEY_FILE_*."""
     ca, certificate, key = read_pems(tls)
     leaf = x509.load_pem_x509_certificate(certificate)
@@ -39,20 +39,19 @@ def _read(tls: TlsFiles, name: str) -> _Pems:
         raise SetupError(
             Setup.TLS_INVALID, f"{tls.key} is not the key of the certificate in {tls.certificate}"
         )
-    if _identity_of(leaf) != Identity("pseudonyms", name):
-        wanted = Identity("pseudonyms", name).uri
-        raise SetupError(Setup.TLS_INVALID, f"{tls.certificate} is not a certificate of {wanted}")
+    if _identity_of(leaf) != identity:
+        raise SetupError(Setup.TLS_INVALID, f"{tls.certificate} is not a certificate of {identity.uri}")
     return _Pems(ca, certificate, key)
 
 
 class ServerCertificates:
     """The certificates in force, and credentials that follow the files. Raises SetupError when they cannot be used at start."""
 
-    def __init__(self, tls: TlsFiles, name: str, on_problem: Callable[[str], None]) -> None:
+    def __init__(self, tls: TlsFiles, identity: Identity, on_problem: Callable[[str], None]) -> None:
         self._tls = tls
-        self._name = name
+        self._identity = identity
         self._on_problem = on_problem
-        self._in_force = _read(tls, name)
+        self._in_force = _read(tls, identity)
         self._stamp = self._stamp_now()
         self._handshake = threading.Lock()  # gRPC asks from threads of its own
 
@@ -69,7 +68,7 @@ class ServerCertificates:
                 if now == self._stamp:
                     return None
                 self._stamp = now
-                self._in_force = _read(self._tls, self._name)
+                self._in_force = _read(self._tls, self._identity)
             except (OSError, SetupError) as error:
                 self._on_problem(
                     f"The changed certificate files are not used, the old ones stay in force: {error}"

@@ -1,0 +1,1 @@
+"""Receipts: on disk beside the outbox, for programs and people, and what conflicting checkpoints become."""

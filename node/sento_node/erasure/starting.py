@@ -1,0 +1,47 @@
+"""Erasing as tasks of a node's life: what the eraser and the fetcher of awaited payloads are given of the running node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sento_node.erasure.awaiting import GivesPayloads, keep_whole
+from sento_node.erasure.carrying_out import Eraser, EraserParts
+from sento_node.ordering.etcd.erasing import EtcdEraser
+from sento_node.runner import Runner
+from sento_node.service.node_state import NodeState
+from sento_proto.checkpoint import SiteSigners
+
+
+def start_erasing(
+    node: NodeState,
+    runner: Runner,
+    signers: SiteSigners,
+    member: tuple[str, Path],
+    peers: Mapping[str, GivesPayloads],
+) -> EtcdEraser:
+    """Begin both tasks; `member` is the ordering member's gRPC target and data directory. Returns the access to it, to be closed. Raises Malformed."""
+    log = EtcdEraser(*member)
+    clock = node.clock
+
+    def is_lead() -> bool:
+        return node.condition.ordering is not None and node.condition.ordering.is_lead
+
+    node.eraser = Eraser(
+        EraserParts(
+            site=node.config.site,
+            ledger_id=node.genesis.ledger_id,
+            signers=signers,
+            store=node.store,
+            writer=node.writer,
+            clock=clock,
+            governance=lambda: node.governance,
+            log=log,
+            trim_through=lambda block: runner.carry_out(runner.site.trim_through(block, clock.now_ms())),
+            is_lead=is_lead,
+            tallies=node.tallies,
+        )
+    )
+    runner.also_run(node.eraser.run(), "erase")
+    runner.also_run(keep_whole(runner.site, node.store, node.writer, peers), "fetch-awaited-payloads")
+    return log

@@ -1,0 +1,1 @@
+"""Releases of persons' payloads: each is recorded in the ledger before the payload leaves the site."""

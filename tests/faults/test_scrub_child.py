@@ -1,0 +1,153 @@
+"""The scrub's round finds any byte that was changed where the ledger's newest commit reaches, and nothing where nothing was.
+
+Bytes that mean nothing are not damage: free space within a page, a padding byte behind a node of odd length, pages that no table reaches, the address and the
+padding fields that the engine writes and never reads. Which bytes those are is told here by a map of the file that is made without the code under test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lmdb import verify as lmdb_verify
+
+from genesis_builder import TestWorld, build_genesis, make_submission
+from ledger_driver import LedgerDriver
+from sento_node.ledger.findings import Finding, Kind
+from sento_node.ledger.lmdb_files import database_directory, payloads_directory
+from sento_node.ledger.lmdb_store import LmdbStore
+from sento_node.ledger.rows import decode_segment_account
+from sento_node.ledger.segments import segment_numbers, segment_path
+from sento_node.scrub.lines import Ended, read_line
+from sento_node.scrub.pace import Pace
+from sento_node.scrub.round import Round
+
+PAGE_BYTES = 4_096
+FLIPS = 400
+CHILD_TIMEOUT_S = 60
+
+
+@pytest.fixture(scope="module")
+def world() -> TestWorld:
+    return build_genesis()
+
+
+@pytest.fixture(scope="module")
+def original(world: TestWorld, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger of 320 records with payloads in several segments, versions, refusals, checkpoints, remembered facts and a free list."""
+    directory = tmp_path_factory.mktemp("original") / "ledger"
+    store = LmdbStore.open(directory, world.ledger_id, segment_max_bytes=40_000)
+    driver = LedgerDriver(world, store)
+    last = driver.record("moves", about="resident", content=b"first")
+    driver.write([last, driver.record("stays", about="resident", content=b"once")])
+    for number in range(4):
+        last = driver.record("moves", previous=last.record_hash, about="resident", content=b"%d" % number)
+        driver.write([last, driver.record("late", previous=b"\1" * 32), driver.record(f"n{number}", content=b"x" * 300)])
+        driver.flush()
+        store.put_checkpoint(driver.checkpoint())
+    driver.order([], data=b"no block at all")
+    driver.order([make_submission(world, "iizuka-city", [last]), b"malformed"])
+    for number in range(3):
+        driver.fill(100, prefix=f"many {number}", content=b"paid", per_block=40)
+        driver.flush()
+        store.put_checkpoint(driver.checkpoint())
+    store.remember("cosigned", b"some 44 bytes that the site must not forget.")
+    store.remember("boot/jp-fukuoka", b"7 and a life")
+    store.close()
+    return directory
+
+
+@pytest.fixture
+def directory(original: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(original, tmp_path / "ledger"))
+
+
+def found(directory: Path, world: TestWorld) -> list[Finding]:
+    work = Round(directory, world.genesis, Pace(0, lambda: 0.0, lambda _: None), lambda _: None)
+    return [finding for finding in work.findings() if finding.kind is not Kind.ERASED]
+
+
+def flip(path: Path, offset: int, bit: int) -> None:
+    with path.open("r+b") as file:
+        old = os.pread(file.fileno(), 1, offset)[0]
+        os.pwrite(file.fileno(), bytes([old ^ 1 << bit]), offset)
+
+
+def meant_bytes(data: bytes) -> list[int]:
+    """Offsets of all bytes of a database file that the newest commit reaches and that mean something."""
+    tables = _Map(data)
+    return sorted(tables.meant)
+
+
+class _Map:
+    """A second reader of the file, for the test alone: which bytes are headers, nodes, keys and values of reachable pages."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.meant: set[int] = set()
+        metas = [struct.unpack_from("<Q", data, at + 16 + 24 + 96 + 8)[0] for at in (0, PAGE_BYTES)]
+        newest = PAGE_BYTES * metas.index(max(metas))
+        at = newest + 16 + 24
+        self.meant.update(range(newest, newest + 8))
+        self.meant.update(range(newest + 10, newest + 12))
+        self.meant.update(range(newest + 16, newest + 24))
+        self._database(at)
+        self._database(at + 48)
+        self.meant.update(range(at + 96, at + 112))
+
+    def _database(self, at: int) -> None:
+        """A table's record of itself, and its tree. Its padding says nothing."""
+        self.meant.update(range(at + 4, at + 48))
+        root = struct.unpack_from("<Q", self._data, at + 40)[0]
+        if root != (1 << 64) - 1:
+            self._page(root)
+
+    def _page(self, number: int) -> None:
+        data, at = self._data, number * PAGE_BYTES
+        flags, lower = struct.unpack_from("<HH", data, at + 10)
+        self.meant.update((*range(at, at + 8), *range(at + 10, at + lower)))
+        for offset in struct.unpack_from(f"<{(lower - 16) // 2}H", data, at + 16):
+            low, high, more, key_bytes = struct.unpack_from("<HHHH", data, at + offset)
+            node = at + offset
+            self.meant.update(range(node, node + 8 + key_bytes))
+            if flags == 1:
+                self._page(low | high << 16 | more << 32)
+                continue
+            size = low | high << 16
+            begin = node + 8 + key_bytes
+            if more & 1:
+                self.meant.update(range(begin, begin + 8))
+                page = struct.unpack_from("<Q", data, begin)[0] * PAGE_BYTES
+                self.meant.update((*range(page, page + 8), *range(page + 10, page + 16 + size)))
+            elif more & 2:
+                self._database(begin)
+            else:
+                self.meant.update(range(begin, begin + size))
+
+
+def test_a_sound_ledger_has_no_finding(directory: Path, world: TestWorld) -> None:
+    assert found(directory, world) == []
+
+
+def test_any_flipped_byte_of_the_database_is_found(directory: Path, world: TestWorld) -> None:
+    path = database_directory(directory) / "data.mdb"
+    meant = meant_bytes(path.read_bytes())
+    chance = random.Random(5)
+    unseen = []
+    for offset in chance.sample(meant, FLIPS):
+        bit = chance.randrange(8)
+        flip(path, offset, bit)
+        if not found(directory, world):
+            unseen.append((offset // PAGE_BYTES, offset % PAGE_BYTES, bit))
+        flip(path, offset, bit)
+    assert unseen == []
+    assert found(directory, world) == []
