@@ -6,6 +6,7 @@ from __future__ import annotations
 from sento_client.client import SentoClient
 from sento_client.composing import Draft, Ports
 from sento_client.proving_face import Verification
+from sento_client.receipts.checking import ReceiptJudge
 from sento_client.results import (
     Acknowledgement,
     AsOf,
@@ -30,6 +31,7 @@ __all__ = [
     "HiddenTally",
     "Outcome",
     "Ports",
+    "ReceiptJudge",
     "RecordName",
     "SentoClient",
     "SentoError",

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import asyncio
 
+from sento_client.exporting.face import ExportingFace
 from sento_client.governing.following import Followed
 from sento_client.proving_face import ProvingFace
+from sento_client.read_log.face import ReadLogFace
+from sento_client.receipt_face import ReceiptFace
 from sento_client.results import Freshness
 from sento_client.site_status import SiteReport
-from sento_client.transport import STATUS
+from sento_client.transport import STATUS, Method, ReplyT, RequestT
 from sento_client.writing_face import WritingFace
 from sento_proto.errors import SentoError
 from sento_proto.governance.state import Governance
@@ -25,7 +28,7 @@ from sento_proto.v1 import admin_pb2
 STATUS_TIMEOUT_MS = 3_000
 
 
-class SentoClient(WritingFace, ProvingFace):
+class SentoClient(WritingFace, ProvingFace, ReceiptFace, ReadLogFace, ExportingFace):
     """One institution's client. Use it with `async with`; one instance serves any number of concurrent callers."""
 
     async def status(self, *, timeout_ms: int = STATUS_TIMEOUT_MS) -> list[SiteReport]:
@@ -42,6 +45,12 @@ class SentoClient(WritingFace, ProvingFace):
             return SiteReport(site, status, "", took_ms=self._ports.steady_ms() - asked_ms)
 
         return list(await asyncio.gather(*map(ask, self.sites)))
+
+    async def call_site(
+        self, site: str, method: Method[RequestT, ReplyT], request: RequestT, *, timeout_ms: int
+    ) -> ReplyT:
+        """One question to one site, answered or not; nothing is verified here. Raises SentoError."""
+        return await self._transport.call(site, method, request, timeout_ms)
 
     async def governance(
         self, *, freshness: Freshness = Freshness.LINEARIZABLE, deadline_ms: int | None = None

@@ -35,6 +35,7 @@ from sento_proto.v1 import (
     client_pb2_grpc,
     common_pb2,
     governance_pb2_grpc,
+    key_agent_pb2_grpc,
     pseudonyms_pb2_grpc,
 )
 
@@ -50,6 +51,7 @@ _STUBS = {
     "Admin": admin_pb2_grpc.AdminStub,
     "Governance": governance_pb2_grpc.GovernanceStub,
     "Pseudonyms": pseudonyms_pb2_grpc.PseudonymsStub,
+    "KeyAgent": key_agent_pb2_grpc.KeyAgentStub,
 }
 _STATUS_CODES = {
     grpc.StatusCode.UNAVAILABLE: Code.UNREACHABLE,

@@ -39,6 +39,8 @@ class Installation:
     """None: what is followed is forgotten with the process."""
     misfit: SetupError | None = None
     """What does not fit the governance that is known so far, and may fit the one that the sites know."""
+    genesis_bytes: bytes = b""
+    """The genesis file as it stands; what it says is `genesis`."""
 
     def check(self, governance: Governance) -> None:
         """Raises SetupError CONFIG_INVALID or NOT_ENROLLED when this installation does not fit."""
@@ -65,6 +67,7 @@ def open_installation(path: Path, *, ask: Ask | None = None) -> Installation:
         {} if config.keys.pseudonyms is None else read_pseudonyms(config.keys.pseudonyms),
     )
     opened = Installation(config, genesis, followed, signer, keyring, opener.public_key, trust_file)
+    opened = replace(opened, genesis_bytes=trust_file.genesis_bytes)
     try:
         opened.check(followed.governance)
     except SetupError as error:

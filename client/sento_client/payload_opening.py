@@ -26,6 +26,9 @@ from sento_proto.wire import Malformed
 FetchKek = Callable[[KekScope, Terms], Awaitable[None]]
 """Puts a KEK into the keyring. Raises SetupError, SentoError."""
 
+News = Callable[[], Awaitable[object]]
+"""Follows governance on."""
+
 
 class Agents(Protocol):
     """The key agents that can be asked."""
@@ -43,14 +46,15 @@ class PayloadOpener:
         self._keyring = keyring
         self._fetch_kek: FetchKek | None = None
         self._agents: Agents | None = None
+        self._news: News | None = None
 
     def find_keks_by(self, fetch: FetchKek) -> None:
         """Let a KEK that is missing be looked for in the ledger."""
         self._fetch_kek = fetch
 
-    def ask_agents(self, agents: Agents) -> None:
-        """Let keys of compartments that governance leaves to an agent be unwrapped by it."""
-        self._agents = agents
+    def ask_agents(self, agents: Agents, news: News) -> None:
+        """Let keys of compartments that governance leaves to an agent be unwrapped by it. `news`: follows governance on, where an act may not be known yet."""
+        self._agents, self._news = agents, news
 
     async def opened(self, version: Version, given: ToOpen, terms: Terms) -> Version:
         """The version, opened with a KEK from the ledger or by an agent where the keyring lacked it; else as it is, with the reason."""
@@ -60,10 +64,11 @@ class PayloadOpener:
         scope = KekScope(version.author, header.registry, header.compartment, header.key_epoch)
         if self._keyring.holds(*scope):
             return version
-        agent = self._trust().governance.key_agent_of(header.registry, header.compartment)
+        agent: str | None = None
         try:
             async with asyncio.timeout(terms.timeout_ms / 1000):
-                if agent is not None and self._agents is not None and given.access.HasField("record"):
+                agent = await self._agent_of(header, given)
+                if agent is not None and self._agents is not None:
                     dek = await self._agents.dek(agent, given, terms.timeout_ms)
                     stored = version.stored
                     content = open_with_dek(stored.header_bytes, header, stored.payload, dek=dek)
@@ -79,6 +84,17 @@ class PayloadOpener:
             return replace(version, closed_because=str(error))
         found, closed_because = self.open(version.author, header, version.stored)
         return replace(version, content=found, closed_because=closed_because)
+
+    async def _agent_of(self, header: Header, given: ToOpen) -> str | None:
+        """Who unwraps this record's key, if not we ourselves. Only a client with agents asks, and only for a record that came with its release."""
+        if self._agents is None or not given.access.HasField("record"):
+            return None
+        place = header.registry, header.compartment
+        agent = self._trust().governance.key_agent_of(*place)
+        if agent is None and self._news is not None:
+            await self._news()
+            agent = self._trust().governance.key_agent_of(*place)
+        return agent
 
     def open(self, author: str, header: Header, stored: Stored) -> tuple[bytes | None, str]:
         """The content by the keys at hand, or None and why not."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
 from sento_client.asker import Asker, Terms, damaged, must_hold
+from sento_client.confirming.anchoring import Anchor, ListPart
 from sento_client.key_agent.asking import ToOpen
 from sento_client.keyring import Keyring
 from sento_client.messages import as_of_of, freshness_of, outcome_of, purpose_of, record_name_of, stored_of
@@ -46,6 +47,8 @@ class Part(NamedTuple):
     limit: int | None = None
     hidden: HiddenTally | None = None
     """Where entries are counted that this institution may not see; they count towards `limit`."""
+    anchor: Anchor | None = None
+    """What several sites confirmed, which the list must go with."""
 
 
 class Entry(NamedTuple):
@@ -253,6 +256,10 @@ class Reader:
             if part.before is not None and page and page[0].stored.position >= part.before:
                 raise damaged(site, f"position {page[0].stored.position} is not below {part.before}")
             must_hold(site, check([*last, *page], not reply.HasField("next_before")))
+            if part.anchor is not None:
+                entries = [entry.stored for entry in (*last, *page)]
+                piece = ListPart(entries, not last, not reply.HasField("next_before"), as_of)
+                must_hold(site, part.anchor.check(piece))
             return page, reply
 
         while left is None or left > 0:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from sento_client.confirming.values import Confirmed
 from sento_client.delivery_values import Settle, standing_of
 from sento_client.verifying import Findings, Stored
 from sento_proto.errors import STANDING_CODES, Code, SentoError, Standing
@@ -86,6 +87,8 @@ class Version:
     findings: Findings
     content: bytes | None
     closed_because: str
+    confirmed: Confirmed | None = None
+    """What several sites signed about it, where that was asked for; None too where it is newer than what they confirmed."""
 
     @property
     def record_hash(self) -> bytes:

@@ -14,6 +14,8 @@ from sento_client.asker import Asker, Terms
 from sento_client.batching import pieces_of
 from sento_client.composing import Composer, Ports
 from sento_client.config import Limits
+from sento_client.confirming.confirmed_reading import ConfirmedReader
+from sento_client.confirming.confirmer import Confirmer
 from sento_client.draft_writing import DraftWriter, epoch_to_write
 from sento_client.governing.follower import Follower
 from sento_client.governing.following import Followed
@@ -131,6 +133,8 @@ class Session:
         if config.pseudonym_service is not None:
             self._naming = RemoteNaming(config.pseudonym_service, config.tls, self._ports)
         self._by_name = NamedReader(self._reader, self._naming, self._ports)
+        confirmer = Confirmer(self._transport, asker, self._prover, lambda: self._follower.trust, self._watch)
+        self._confirmed = ConfirmedReader(confirmer, self._reader, self._naming, self._ports)
         return self
 
     async def __aexit__(
@@ -223,7 +227,7 @@ class Session:
             installation.keyring.opener,
             self._ports,
         )
-        self._reader.opener.ask_agents(agents)
+        self._reader.opener.ask_agents(agents, self._follower.news)
         return agents
 
     def _key_epoch(self, registry: str) -> int | None:

@@ -129,6 +129,8 @@ class SyncSentoClient:
     write_group = _waits(SentoClient.write_group)
     send = _waits(SentoClient.send)
     outcomes = _waits(SentoClient.outcomes)
+    receipt = _waits(SentoClient.receipt)
+    receipt_of = _waits(SentoClient.receipt_of)
     read = _waits(SentoClient.read)
     fact = _waits(SentoClient.fact)
     history = _iterates(SentoClient.history)

@@ -41,6 +41,8 @@ ACTS = Method("Governance", "Acts", governance_pb2.ActsRequest, governance_pb2.A
 SUBMIT_ACT = Method("Governance", "SubmitAct", governance_pb2.SubmitActRequest, governance_pb2.SubmitActReply)
 USAGE = Method("Governance", "Usage", governance_pb2.UsageRequest, governance_pb2.UsageReply)
 STATUS = Method("Admin", "Status", admin_pb2.StatusRequest, admin_pb2.StatusReply)
+ERASURES = Method("Admin", "Erasures", admin_pb2.ErasuresRequest, admin_pb2.ErasuresReply)
+NOTE_VOLUME = Method("Admin", "NoteVolume", admin_pb2.NoteVolumeRequest, admin_pb2.NoteVolumeReply)
 
 
 class StreamListener(Protocol):

@@ -15,7 +15,7 @@ from sento_drill.plaintext_search import search
 from sento_drill.plan import AUDITOR_BOARD
 from sento_drill.reading_back import ReadingBack
 from sento_drill.rehearsal import Rehearsal, RehearsalSettings
-from sento_drill.showing import facts_to_show, show
+from sento_drill.showing import facts_to_show, show, show_reads
 from sento_drill.verdict import Verdict
 from sento_drill.workload import Workload
 
@@ -85,7 +85,11 @@ async def verify_everything(drill: Rehearsal, verdict: Verdict) -> None:
 async def show_a_few(drill: Rehearsal, verdict: Verdict) -> None:
     """Open a few records as the offices concerned see them, and see that others cannot."""
     drill.stage("opening a few records as the offices see them")
-    for line in await show(drill.offices, facts_to_show(drill.workload.standing), verdict.problems):
+    facts = facts_to_show(drill.workload.standing)
+    for line in await show(drill.offices, facts, verdict.problems):
+        drill.display.say(line)
+    resident = next(fact.identifier for fact in facts if fact.registry == "residency")
+    for line in await show_reads(drill.offices, resident, verdict.problems):
         drill.display.say(line)
 
 

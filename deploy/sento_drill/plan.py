@@ -86,8 +86,11 @@ DISASTER_MEDICAL_TEAM = ReaderPlan(
 AUDITOR_BOARD = ReaderPlan(
     "auditor-board", may_read=tuple(Scope(registry, ANY) for registry in REGISTRIES), opens=()
 )
+_READ_LOGS = tuple(Scope(registry, "access") for registry in PERSONAL_REGISTRIES)
+READ_LOG_DESK = ReaderPlan("read-log-desk", may_read=_READ_LOGS, opens=_READ_LOGS)
+"""Shows residents who read their records, and can open nothing else."""
 AUTHORS = (IIZUKA_CITY, IIZUKA_HOSPITAL)
-READERS = (DISASTER_MEDICAL_TEAM, AUDITOR_BOARD)
+READERS = (DISASTER_MEDICAL_TEAM, AUDITOR_BOARD, READ_LOG_DESK)
 OPERATOR = "drill"
 
 

@@ -1,4 +1,4 @@
-"""A world's pseudonym service as a process of its own: started, waited for, killed and ended by its id."""
+"""A world's pseudonym service or key agent as a process of its own: started, waited for, killed and ended by its id."""
 
 from __future__ import annotations
 
@@ -12,14 +12,22 @@ from sento_drill.waiting import until_now
 START_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 15.0
 SAID_FILE = "service.log"
-_COMMAND = "from sento_client.cli.main import main; main(['pseudonyms', 'serve', '--service', {config!r}])"
+_COMMAND = "from sento_client.cli.main import main; main([*{command!r}, {config!r}])"
+PSEUDONYMS = ("pseudonyms", "serve", "--service")
+KEY_AGENT = ("key-agent", "serve", "--agent")
 
 
 class ServiceProcess:
-    """The service whose configuration lies at `config`. `environment`: added to this process' own."""
+    """The service whose configuration lies at `config`. `environment`: added to this process' own; `command`: of `sento`, what serves it."""
 
-    def __init__(self, config: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        config: Path,
+        environment: dict[str, str] | None = None,
+        command: tuple[str, ...] = PSEUDONYMS,
+    ) -> None:
         self.config = config
+        self._command = command
         self._environment = {**os.environ, **(environment or {})}
         self._popen: subprocess.Popen[bytes] | None = None
 
@@ -32,13 +40,13 @@ class ServiceProcess:
     def pid(self) -> int:
         """Of the running process. Raises RuntimeError when there is none."""
         if self._popen is None:
-            raise RuntimeError("the pseudonym service does not run")
+            raise RuntimeError("the service does not run")
         return self._popen.pid
 
     def start(self) -> None:
         """Start it and return once it serves. Raises TooLate, RuntimeError when it ended instead."""
         said_before = self._said().count('"said"')
-        command = [sys.executable, "-c", _COMMAND.format(config=str(self.config))]
+        command = [sys.executable, "-c", _COMMAND.format(command=self._command, config=str(self.config))]
         bound = [sys.executable, "-m", "sento_drill.bound", str(os.getpid()), *command]
         with self.said_file.open("ab") as said:
             self._popen = subprocess.Popen(
@@ -52,10 +60,10 @@ class ServiceProcess:
         until_now(
             lambda: self._said().count('"said"') > said_before or self._ended(),
             deadline_s=START_DEADLINE_S,
-            what="the pseudonym service does not serve",
+            what="the service does not serve",
         )
         if self._ended():
-            raise RuntimeError(f"the pseudonym service ended: {self._said()[-1000:]}")
+            raise RuntimeError(f"the service ended: {self._said()[-1000:]}")
 
     def kill(self) -> None:
         """kill -9; returns when it is gone."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from sento_client.read_log.values import reading_words
 from sento_drill.municipality import Fact
 from sento_drill.offices import Offices
-from sento_drill.plan import AUDITOR_BOARD, DISASTER_MEDICAL_TEAM
+from sento_drill.plan import AUDITOR_BOARD, DISASTER_MEDICAL_TEAM, READ_LOG_DESK
 from sento_drill.workload import FactName, Standing
 
 PEOPLE_SHOWN = 2
+READS_SHOWN = 3
 _FIELDS: Mapping[tuple[str, str], tuple[tuple[str | int, ...], ...]] = {
     ("residency", "basic"): (("name",), ("birth_date", "text"), ("address",), ("reason",)),
     ("tax", "income"): (("name",), ("fiscal_year",), ("total_income",), ("annual",)),
@@ -52,7 +54,21 @@ async def show(offices: Offices, facts: Iterable[Fact], problems: list[str]) -> 
         seen = await offices.read_position(AUDITOR_BOARD.name, version.position)
         if seen.content is not None:
             problems.append(f"{AUDITOR_BOARD.name}, which holds no key, could open position {seen.position}")
-    return [*lines, f"{AUDITOR_BOARD.name}, which verified all of them, holds no key and opens none"]
+    return [
+        *lines,
+        f"{AUDITOR_BOARD.name}, which verified all of them, holds no key of theirs and opens none",
+    ]
+
+
+async def show_reads(offices: Offices, identifier: str, problems: list[str]) -> list[str]:
+    """Who read one resident's entries in residency just now, as the resident may see it. Raises SentoError."""
+    log = await offices[READ_LOG_DESK.name].reads_of(
+        identifier, registry="residency", purpose="own access log", case_number="demo", limit=READS_SHOWN
+    )
+    if not any(entry.released for entry in log.entries):
+        problems.append("a resident's entries were read and the read log shows nobody")
+    problems += [f"position {entry.position} is not proven" for entry in log.entries if not entry.findings.ok]
+    return [f"read log of one resident: {reading_words(entry)}" for entry in log.entries]
 
 
 def summary(fact: Fact) -> str:

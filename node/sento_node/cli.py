@@ -144,6 +144,24 @@ def verify(
     sys.exit(verify_command.verify(config_path, data_dir, genesis, as_json=as_json, progress=shown))
 
 
+@main.command("rebuild")
+@_CONFIG
+@click.option("--reason", default="An operator asked for a new ledger.", show_default=True, help="One sentence, for status and log.")
+@click.option("--from-nothing", is_flag=True, help="Keep nothing of the old ledger, not even what verifies.")
+def rebuild(config_path: Path, reason: str, from_nothing: bool) -> None:
+    """Ask a stopped site to make its ledger anew from the other sites when it starts.
+
+    A site does so by itself when its ledger is lost, damaged, old, or not what a quorum cosigned; this is for when people know more than it does. Nothing
+    is changed now. At the next start what is on disk is examined and set aside as damaged-<n>, what verifies up to the last agreed size is kept, and the
+    rest is copied from other sites, proven. The ordering member is not touched.
+
+        sento-node rebuild --config sites/jp-fukuoka/node.toml --reason "The disk controller was replaced."
+    """
+    from sento_node import rebuild_command
+
+    sys.exit(rebuild_command.ask(config_path, reason, from_nothing=from_nothing))
+
+
 @main.command("check-etcd")
 @click.option("--path", default=None, help="An etcd to look at instead of the one on PATH.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")

@@ -17,7 +17,7 @@ from sento_node.quorum.trimming import RetainedBlock
 from sento_node.rebuild.deciding import NOTE_NAME, Note, Rebuild, decode_note, encode_note
 from sento_node.site import PAYLOADS_AWAITED, Site, SiteParts
 from sento_proto import limits
-from sento_proto.checkpoint import SiteSigners
+from sento_proto.checkpoint import SiteSigners, decode_checkpoint
 from sento_proto.genesis import Genesis
 from sento_proto.keys import Signer
 from sento_proto.merkle import Frontier
@@ -104,7 +104,14 @@ def root_at(store: LedgerStore, size: int) -> bytes:
 
 
 def check_own_word(store: LedgerStore, cosigned: Cosigned | None) -> None:
-    """Raises RolledBack unless the ledger still is one that extends what this site cosigned."""
+    """Raises RolledBack unless the ledger still is one that extends what this site cosigned, and what a quorum did."""
+    kept = store.checkpoint()
+    if kept is not None and kept.size <= store.tip.size:
+        if decode_checkpoint(kept.note).root != root_at(store, kept.size):
+            raise RolledBack(
+                f"The ledger's tree at size {kept.size} is not the one that a quorum cosigned: it was replaced or damaged. "
+                "It is made anew from the other sites (runbook: rebuild)."
+            )
     if cosigned is None:
         return
     if cosigned.size > store.tip.size:

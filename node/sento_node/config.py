@@ -80,6 +80,13 @@ class Metrics(_Table):
     address: Address
 
 
+class Scrub(_Table):
+    """The background reading of everything on this site's disk: how fast (0: not at all), and how long it rests between two rounds."""
+
+    mib_per_s: Annotated[float, Field(ge=0, le=10_000)] = 8
+    pause_s: Annotated[float, Field(ge=0.1, le=604_800)] = 60
+
+
 class Peer(_Table):
     """Another site: its node's address and its member's URL."""
 
@@ -102,6 +109,7 @@ class NodeConfig(_Table):
     tls: Tls
     ordering: Ordering
     metrics: Metrics | None = None
+    scrub: Scrub = Scrub()
     peers: list[Peer] = []
 
 

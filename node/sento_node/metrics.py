@@ -76,6 +76,8 @@ class NodeCollector(Collector):
         yield from self._ordering()
         yield from self._peers()
         yield from self._erasures()
+        yield from self._scrub()
+        yield from self._releases()
         yield from self._means()
 
     def _who(self) -> Iterator[Metric]:
@@ -222,6 +224,43 @@ class NodeCollector(Collector):
             "sento_peer_contact_timestamp_seconds", "When the other site last answered.", "peer", heard
         )
         yield _by_label("sento_peer_flushed_records", "Records that it had flushed then.", "peer", sizes)
+
+    def _scrub(self) -> Iterator[Metric]:
+        scrub = self._node.scrub
+        for name, words, count in (
+            ("sento_scrub_rounds", "Rounds of the background reading that ended.", scrub.rounds),
+            ("sento_scrub_read_bytes", "Bytes that the background reading took in.", scrub.read_bytes),
+            ("sento_scrub_found", "Places of damage that it found.", scrub.mending.found),
+            ("sento_scrub_healed", "Places of them that are sound again.", scrub.mending.healed),
+            ("sento_scrub_deaths", "Readers that a page of the database ended.", scrub.deaths),
+        ):
+            yield CounterMetricFamily(name, words, value=count)
+        yield _gauge(
+            "sento_scrub_fenced", "Records and blocks that are not given out.", scrub.mending.fenced
+        )
+        yield _gauge(
+            "sento_scrub_round_ended_timestamp_seconds",
+            "When the last round ended; 0 before the first.",
+            scrub.last_round_ended_ms / 1000,
+        )
+
+    def _releases(self) -> Iterator[Metric]:
+        log = self._node.access_log
+        if log is None:
+            return
+        ways = CounterMetricFamily(
+            "sento_access_records",
+            "Access records: ordered, spooled, ordered out of the spool; and releases that were not recorded, so that nothing left.",
+            labels=["way"],
+        )
+        for way, count in sorted(log.written.items()):
+            ways.add_metric([way.replace("_", "-")], count)
+        yield ways
+        yield _gauge(
+            "sento_access_records_spooled", "Access records on disk that are not ordered yet.", len(log.spool)
+        )
+        refused = "Refused attempts without a record of their own; the reader's next record counts them."
+        yield CounterMetricFamily("sento_access_records_suppressed", refused, value=log.throttle.suppressed)
 
     def _means(self) -> Iterator[Metric]:
         space = self._node.store.space()

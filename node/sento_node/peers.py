@@ -81,6 +81,18 @@ class OfferedProof(NamedTuple):
     paths: Mapping[int, tuple[bytes, ...]]
 
 
+def offered_proof(item: sync_pb2.FetchedBlock) -> OfferedProof:
+    """What a peer's message offers. Raises Malformed."""
+    bodies = {
+        record.position: (record.header, record.payload_hash)
+        for submission in item.block.submissions
+        for record in submission.records
+        if record.code == Code.ACCEPTED
+    }
+    paths = {one.position: tuple(one.path) for one in item.paths}
+    return OfferedProof(decode_block_entry(item.block), bodies, decode_checkpoint(item.checkpoint), paths)
+
+
 class PeerNode:
     """One other site's node."""
 
@@ -184,17 +196,7 @@ class PeerNode:
                     sync_pb2.FetchBlocksRequest(numbers=wanted), timeout=bounds.FETCH_TIMEOUT_MS / 1000
                 )
                 async for item in call:
-                    yield OfferedProof(
-                        decode_block_entry(item.block),
-                        {
-                            record.position: (record.header, record.payload_hash)
-                            for submission in item.block.submissions
-                            for record in submission.records
-                            if record.code == Code.ACCEPTED
-                        },
-                        decode_checkpoint(item.checkpoint),
-                        {one.position: tuple(one.path) for one in item.paths},
-                    )
+                    yield offered_proof(item)
             except (*_SILENCE, Malformed) as error:
                 raise PeerSilent(_why(error)) from error
 

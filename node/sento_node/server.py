@@ -33,8 +33,8 @@ from sento_node.compose import (
 from sento_node.condition import Condition, Rebuilding
 from sento_node.config import NodeConfig
 from sento_node.erasure.starting import start_erasing
-from sento_node.ledger.apply import UnknownRules
 from sento_node.keyfile import read_ml_dsa_44_signer, read_signer
+from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.member_reports import MemberReports
 from sento_node.metrics import metrics_page
@@ -51,8 +51,11 @@ from sento_node.peers import PeerNode
 from sento_node.preflight import load_genesis, load_ml_dsa_signer, load_signer
 from sento_node.rebuild.deciding import OWN_BOOT_NAME, Note, Rebuild
 from sento_node.rebuild.finishing import finish
+from sento_node.rebuild.places import Places
 from sento_node.rebuild.starting import ask_again, note_closed, open_at_start
 from sento_node.runner import Runner
+from sento_node.scrub.healing import Healer
+from sento_node.scrub.scrubber import ScrubSettings, start_scrubbing
 from sento_node.service.admin_service import AdminService
 from sento_node.service.governance_service import GovernanceService
 from sento_node.service.node_state import NodeState
@@ -118,21 +121,33 @@ class Node:
         )
         self._boot_files = boot_keeper.BootFiles(config.data_dir, EPOCH)
         self._request: sync_pb2.AnnounceBootRequest | None = None
-        self._opened = open_at_start(config, self._genesis, self._boot_files)
-        self._node = self._state()
+        self._node = self._open()
         try:
             self._signer, self._ml_dsa_signer = self._signers()
             self._node.signers = SiteSigners(self._signer, self._ml_dsa_signer)
             self._access_log = self._node.access_log = open_access_log(self._node, self._signer)
-        except LedgerDamaged as error:
-            self._node.store.close()
-            self._ask_for_a_new_ledger(f"The ledger cannot be begun with ({error}).")
-            raise LedgerDamaged(
-                f"{error} The next start makes the ledger anew (runbook: rebuild)."
-            ) from error
         except BaseException:
             self._node.store.close()
             raise
+
+    def _open(self) -> NodeState:
+        """The ledger, or a stand-in while a new one is prepared: also for one that opens and cannot be begun with. Raises LedgerDamaged where nobody has
+        another."""
+        self._opened = open_at_start(self._config, self._genesis, self._boot_files)
+        node = self._state()
+        try:
+            _ = node.governance
+        except LedgerDamaged as error:
+            self._opened.store.close()
+            if not self._peers:
+                raise
+            self._ask_for_a_new_ledger(f"The ledger cannot be begun with ({error}).")
+            self._opened = open_at_start(self._config, self._genesis, self._boot_files)
+            node = self._state()
+        except BaseException:
+            self._opened.store.close()
+            raise
+        return node
 
     def _signers(self) -> tuple[Signer, Signer | None]:
         """The site's keys. A ledger that is being made anew does not know yet which ones acts name; they are compared when it does."""
@@ -323,9 +338,11 @@ class Node:
             self._peers,
         )
         runner.also_run(
-            self._access_log.keys.keep(lambda: self._node.condition.state == "serving"), "keep-access-keys"
+            self._access_log.keys.keep(lambda: self._node.condition.shown_state == "serving"),
+            "keep-access-keys",
         )
         runner.also_run(self._access_log.drain(), "order-spooled")
+        self._start_scrubbing(runner)
         if rebuild is not None and self._request is not None:
             runner.also_run(
                 finish(rebuild, site, store, self._peers, self._request, condition, runner.in_writer),
@@ -336,6 +353,17 @@ class Node:
     def _rebuild(self) -> Rebuild | None:
         note = recall_rebuild(self._node.store)
         return None if note is None else Rebuild(note)
+
+    def _start_scrubbing(self, runner: Runner) -> None:
+        node, scrub = self._node, self._config.scrub
+        directory = Places(self._config.data_dir).ledger
+        start_scrubbing(
+            ScrubSettings(directory, self._config.genesis, scrub.mib_per_s, scrub.pause_s),
+            runner,
+            lambda store: Healer(store, node.writer, self._peers, lambda: node.governance),
+            node.clock,
+            node.scrub,
+        )
 
     async def _confirm_boot(self, files: boot_keeper.BootFiles) -> bool:
         """Raise the boot number, and wait until it is confirmed. False when this site must not take part."""
@@ -456,7 +484,7 @@ class Node:
 
     async def _watch_health(self) -> None:
         while True:
-            await self._set_health(serving=self._node.condition.state == "serving")
+            await self._set_health(serving=self._node.condition.shown_state == "serving")
             await asyncio.sleep(0.2)
 
     # -- stopping ---------------------------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ def _signature_value(signature: Signature) -> dict[str, object]:
 
 
 def _read_submission(fields: Fields) -> SubmissionPath:
-    return SubmissionPath(
+    submission = SubmissionPath(
         fields.hex("author_key_id", KEY_ID_BYTES),
         fields.number("count", 1, limits.SUBMISSION_MAX_RECORDS),
         fields.number("index", 0, limits.SUBMISSION_MAX_RECORDS - 1),
@@ -218,6 +218,11 @@ def _read_submission(fields: Fields) -> SubmissionPath:
         fields.objects("officers", read_officer_signature),
         fields.number("epoch", 0, _U32_MAX),
     )
+    is_act = submission.author_key_id == ZERO16
+    if (submission.signatures and is_act) or ((submission.officers or submission.epoch) and not is_act):
+        # What nobody signed must not vary: each record has one form.
+        raise fields.wrong("officers", "and epoch are an act's alone, and signatures an author's")
+    return submission
 
 
 def read_signature(fields: Fields) -> Signature:

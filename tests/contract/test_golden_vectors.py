@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import sento_proto
+from golden_vectors import site_words
 from golden_vectors.assembly import groups, vectors_bytes
 from golden_vectors.ground import hexed, unhexed
 from sento_proto import header
@@ -25,9 +26,11 @@ from sento_proto.checkpoint import (
     encode_checkpoint,
     note_signature_holds,
 )
+from sento_proto.fraud import KINDS, NotProven, verify_fraud
 from sento_proto.governance.acts import decode_act, is_act_header
 from sento_proto.governance.site_rules import decode_site_rules
 from sento_proto.governance.state import delayed_case, subject_of_delay
+from sento_proto.head_statement import decode_statement, encode_statement, statement_holds
 from sento_proto.kek_record import decode_kek_seals, subject_of_kek
 from sento_proto.kek_seal import KekName, open_kek
 from sento_proto.keys import PublicKey, Signature, Suite, check_public_key, verifies
@@ -49,6 +52,7 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "malformed_acts": decode_submission,
     "malformed_blocks": decode_block,
     "malformed_checkpoints": decode_checkpoint,
+    "malformed_head_statements": decode_statement,
 }
 
 
@@ -260,6 +264,33 @@ def test_each_access_record_opens_to_what_it_says_under_its_own_kind(vector: dic
 def test_each_delayed_case_is_named_by_its_salted_hash(vector: dict[str, Any]) -> None:
     assert delayed_case(unhexed(vector["salt"]), vector["case_number"]) == unhexed(vector["case"])
     assert subject_of_delay(vector["delay"]) == unhexed(vector["subject"])
+
+
+@pytest.mark.parametrize("vector", VECTORS["head_statements"], ids=lambda vector: vector["name"])
+def test_each_head_statement_is_read_and_its_site_signed_it(vector: dict[str, Any]) -> None:
+    data = unhexed(vector["bytes"])
+    said = decode_statement(data)
+    assert encode_statement(said) == data
+    assert statement_holds(said, SiteKeys(_key(vector)))
+    last = vector["last_position"]
+    assert said.head == (None if last is None else int(last), bytes.fromhex(vector["link"]))
+    assert said.about[1:] == (
+        vector["epoch"],
+        int(vector["size"]),
+        bytes.fromhex(vector["root"]),
+        vector["registry"],
+        bytes.fromhex(vector["subject"]),
+    )
+
+
+def test_each_proof_of_fraud_proves_its_kind_and_what_proves_nothing_convicts_nobody() -> None:
+    for vector in VECTORS["fraud_proofs"]:
+        fraud = verify_fraud(json.dumps(vector["file"]).encode(), site_words.KNOWN)
+        assert (fraud.kind, fraud.site) == (vector["name"], site_words.LIAR)
+    assert tuple(vector["name"] for vector in VECTORS["fraud_proofs"]) == KINDS
+    for vector in VECTORS["fraud_not_proven"]:
+        with pytest.raises(NotProven):
+            verify_fraud(json.dumps(vector["file"]).encode(), site_words.KNOWN)
 
 
 def test_hex_with_runs_is_read_as_it_was_written() -> None:

@@ -35,7 +35,9 @@ async def refusal(call: object) -> SentoError:
     return refused.value
 
 
-async def test_a_read_is_recorded_under_the_same_pseudonym_before_the_payload_leaves(site: ReleasingSite) -> None:
+async def test_a_read_is_recorded_under_the_same_pseudonym_before_the_payload_leaves(
+    site: ReleasingSite,
+) -> None:
     (position,) = await site.stand(site.record(SUBJECT))
     reply = await site.read(position)
     assert reply.record.payload
@@ -104,7 +106,8 @@ async def test_headers_alone_and_access_records_themselves_are_not_recorded(site
     proof = (await site.read(position)).access
     await site.all_flushed()
     seen = await site.read(proof.record.position, READER, role="reader")
-    assert seen.record.payload and not seen.HasField("access")
+    assert seen.record.payload
+    assert not seen.HasField("access")
     await site.all_flushed()
     assert len(site.headers()) == 1
 
@@ -164,7 +167,9 @@ async def test_a_purpose_of_two_lines_is_refused_and_nothing_leaves(site: Releas
     assert (await refusal(site.read(position, purpose=twisted))).code is Code.BAD_REQUEST
 
 
-async def test_a_delayed_case_is_recorded_apart_and_shown_to_nobody_until_released(site: ReleasingSite) -> None:
+async def test_a_delayed_case_is_recorded_apart_and_shown_to_nobody_until_released(
+    site: ReleasingSite,
+) -> None:
     (position,) = await site.stand(site.record(SUBJECT))
     case = delayed_case(SALT, WHY.case_number).hex()
     await site.act(

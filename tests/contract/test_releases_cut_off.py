@@ -11,8 +11,8 @@ from acts import close_key_epoch, start_key_epoch
 from lone_runner import SITE
 from releasing_site import AUTHOR, OTHER_AUTHOR, ReleasingSite
 from sento_drill.waiting import until
+from sento_node.metrics import metrics_page
 from sento_node.releases import kek_file, spool
-from sento_node.releases.access_log import AccessLog
 from sento_node.releases.kek_file import read_keks
 from sento_node.releases.spool import Spool
 from sento_node.service.admin_service import status_of
@@ -50,9 +50,13 @@ async def test_an_island_spools_before_it_releases_and_orders_once_after(tmp_pat
         (position,) = await site.stand(site.record(SUBJECT))
         await cut_off(site)
         reply = await site.read(position)
-        assert reply.record.payload and not reply.access.record.submission.count
+        assert reply.record.payload
+        assert not reply.access.record.submission.count
         assert [one.record_hash for one in Spool(tmp_path).oldest(9)] == [reply.access.record.record_hash]
         assert status_of(site.node).access_records_spooled == 1
+        page = (await metrics_page(site.node)()).decode()
+        assert "sento_access_records_spooled 1.0" in page
+        assert 'sento_access_records_total{way="spooled"} 1.0' in page
         await healed(site)
         await drained(site)
         assert (len(site.headers()), status_of(site.node).access_records_spooled) == (1, 0)
@@ -143,9 +147,8 @@ async def test_a_disk_that_takes_no_more_releases_nothing(
 async def test_a_key_epoch_closed_meanwhile_has_the_record_sealed_anew_under_its_id(tmp_path: Path) -> None:
     async with ReleasingSite(tmp_path).running() as site:
         (position,) = await site.stand(site.record(SUBJECT))
-        site.lone.condition.state = "no-majority"
-        with cut(site.log):
-            await site.read(position)
+        site.lone.condition.state = "no-majority"  # it thinks so; its watch finds out that it has one
+        await site.read(position)
         (waiting,) = site.log.spool.oldest(9)
         await site.act(start_key_epoch("residency", 2))
         await site.act(close_key_epoch("residency", 1))
@@ -155,19 +158,6 @@ async def test_a_key_epoch_closed_meanwhile_has_the_record_sealed_anew_under_its
         (header,) = site.headers()
         assert (header.record_id, header.key_epoch) == (waiting.header.record_id, 2)
         assert [access.reader for access in site.accesses()] == [AUTHOR]
-
-
-class cut:
-    """The site thinks that it has no majority, while it has one: its watch is not asked."""
-
-    def __init__(self, log: AccessLog) -> None:
-        self._condition = log._condition
-
-    def __enter__(self) -> None:
-        self._condition.state = "no-majority"
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
 
 async def test_refused_attempts_at_an_island_are_spooled_too(tmp_path: Path) -> None:
@@ -218,6 +208,7 @@ async def test_keys_are_on_disk_for_their_owner_alone_before_their_seals_stand(t
         with pytest.raises(SentoError):
             await site.log.keys.settle()
         assert {own.sealed for own in read_keks(tmp_path).values()} == {False}
+        assert site.log.keys.usable("residency") is None, "no record is sealed under a key whose seals do not stand"
         assert (tmp_path / kek_file.NAME).stat().st_mode & 0o077 == 0
         site.lone.log.requests_to_lose = 0
 

@@ -109,6 +109,11 @@ def _gives_the_number_twice(_: Vectors, group: list[Any]) -> None:
     group[1]["number"] = group[0]["number"]
 
 
+def _accuses_another(_: Vectors, group: list[Any]) -> None:
+    file = group[0]["file"]
+    file["site"] = next(site for site in group[0]["sites"] if site != file["site"])
+
+
 CORRUPTIONS: dict[str, Callable[[Vectors, list[Any]], None]] = {
     "error_codes": _gives_the_number_twice,
     "keys": _alters("key_id"),
@@ -131,6 +136,8 @@ CORRUPTIONS: dict[str, Callable[[Vectors, list[Any]], None]] = {
     "checkpoints": _alters("root"),
     "ml_dsa_44_lines": _alters("message"),
     "kek_seals": _alters("info"),
+    "head_statements": _alters("link"),
+    "fraud_proofs": _accuses_another,
     "trees": _alters("roots"),
     "inclusion_proofs": _alters("root"),
     "consistency_proofs": _alters("new_root"),
@@ -143,6 +150,8 @@ CORRUPTIONS: dict[str, Callable[[Vectors, list[Any]], None]] = {
     "malformed_acts": _plants("acts"),
     "malformed_blocks": _plants("blocks"),
     "malformed_checkpoints": _plants("checkpoints"),
+    "malformed_head_statements": _plants("head_statements"),
+    "fraud_not_proven": _plants("fraud_proofs"),
     "closed_payloads": _plants("sealed"),
     "refused_keys": _plants("keys", forged=None),
     "false_signatures": _plants_true_signature,

@@ -12,18 +12,15 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import grpc.aio
 import pytest
 import pytest_asyncio
 
-from live_sites import AUDITOR, AUTHOR, LiveSites, running_sites, writes_again
-from raw_calls import PURPOSE, WriteStream, codes, refusal
+from live_sites import AUTHOR, LiveSites, running_sites, writes_again
+from raw_calls import PURPOSE, WriteStream, codes
 from sento_drill import procfs
 from sento_drill.cluster import Status
 from sento_drill.waiting import until
-from sento_proto.checkpoint import cosigners, decode_checkpoint
 from sento_proto.errors import Code
-from sento_proto.governance.state import keys_of_site
 from sento_proto.v1 import client_pb2, common_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -64,51 +61,19 @@ async def refused(sites: LiveSites, site: str) -> Status:
     return said
 
 
-async def every_newest_checkpoint_is_cosigned_by(sites: LiveSites, site: str) -> None:
-    """Write until all other sites keep a newest checkpoint that holds the site's cosignature over everything."""
-    keys = {one.name: keys_of_site(one) for one in sites.world.genesis.sites}
-    author = sites.author()
-
-    async def cosigned_at(other: str) -> bool:
-        async with sites.caller(AUDITOR, other) as caller:
-            try:
-                reply = await caller.registry.Checkpoint(client_pb2.CheckpointRequest(), timeout=10)
-            except grpc.aio.AioRpcError as error:
-                if refusal(error).code is Code.NOT_FOUND:
-                    return False  # in a ledger that is still empty no checkpoint was ever made
-                raise
-        note = decode_checkpoint(reply.checkpoint)
-        return site in cosigners(note, keys) and note.size == (await sites.status(other)).applied_size
-
-    async def once() -> bool:
-        others = [name for name in sites.names if name != site]
-        if all([await cosigned_at(other) for other in others]):
-            return True
-        async with sites.caller(AUTHOR, others[0]) as caller, WriteStream(caller) as stream:
-            await stream.outcomes(author.submission(author.record()))
-        return False
-
-    await until(
-        once, deadline_s=60, poll_s=1.2, what=f"no checkpoint is cosigned by {site} at every other site"
-    )
-
-
 @pytest.mark.parametrize(
     ("lost", "says"),
     [
         (".", "disk is empty"),
         ("ordering", "replaced or rolled back"),
         (MEMBER_DATA, "directory is empty"),
-        ("ledger", "rolled back"),
         ("boot-number", "replaced or rolled back"),
     ],
-    ids=["whole-disk", "ordering-directory", "members-data", "ledger", "boot-number"],
+    ids=["whole-disk", "ordering-directory", "members-data", "boot-number"],
 )
 async def test_a_site_that_lost_a_part_of_its_disk_is_refused_and_joins_again_with_its_own(
     sites: LiveSites, tmp_path: Path, lost: str, says: str
 ) -> None:
-    if lost == "ledger":
-        await every_newest_checkpoint_is_cosigned_by(sites, VICTIM)
     await stop(sites, VICTIM)
     part, aside = sites.data(VICTIM) / lost, tmp_path / "aside"
     shutil.move(part, aside)

@@ -6,27 +6,25 @@ padding fields that the engine writes and never reads. Which bytes those are is 
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lmdb import verify as lmdb_verify
 
+import ledger_writer
 from genesis_builder import TestWorld, build_genesis, make_submission
 from ledger_driver import LedgerDriver
 from sento_node.ledger.findings import Finding, Kind
 from sento_node.ledger.lmdb_files import database_directory, payloads_directory
 from sento_node.ledger.lmdb_store import LmdbStore
-from sento_node.ledger.rows import decode_segment_account
 from sento_node.ledger.segments import segment_numbers, segment_path
-from sento_node.scrub.lines import Ended, read_line
+from sento_node.scrub.lines import Ended, Said, read_line
 from sento_node.scrub.pace import Pace
 from sento_node.scrub.round import Round
 
@@ -50,7 +48,13 @@ def original(world: TestWorld, tmp_path_factory: pytest.TempPathFactory) -> Path
     driver.write([last, driver.record("stays", about="resident", content=b"once")])
     for number in range(4):
         last = driver.record("moves", previous=last.record_hash, about="resident", content=b"%d" % number)
-        driver.write([last, driver.record("late", previous=b"\1" * 32), driver.record(f"n{number}", content=b"x" * 300)])
+        driver.write(
+            [
+                last,
+                driver.record("late", previous=b"\1" * 32),
+                driver.record(f"n{number}", content=b"x" * 300),
+            ]
+        )
         driver.flush()
         store.put_checkpoint(driver.checkpoint())
     driver.order([], data=b"no block at all")
@@ -151,3 +155,106 @@ def test_any_flipped_byte_of_the_database_is_found(directory: Path, world: TestW
         flip(path, offset, bit)
     assert unseen == []
     assert found(directory, world) == []
+
+
+def test_any_flipped_byte_of_a_segment_is_found_and_names_the_segment(
+    directory: Path, world: TestWorld
+) -> None:
+    payloads = payloads_directory(directory)
+    paths = [segment_path(payloads, number) for number in segment_numbers(payloads)]
+    assert len(paths) > 2
+    places = [(path, offset) for path in paths for offset in range(path.stat().st_size)]
+    chance = random.Random(6)
+    for path, offset in chance.sample(places, 60):
+        bit = chance.randrange(8)
+        flip(path, offset, bit)
+        findings = found(directory, world)
+        flip(path, offset, bit)
+        assert findings, (path.name, offset, bit)
+        assert {finding.number for finding in findings if finding.part} == {int(path.stem)}
+
+
+def truncate(directory: Path) -> None:
+    path = segment_path(payloads_directory(directory), 2)
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def delete(directory: Path) -> None:
+    segment_path(payloads_directory(directory), 1).unlink()
+
+
+def transpose_segments(directory: Path) -> None:
+    one, two = (segment_path(payloads_directory(directory), number) for number in (1, 2))
+    aside = one.with_suffix(".aside")
+    one.rename(aside)
+    two.rename(one)
+    aside.rename(two)
+
+
+def transpose_pages(directory: Path) -> None:
+    path = database_directory(directory) / "data.mdb"
+    pages = sorted({offset // PAGE_BYTES for offset in meant_bytes(path.read_bytes())} - {0, 1})[5:7]
+    with path.open("r+b") as file:
+        data = [os.pread(file.fileno(), PAGE_BYTES, number * PAGE_BYTES) for number in pages]
+        for number, page in zip(pages, reversed(data), strict=True):
+            os.pwrite(file.fileno(), page, number * PAGE_BYTES)
+
+
+def cut_database(directory: Path) -> None:
+    path = database_directory(directory) / "data.mdb"
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def yesterdays_segment(directory: Path) -> None:
+    """The file as it was before its last third was written."""
+    path = segment_path(payloads_directory(directory), segment_numbers(payloads_directory(directory))[-1])
+    os.truncate(path, path.stat().st_size * 2 // 3)
+
+
+@pytest.mark.parametrize(
+    "hurt",
+    [truncate, delete, transpose_segments, transpose_pages, cut_database, yesterdays_segment],
+    ids=lambda hurt: hurt.__name__,
+)
+def test_the_child_process_finds_what_was_done_to_files(
+    directory: Path, world: TestWorld, tmp_path: Path, hurt: Callable[[Path], None]
+) -> None:
+    hurt(directory)
+    said = child_says(directory, world, tmp_path)
+    assert [line for line in said if isinstance(line, Finding)]
+    assert isinstance(said[-1], Ended)
+
+
+def child_says(directory: Path, world: TestWorld, tmp_path: Path) -> list[Said]:
+    """What one round of the real process says; it must end by itself."""
+    genesis = tmp_path / "genesis.json"
+    genesis.write_bytes(world.genesis_bytes)
+    done = subprocess.run(
+        [sys.executable, "-m", "sento_node.scrub.child", str(directory), str(genesis), "0"],
+        capture_output=True, check=False, timeout=CHILD_TIMEOUT_S,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    return [read_line(line) for line in done.stdout.splitlines()]
+
+
+def test_nothing_is_found_in_a_ledger_that_another_process_writes_all_the_time(
+    tmp_path: Path, world: TestWorld
+) -> None:
+    directory = tmp_path / "ledger"
+    writer = subprocess.Popen(
+        [sys.executable, ledger_writer.__file__, str(directory), "3"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert writer.stdout is not None
+        size = 0
+        for _ in range(8):
+            while True:
+                block, size = map(int, writer.stdout.readline().split())
+                if block % 12 == 0:
+                    break
+            assert found(directory, world) == [], f"at size {size}"
+            assert writer.poll() is None
+        assert size > 100
+    finally:
+        writer.kill()
+        writer.communicate()

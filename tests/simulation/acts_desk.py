@@ -44,7 +44,7 @@ class Signed(NamedTuple):
 
 
 class ActsDesk:
-    """Makes changes and acts of one world. `held`: authors of records that are held now."""
+    """Makes changes and acts of one world. `raised_to`: the highest rules number that officers decide on; `kinds`: what they decide, with weights."""
 
     def __init__(self, heap: EventHeap, sites: Sequence[str], epoch: int) -> None:
         self._heap = heap
@@ -52,6 +52,7 @@ class ActsDesk:
         self._epoch = epoch
         self._numbers = Numbers(heap.between(0, 1 << 40))
         self._made = 0
+        self.raised_to = 3
         keen = heap.one_of([2, 5, 25])
         self._signers: dict[bytes, Signer] = {}
         self.kinds: list[tuple[Callable[[Governance], list[Change]], int]] = [
@@ -76,7 +77,7 @@ class ActsDesk:
             (self._officer_goes, 4),
             (self._deputy, 4),
             (self._registry, 1),
-            (self._site, 2),
+            (self.site, 2),
             (self._erase, 1),
             (self._recovery, 2),
             (self._author, 2),
@@ -289,7 +290,8 @@ class ActsDesk:
         """Who counts from then on."""
         return {"do": "set-receipt-set", "sites": list(sites), "quorum": quorum}
 
-    def _site(self, governance: Governance) -> list[Change]:
+    def site(self, governance: Governance) -> list[Change]:
+        """An embassy comes, or goes."""
         if "de-embassy" in governance.sites:
             return [{"do": "retire-site", "name": "de-embassy"}]
         self._made += 1
@@ -300,7 +302,7 @@ class ActsDesk:
         return [{"do": "enrol-site", "site": {"name": "de-embassy", "key": key, "votes": False, **site}}]
 
     def _rules(self, governance: Governance) -> list[Change]:
-        if governance.rules >= 3:
+        if governance.rules >= self.raised_to:
             return []
         changes: list[Change] = [{"do": "set-rules", "rules": governance.rules + 1}]
         return [*changes, *self.enrol_key(governance)] if self._heap.chance(0.2) else changes

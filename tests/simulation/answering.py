@@ -97,7 +97,7 @@ class Answering:
     def read(self, begun: ReadBegun, fact: tuple[str, bytes]) -> None:
         """A linearizable read of a fact arrives."""
         host = self._host
-        if host.state == "running":
+        if host.state == "running" and host.rebuilding.life is None:
             ticket = host.next_ticket()
             self._reads[ticket] = (begun, fact)
             head_known = functools.partial(host.in_life, host.life, self._head_known, ticket)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sento_node.compose import recall_cosigned
+from sento_node.compose import recall_cosigned, recall_rebuild, remember_rebuild
 from sento_node.ledger.state import EMPTY_TIP
+from sento_node.ledger.store import LedgerFailed
 from sento_node.ordering.boot import (
     Announcement,
     LocalDisk,
@@ -22,12 +23,15 @@ from sento_node.ordering.boot import (
     decide_boot,
     remember_boot,
 )
+from sento_node.rebuild.deciding import OWN_BOOT_NAME, Note
 from sento_proto.checkpoint import cosigners, decode_checkpoint
+from sento_proto.wire import u64
 
 if TYPE_CHECKING:
     from tests.simulation.site_host import SiteHost
 
 TELL_AGAIN_MS = 400
+CHECKPOINTS_SEARCHED = 200
 OPERATOR_MS = (500, 2_000)
 IMPATIENT_MS = (200, 800)
 
@@ -66,6 +70,12 @@ class Booting:
             ledger_size=store.tip.size,
             cosigned_size=0 if cosigned is None else cosigned.size,
         )
+        host.rebuilding.look(disk)
+        store = host.disk.store
+        cosigned = recall_cosigned(store)
+        disk = disk._replace(
+            ledger_size=store.tip.size, cosigned_size=0 if cosigned is None else cosigned.size
+        )
         unconfirmed = host.around.hooks.unconfirmed(files.unconfirmed)
         self._announced, self._local = announcement_of(disk, unconfirmed, host.heap.random.randbytes(16))
         self._answers = {}
@@ -79,6 +89,11 @@ class Booting:
         host = self._host
         files = host.disk.files
         files.unconfirmed = self._announced
+        try:
+            host.disk.store.remember(OWN_BOOT_NAME, u64(self._announced.boot_number))
+        except LedgerFailed as error:
+            host.halt(str(error))
+            return False
         files.ordering_boot_number = self._announced.boot_number
         if host.bomb("between the boot numbers"):
             return False
@@ -100,6 +115,7 @@ class Booting:
         """Another site says what it remembers."""
         self._answers[site] = memory
         self._decide()
+        self._host.rebuilding.heard(site, memory)
 
     def _decide(self) -> None:
         host = self._host
@@ -108,11 +124,15 @@ class Booting:
         voters = frozenset(name for name in host.around.genesis.voting_sites if name != host.name)
         decision = decide_boot(self._local, self._announced.boot_number, self._answers, voters)
         match host.around.hooks.decided(decision, self._announced.boot_number):
-            case Start(boot_number):
+            case Start(boot_number, cosigned_size):
+                if not self._note_floor(cosigned_size):
+                    return
                 host.disk.files.unconfirmed = None
                 host.disk.files.member_started = True
                 host.around.ordering.start_member(host.name)
                 host.run(boot_number, with_log=True)
+                for site, memory in self._answers.items():
+                    host.rebuilding.heard(site, memory)
             case Refuse(words):
                 host.state = "refused"
                 host.heap.faults["boot refused"] += 1
@@ -121,6 +141,17 @@ class Booting:
                     host.later(host.heap.between(*IMPATIENT_MS), self._turn_off_and_on)
                 else:
                     host.later(host.heap.between(*OPERATOR_MS), self._replace)
+
+    def _note_floor(self, cosigned_size: int) -> bool:
+        """A ledger behind what somebody remembers is made whole first; whether that could be written down."""
+        host, store = self._host, self._host.disk.store
+        try:
+            if recall_rebuild(store) is None and cosigned_size > store.tip.size:
+                remember_rebuild(store, Note("The ledger is behind.", 1, cosigned_size, store.tip.size))
+        except LedgerFailed as error:
+            host.halt(str(error))
+            return False
+        return True
 
     def _turn_off_and_on(self) -> None:
         """What operators try first; it must not help."""
@@ -149,11 +180,11 @@ class Booting:
 
 def cosigned_by(host: SiteHost, site: str) -> int:
     """Size of the newest checkpoint that a host keeps, if it has the other site's cosignature."""
-    kept = host.disk.store.checkpoint()
-    if kept is None:
-        return 0
-    keys = host.around.checkers.site_keys(site)
-    return kept.size if cosigners(decode_checkpoint(kept.note), {site: keys}) else 0
+    keys = {site: host.around.checkers.site_keys(site)}
+    for kept in host.disk.store.newest_checkpoints(CHECKPOINTS_SEARCHED):
+        if cosigners(decode_checkpoint(kept.note), keys):
+            return kept.size
+    return 0
 
 
 def _announced(peer: SiteHost, host: SiteHost, booting: Booting, life: int, announced: Announcement) -> None:

@@ -13,6 +13,7 @@ from tests.simulation.checkers import Violation
 
 from sento_node.ledger.adopt import NotProven
 from sento_node.ledger.apply import UnknownRules
+from sento_node.rebuild.deciding import Rebuild
 from sento_node.sync.entries import decode_block_entry, encode_block_entry
 from sento_proto.checkpoint import decode_checkpoint
 from sento_proto.v1 import sync_pb2
@@ -34,6 +35,7 @@ class CatchUp:
         self._question = 0
         self._oldest_revision = 0
         self._until_size: int | None = None
+        self._to_the_end: Rebuild | None = None
         self._life = -1
 
     @property
@@ -41,9 +43,12 @@ class CatchUp:
         """Whether this life is catching up now."""
         return self._life == self._host.life
 
-    def begin(self, oldest_revision: int, until_size: int | None = None) -> None:
-        """Ask the other sites in turn."""
+    def begin(
+        self, oldest_revision: int, until_size: int | None = None, to_the_end: Rebuild | None = None
+    ) -> None:
+        """Ask the other sites in turn. `to_the_end`: a ledger that is made anew takes all that one of them has."""
         self._life = self._host.life
+        self._to_the_end = to_the_end
         self._oldest_revision, self._until_size = oldest_revision, until_size
         others = self._host.others
         self._host.heap.random.shuffle(others)
@@ -74,6 +79,10 @@ class CatchUp:
             return
         self._question += 1
         host = self._host
+        if chunk is None and self._to_the_end is not None:
+            self._to_the_end.copied = True
+            self._end()
+            return
         if chunk is None:
             host.later(PAUSE_MS, self._ask_next)
             return
@@ -110,6 +119,8 @@ class CatchUp:
 
     def _enough(self) -> bool:
         state = self._host.site.state
+        if self._to_the_end is not None:
+            return False
         if self._until_size is not None:
             return self._host.site.flushed_size >= self._until_size
         return state.revision + 1 >= self._oldest_revision
@@ -128,7 +139,7 @@ def _give(
     giver: SiteHost, asker: SiteHost, catch_up: CatchUp, life: int, question: int, after_block: int
 ) -> None:
     """The giving site's side: the chunk after a block, from its flushed ledger."""
-    if not giver.answers_peers or giver.state == "syncing":
+    if not giver.answers_peers or giver.state == "syncing" or giver.rebuilding.goes_on:
         return
     chunk = _chunk(giver, after_block)
     giver.around.network.send(

@@ -13,6 +13,7 @@ checkpoints-one-history  quorum checkpoints are ends of blocks of the one order,
 flushed-is-kept          a restarted site has every block that it flushed
 reads-are-fresh          a linearizable read sees what was acknowledged before it began, and tells what stands
 proofs-hold              inclusion and consistency proofs from any site's store verify at any size
+heads-are-true           what a site would sign of a subject's last record, at any size, is what the reference says: so all say the same (`head_words.py`)
 kept-until-proven        an outbox forgets a record only when it stands under a quorum's checkpoint, or was refused for good, or people gave it up with a reason
 permission-decision-equality  at equal positions every site has the same governance, and answers who may do what as the reference does (`decisions.py`)
 told-the-truth           what a client was told of a write is what became of it, and no write stands twice
@@ -29,6 +30,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tests.simulation.decisions import Decisions
+from tests.simulation.head_words import false_head
 from tests.simulation.heap import EventHeap
 from tests.simulation.members import AppendOp
 from tests.simulation.ordering import OrderFeed
@@ -206,6 +208,27 @@ class Checkers(OrderFeed):
         self._cosigned.pop(site, None)
         self._quorum_block.pop(site, None)
 
+    def ledger_changed(self, site: str, tip: Tip) -> None:
+        """A site's ledger alone was lost, put back in time or altered. What its site may not cosign below from here on is what the others' disks remember of it
+        (`remembered`): what nobody else kept cannot be known again."""
+        self._tips[site] = tip
+        self._quorum_block.pop(site, None)
+
+    def remembered(self, site: str, size: int) -> None:
+        """The largest size that another site's disk holds this site's cosignature under, as its own ledger is lost."""
+        self._cosigned[site] = size
+
+    def ledger_anew(self, site: str, tip: Tip) -> None:
+        """A new ledger was put in place of the site's."""
+        self._tips[site] = tip
+        self._quorum_block.pop(site, None)
+
+    def ledger_whole(self, site: str) -> None:
+        """The site says that its ledger is whole again: it must be a beginning of the order, all of it."""
+        tip = self._tips[site]
+        if tip.frontier and merkle.Frontier(tip.size, tip.frontier).root() != self.reference.roots[tip.size]:
+            raise Violation("same-ledger", f"{site} is whole again with another tree at {tip.size}")
+
     def composed(self, site: str, store: LedgerStore) -> None:
         """A life begins from this store."""
         expected = self._tips.get(site)
@@ -371,15 +394,14 @@ class Checkers(OrderFeed):
                 "progress", f"{site} ends at block {tip.block} and the order at {len(self.order)}"
             )
         for kept, stand in zip(store.records(0, tip.size), facts.stands, strict=True):
-            mine = (kept.position, kept.record_hash, kept.author, kept.link, kept.payload)
-            if mine != (
-                stand.position,
-                stand.record.record_hash,
-                stand.author,
-                stand.link,
-                stand.record.payload,
-            ):
+            mine = (kept.position, kept.record_hash, kept.author, kept.link)
+            if mine != (stand.position, stand.record.record_hash, stand.author, stand.link):
                 raise Violation("same-ledger", f"{site} keeps another record at position {kept.position}")
+            header = stand.record.header
+            of_record = kept.record_hash, header.registry, header.subject, kept.position
+            gone = kept.payload is None and self.reference.book.destroyed(*of_record) is not None
+            if kept.payload != stand.record.payload and not gone:
+                raise Violation("same-ledger", f"{site} keeps another payload at position {kept.position}")
         for judged, block in zip(self.reference.blocks, self.order, strict=True):
             one = store.block(judged.number)
             mine_of_block = (one.lane, one.seq, one.revision, one.size_after, one.refusal)
@@ -389,6 +411,8 @@ class Checkers(OrderFeed):
             if store.position_of_id(author, record_id) != told.position:
                 raise Violation("acknowledged-kept", f"{site} does not have position {told.position}")
         self._proofs(site, store, tip.size)
+        if words := false_head(store, facts.stands):
+            raise Violation("heads-are-true", f"{site}: {words}")
 
     def hashes_standing(self) -> dict[bytes, int]:
         """Every record hash that stands, with its position."""

@@ -2,7 +2,8 @@
 
 After each block that a site applied, after each chunk that it adopted, and at the start of each life, its governance is compared as a value with that of the
 site which was there first, and a sample of questions, the same for all sites at that block, is put to it and to the reference: who may write, read, see; which
-keys count; which key epochs are open; what is left of a budget; who is in office; whose cosignatures make a receipt.
+keys count; which key epochs are open; what is left of a budget; who is in office; whose cosignatures make a receipt; which payloads are
+withheld, and which destroyed; whose releases are delayed; who opens keys.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tests.simulation.acts_of_the_read_log import CASES
 from tests.simulation.reference import Reference
 from tests.simulation.rulebook import Rulebook
 
@@ -35,6 +37,10 @@ class Question(NamedTuple):
     officer_key_id: bytes
     size: int
     writer: str
+    record_hash: bytes
+    about: tuple[str, bytes]
+    position: int
+    case_number: str
 
 
 class Decisions:
@@ -77,7 +83,15 @@ class Decisions:
 
 
 def _sample(book: Rulebook, block: int, size: int) -> list[Question]:
-    chance = random.Random(block)
+    chance, later = random.Random(block), random.Random(f"later rules {block}")
+    named = [
+        bytes(32),
+        *(bytes.fromhex(one) for order in book.orders.values() for one in sorted(order.records)),
+    ]
+    about = [
+        ("tax", bytes([1]) * 32),
+        *((registry, bytes.fromhex(one)) for order in book.orders.values() for registry, one in sorted(order.subjects)),
+    ]  # fmt: skip
     institutions = sorted({*book.may_write, *book.may_read, "nobody"})
     keys = [*sorted(book.keys), bytes(16)]
     officers = [*sorted(book.officer_keys), bytes(16)]
@@ -91,6 +105,10 @@ def _sample(book: Rulebook, block: int, size: int) -> list[Question]:
             chance.choice(officers),
             chance.randint(0, size),
             chance.choice(institutions),
+            later.choice(named),
+            later.choice(about),
+            later.randint(0, size + 3),
+            later.choice(CASES),
         )
         for _ in range(QUESTIONS)
     ]
@@ -98,7 +116,9 @@ def _sample(book: Rulebook, block: int, size: int) -> list[Question]:
 
 def answers(governance: Governance, asked: Question, size: int) -> tuple[object, ...]:
     """What product code says."""
-    who, registry, compartment, key_epoch, key_id, officer, former_size, writer = asked
+    who, registry, compartment, key_epoch, key_id, officer, former_size, writer = asked[:8]
+    of_record = asked.record_hash, *asked.about, asked.position
+    delay = governance.delay_of(registry, asked.case_number)
     known = governance.author_keys.get(key_id)
     key = Code.UNKNOWN_AUTHOR if known is None else Code.KEY_ENDED if known.ended_at is not None else None
     budget = governance.budget(who, size) if who in governance.authors else None
@@ -113,12 +133,18 @@ def answers(governance: Governance, asked: Question, size: int) -> tuple[object,
         governance.office_of_key(officer),
         (sorted(receipt.keys), receipt.quorum),
         governance.rules,
+        governance.withheld_by(*of_record),
+        governance.destroyed_by(*of_record),
+        None if delay is None else delay.name,
+        governance.key_agent_of(registry, compartment),
+        governance.may_write(who, registry, "access"),
     )
 
 
 def expected(book: Rulebook, asked: Question, size: int, window: int) -> tuple[object, ...]:
     """What the reference says."""
-    who, registry, compartment, key_epoch, key_id, officer, former_size, writer = asked
+    who, registry, compartment, key_epoch, key_id, officer, former_size, writer = asked[:8]
+    of_record = asked.record_hash, *asked.about, asked.position
     sites, quorum = book.receipt(former_size)
     return (
         book.writes(who, registry, compartment),
@@ -130,4 +156,9 @@ def expected(book: Rulebook, asked: Question, size: int, window: int) -> tuple[o
         book.office(officer),
         (sorted(sites), quorum),
         book.rules,
+        book.withheld(*of_record),
+        book.destroyed(*of_record),
+        book.delayed(registry, asked.case_number),
+        book.agents.get((registry, compartment)),
+        book.writes(who, registry, "access"),
     )

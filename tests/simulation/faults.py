@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tests.simulation.booting import cosigned_by
 from tests.simulation.client_host import ClientHost
 from tests.simulation.disks import DiskImage
 from tests.simulation.heap import EventHeap
@@ -24,6 +25,7 @@ from tests.simulation.ordering import SimOrdering
 from tests.simulation.site_host import SiteHost
 
 from sento_node.ledger.memory_store import FlushMoment
+from sento_node.rebuild.deciding import OWN_BOOT_NAME
 from sento_proto.block import Lane, sign_block
 
 BOMBS = (
@@ -55,6 +57,7 @@ class Faults:
         self._hosts = list(hosts)
         self._clients = list(clients)
         self._images: dict[str, DiskImage] = {}
+        self._ledgers: dict[str, DiskImage] = {}
         self._damaged: dict[str, int] = {}
         self._garbage_seq = dict.fromkeys((host.name for host in hosts), 0)
         self._kinds: list[tuple[Callable[[], None], float]] = [
@@ -76,6 +79,7 @@ class Faults:
             (self._clock_off, 3),
             (self._old_release, 4),
             (self._disk, 4),
+            (self._ledger, 4),
             (self._disk_at_the_worst_time, 5),
         ]
         # A world in which everything happens at once hides what needs quiet: each seed has some kinds often and some never.
@@ -114,6 +118,8 @@ class Faults:
     def _crash_and_return(self, host: SiteHost) -> None:
         host.crash()
         self._maybe_image(host)
+        if host.name not in self._ledgers and not host.rebuilding.goes_on:
+            self._ledgers[host.name] = host.disk.image(0, self._ordering.members[host.name].number)
         self._heap.after(self._short_or_long(), self.start_site, host)
 
     def start_site(self, host: SiteHost) -> None:
@@ -320,6 +326,41 @@ class Faults:
         else:
             self._lose(host)
         host.around.checkers.disk_changed(host.name, host.disk.store.tip)
+
+    def _ledger(self) -> None:
+        """The ledger alone is lost, put back in time, or altered; the member's disk is whole."""
+        if not self.all_whole():
+            return
+        host = self._host()
+        store, checkers = host.disk.store, host.around.checkers
+        if not host.disk.files.member_started or store.recall(OWN_BOOT_NAME) is None:
+            return
+        host.crash()
+        host.rebuilding.hurt = True
+        store = host.disk.store
+        kept, image = store.checkpoint(), self._older_ledger(host)
+        which = self._heap.one_of(["lost", "old", "old", "altered", "altered"])
+        if which == "altered" and kept is not None and kept.size:
+            self._heap.fault("ledger altered", host.name)
+            host.disk.alter_ledger(self._heap.between(0, kept.size - 1))
+            checkers.ledger_changed(host.name, host.disk.store.tip)
+        else:
+            if which == "old" and image is not None:
+                self._heap.fault("ledger put back in time", host.name)
+                host.disk.old_ledger(image)
+            else:
+                self._heap.fault("ledger lost", host.name)
+                host.disk.lose_ledger()
+            checkers.ledger_changed(host.name, host.disk.store.tip)
+            checkers.remembered(host.name, max(cosigned_by(other, host.name) for other in host.others))
+        self._heap.after(self._heap.between(100, 1_500), self.start_site, host)
+
+    def _older_ledger(self, host: SiteHost) -> DiskImage | None:
+        """A copy of this site's ledger from a former life."""
+        image = self._ledgers.pop(host.name, None)
+        if image is None or image.member_number != self._ordering.members[host.name].number:
+            return None
+        return image if 0 < image.files.boot_number < host.disk.files.boot_number else None
 
     def _older_image(self, host: SiteHost) -> DiskImage | None:
         """An image of this very disk from a former life."""

@@ -5,11 +5,13 @@ Bugs live in `planted.py` and nowhere in product code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from sento_client.outbox.keeping import Keeping
 from sento_node.ordering.boot import Announcement, BootDecision
 from sento_node.ordering.port import Head
+from sento_node.rebuild.deciding import AgreedAt, Damage, Rebuild, agreed_size
+from sento_node.rebuild.preparing import floor_of
 from sento_node.site import Site
 from sento_proto.record import Record
 
@@ -27,6 +29,26 @@ class Hooks:
     def decided(self, decision: BootDecision, announced: int) -> BootDecision:
         """Whether the ordering member may start was just decided."""
         return decision
+
+    def floor_of(self, remembered: Mapping[str, bytes]) -> int:
+        """What a ledger that is set aside remembers of this site's cosignatures."""
+        return floor_of(remembered)
+
+    def agreed(
+        self, kept: Iterable[AgreedAt], damage: Iterable[Damage], disputed_size: int | None
+    ) -> AgreedAt | None:
+        """From which size on a ledger is made anew."""
+        return agreed_size(kept, damage, disputed_size)
+
+    def copies_first(self) -> bool:
+        """Whether a life behind a new ledger copies another site's before it follows the log."""
+        return True
+
+    def is_whole(
+        self, rebuild: Rebuild, flushed_size: int, *, current: bool, others: Collection[str]
+    ) -> bool:
+        """Whether a ledger that is made anew may be vouched for."""
+        return rebuild.is_whole(flushed_size, current=current, others=others)
 
     def resume_from(self, site: Site, head: Head, *, new_life: bool) -> Head:
         """From where the log is followed, at the start of a life or after a stream broke."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.reference import is_final
@@ -58,14 +58,17 @@ class OfficeChecks:
             raise Violation("kept-until-proven", f"{self._office} {words}")
         self._never.add(record_hash)
 
-    def forgotten(self, owners: Sequence[tuple[Write, int]]) -> None:
-        """An outbox has forgotten a submission that holds these records of these writes."""
+    def forgotten(self, owners: Sequence[tuple[Write, int]], receipts: Set[bytes]) -> None:
+        """An outbox has forgotten a submission that holds these records of these writes; `receipts`: record hashes whose receipts are on its disk."""
         for write, index in owners:
             told, record_hash = write.told[index], write.records[index].record_hash
             if told is not None and told not in STANDING_CODES:
                 continue
             if record_hash not in self._never and not self.covered(record_hash):
                 words = f"forgot a record of kind {write.kind} that no quorum's checkpoint covers"
+                raise Violation("kept-until-proven", f"{self._office} {words}")
+            if record_hash not in self._never and record_hash not in receipts:
+                words = f"forgot a record of kind {write.kind} whose receipt is not on disk"
                 raise Violation("kept-until-proven", f"{self._office} {words}")
 
     def told_the_truth(self, write: Write) -> None:

@@ -24,6 +24,16 @@ from tests.simulation.planted_governance import (
     RevokedKeyAccepted,
     RulesWithinTheBlock,
 )
+from tests.simulation.planted_read_log import (
+    CarriedOutErasureWithdrawn,
+    DelayHoldsEverywhere,
+    ErasedByOneAct,
+    FormerSiteRecordsReleases,
+    InstitutionsWriteAccessRecords,
+    LaterRecordsDestroyedToo,
+    ReleaseUnderAClosedKeyEpoch,
+)
+from tests.simulation.planted_rebuild import FloorForgotten, KeepsWhatIsDisputed
 from tests.simulation.world import simulate
 
 from sento_client.outbox.keeping import AskProofs, Keeping, _Kept
@@ -346,6 +356,8 @@ class Planted(NamedTuple):
 
 DECIDED_WRONGLY = ("permission-decision-equality", "same-ledger", "acknowledged-is-ordered", "final-is-final")
 """Who first sees that a site decided otherwise than the reference depends on the world."""
+RULES_4 = range(3, 100, 4)
+"""The worlds that come to rules 4."""
 PLANTED = (
     Planted(AcknowledgeBeforeOrdering, ("acknowledged-is-ordered",), range(3)),
     Planted(ApplyTwiceAfterRestart, ("same-ledger", "final-is-final", "acknowledged-is-ordered"), range(3)),
@@ -378,7 +390,16 @@ PLANTED = (
     Planted(GrantLastsForEver, DECIDED_WRONGLY, range(20)),
     Planted(RulesWithinTheBlock, DECIDED_WRONGLY, range(26, 80)),
     Planted(CompanionNotAskedFor, DECIDED_WRONGLY, range(20)),
+    Planted(FloorForgotten, ("cosigned-never-smaller",), range(19, 60)),
+    Planted(KeepsWhatIsDisputed, ("nothing-unforeseen", "same-ledger"), range(60)),
     Planted(PresentReceiptSetForAll, DECIDED_WRONGLY, range(10)),
+    Planted(ErasedByOneAct, DECIDED_WRONGLY, RULES_4),
+    Planted(CarriedOutErasureWithdrawn, DECIDED_WRONGLY, RULES_4),
+    Planted(LaterRecordsDestroyedToo, DECIDED_WRONGLY, RULES_4),
+    Planted(InstitutionsWriteAccessRecords, DECIDED_WRONGLY, RULES_4),
+    Planted(FormerSiteRecordsReleases, DECIDED_WRONGLY, RULES_4),
+    Planted(ReleaseUnderAClosedKeyEpoch, DECIDED_WRONGLY, RULES_4),
+    Planted(DelayHoldsEverywhere, DECIDED_WRONGLY, RULES_4),
 )
 
 

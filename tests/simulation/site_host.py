@@ -22,6 +22,7 @@ from tests.simulation.heap import EventHeap
 from tests.simulation.hooks import Hooks
 from tests.simulation.network import Network
 from tests.simulation.ordering import SimOrdering
+from tests.simulation.rebuilding import Rebuilding
 from tests.simulation.releases import OLD_RULES, OldSite, release
 
 from sento_node.announcing import announcement, announcement_due
@@ -53,6 +54,7 @@ from sento_proto.checkpoint import encode_checkpoint
 from sento_proto.genesis import Genesis
 from sento_proto.ids import uuid7
 from sento_proto.keys import Signer
+from sento_proto.rules import RULES
 
 TICK_MS = 40
 HEAD_EVERY_MS = 500
@@ -116,6 +118,7 @@ class SiteHost:
         self._tickets = itertools.count(1)
         self._writer_free_ms = 0
         self._progress = (0, 0)
+        self.rebuilding = Rebuilding(self)
         self._booting = Booting(self)
         self.catch_up = CatchUp(self)
         self.answering = Answering(self)
@@ -142,7 +145,7 @@ class SiteHost:
     @property
     def is_behind(self) -> bool:
         """Whether this site copies another's ledger, or must before it boots."""
-        return self.catch_up.busy or self._booting.must_sync
+        return self.catch_up.busy or self._booting.must_sync or self.rebuilding.goes_on
 
     @property
     def answers_peers(self) -> bool:
@@ -176,7 +179,10 @@ class SiteHost:
         self.later(TICK_MS, self._tick)
         if with_log:
             self.state = "running"
-            self.follow(new_life=True)
+            if self.rebuilding.begin() and self.around.hooks.copies_first():
+                self.catch_up.begin(0, to_the_end=self.rebuilding.life)
+            else:
+                self.follow(new_life=True)
             self.later(self.heap.between(1, 50), self._watch_head)
             self.later(self.heap.between(100, ANNOUNCE_EVERY_MS), self._announce)
 
@@ -197,7 +203,8 @@ class SiteHost:
 
     def needs_release(self, unknown: UnknownRules) -> None:
         """The node stops in words before the first block that it does not know how to apply; somebody installs what it asks for."""
-        if not self.old_release or not str(unknown).endswith("install a release that lists rules 3."):
+        needed = [f"install a release that lists rules {one}." for one in RULES if one not in OLD_RULES]
+        if not self.old_release or not str(unknown).endswith(tuple(needed)):
             raise unknown
         self.heap.faults["site stopped before rules that its release does not know"] += 1
         self.halt(str(unknown))
@@ -292,6 +299,10 @@ class SiteHost:
                     self.around.checkers.alarmed(self.name, effect)
                 case Diverged():
                     raise Violation("sites-agree", f"{self.name} found a quorum against it at {effect.size}")
+
+    def write(self, act: Callable[..., None], *args: object) -> None:
+        """Hand something over to the one writer."""
+        self._write(act, *args)
 
     def _write(self, act: Callable[..., None], *args: object) -> None:
         """Hand over to the one writer: what was handed over before is on disk before."""
@@ -434,5 +445,5 @@ class SiteHost:
             self.heap.faults["silent stream opened again"] += 1
             self.follow()
         if not self.serving and not self.catch_up.busy and head.number - state.block <= SERVES_WITHIN_BLOCKS:
-            self.serving = True
-            self.site.current_since_ms = now_ms
+            self.serving = self.rebuilding.life is None
+            self.site.current_since_ms = self.site.current_since_ms or now_ms

@@ -47,7 +47,7 @@ class Thieves:
         self._blocks = 0
         self.running = True
         self.pause_ms = heap.one_of([(80, 300), (150, 600), (400, 1_500)])
-        self._kinds: list[tuple[str, Callable[[Governance], list[bytes]]]] = [
+        self.kinds: list[tuple[str, Callable[[Governance], list[bytes]]]] = [
             ("act with too few signatures", self._too_few),
             ("act by an officer and the own deputy", self._with_deputy),
             ("act by a retired officer", self._retired),
@@ -87,7 +87,7 @@ class Thieves:
         if not self.running:
             return
         governance = self._officers.sees()
-        name, make = self._heap.one_of(self._kinds)
+        name, make = self._heap.one_of(self.kinds)
         submissions = make(governance) if governance is not None else []
         if submissions:
             self._heap.fault(name)

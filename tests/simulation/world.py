@@ -18,6 +18,7 @@ from unittest import mock
 
 from cryptography.exceptions import InvalidSignature
 from tests.simulation.acts_desk import ActsDesk
+from tests.simulation.acts_of_the_read_log import ReadLogDesk
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.client_host import ClientHost
 from tests.simulation.faults import Faults
@@ -26,7 +27,8 @@ from tests.simulation.hooks import Hooks
 from tests.simulation.network import Network
 from tests.simulation.officers_host import OfficersHost
 from tests.simulation.ordering import SimOrdering
-from tests.simulation.people import beginning
+from tests.simulation.people import People, beginning
+from tests.simulation.read_log import ReadLog
 from tests.simulation.reference import OFFICERS
 from tests.simulation.site_host import SiteHost, Surroundings
 from tests.simulation.thieves import Thieves
@@ -34,6 +36,7 @@ from tests.simulation.thieves import Thieves
 from genesis_builder import SITES
 from sento_proto.block import decode_block
 from sento_proto.keys import Suite
+from sento_proto.rules import NEWEST_RULES
 from sento_proto.submission import decode_submission
 from sento_proto.suites import ecdsa_p256, ed25519, ml_dsa
 
@@ -42,10 +45,22 @@ OFFICES = ("iizuka-city", "iizuka-hospital", "kaga-city", "soo-village", "iizuka
 WINDOW_POSITIONS = 60
 LIVE_WITHIN_MS = 2_500
 FAULTS_MS = (5_000, 10_000)
+BUSY_MS = (60, 250)
+"""How often officers act where they have rules 4 to decide on too: an erasure is ordered, carried out and asked back in three acts."""
 LOOK_MS = 100
 DYING_MS = 4_000
 SETTLE_MS = 60_000
 """Once faults have stopped everything must have come to its end within this much virtual time."""
+
+
+def _records_releases(seed: int) -> bool:
+    """Whether this is one of the worlds, one in four, that come to rules 4. The others are what they were before there were such rules."""
+    return seed % 4 == 3
+
+
+def _rules_of(seed: int, drawn: int) -> int:
+    """The rules number in the genesis file: half of those worlds begin with rules 4."""
+    return NEWEST_RULES if _records_releases(seed) and seed % 8 == 7 and drawn > 1 else drawn
 
 
 @dataclass(slots=True)
@@ -74,7 +89,7 @@ class World:
     def __init__(self, seed: int, hooks: Hooks, *, show: bool) -> None:
         self.heap = heap = EventHeap(seed, show=show)
         names = FIVE_SITES if heap.chance(0.15) else SITES
-        people = beginning(names, heap.one_of([1, 2, 2, 2, 2, 3, 3]))
+        people = beginning(names, _rules_of(seed, heap.one_of([1, 2, 2, 2, 2, 3, 3])))
         self.ground = people.world
         lossy = heap.one_of([0.0, 0.01, 0.05])
         self.network = Network(heap, names, loss=lossy, doubling=lossy)
@@ -93,6 +108,17 @@ class World:
         self.officers = OfficersHost(heap, self.checkers, self.hosts, ActsDesk(heap, names, 0))
         self.thieves = Thieves(heap, people, self.ordering, self.hosts, self.officers)
         self.faults = Faults(heap, self.network, self.ordering, list(self.hosts.values()), self.clients)
+        self.read_log = self._read_log(people) if _records_releases(seed) else None
+
+    def _read_log(self, people: People) -> ReadLog:
+        """Officers go on to the rules under which sites record releases, and decide what those know."""
+        desk = ReadLogDesk(self.heap, self.officers.desk, lambda: self.checkers.reference.facts)
+        read_log = ReadLog(self.heap, people, self.hosts, desk)
+        self.officers.desk.raised_to = NEWEST_RULES
+        self.officers.pause_ms = self.thieves.pause_ms = BUSY_MS
+        self.officers.desk.kinds += desk.kinds
+        self.thieves.kinds += read_log.false_kinds * 3
+        return read_log
 
     def run(self) -> int:
         """Both phases. Returns how long settling took, in virtual ms. Raises Violation."""
@@ -103,6 +129,8 @@ class World:
             heap.after(heap.between(500, 1_500), client.start)
         self.officers.start()
         self.thieves.start()
+        if self.read_log is not None:
+            self.read_log.start()
         self.faults.start()
         heap.run_until(heap.between(*FAULTS_MS))
         self._end_faults()
@@ -128,6 +156,8 @@ class World:
         heap.note("faults stop")
         self.faults.stop()
         self.thieves.stop()
+        if self.read_log is not None:
+            self.read_log.running = False
         self.network.heal()
         self.ordering.answers_lost = self.ordering.late_repeats = 0.0
         if self.faults.all_whole() and heap.chance(0.6):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from sento_client.delivery_values import Settle
-from sento_client.outbox.keeping import AskProofs, Effect, Keeping, Run, Settings
+from sento_client.outbox.keeping import AskProofs, Effect, Keeping, Run, Settings, StoreReceipts
 from sento_proto.errors import Code
 
 A, B = "site-a", "site-b"
@@ -78,4 +78,12 @@ class Bench:
         return ask.runs
 
     def proven(self, runs: tuple[Run, ...], *false: Run) -> list[Effect]:
+        """The sites show what stands, and the disk takes the receipts."""
+        effects = self.shown(runs, *false)
+        store = [effect for effect in effects if isinstance(effect, StoreReceipts)]
+        left = [effect for effect in effects if effect not in store]
+        return left + [effect for each in store for effect in self.core.stored(each.runs, self.now_ms)]
+
+    def shown(self, runs: tuple[Run, ...], *false: Run) -> list[Effect]:
+        """The sites show what stands."""
         return self.core.proven(runs, [run not in false for run in runs], self.now_ms)

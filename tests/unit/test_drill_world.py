@@ -51,7 +51,7 @@ def test_genesis_decodes_and_everybody_has_the_same_bytes(world: World) -> None:
     assert (genesis.receipt_set.sites, genesis.receipt_set.quorum) == (genesis.voting_sites, 2)
     assert (tuple(genesis.officers.keys), genesis.officers.threshold) == (OFFICERS, OFFICERS_THRESHOLD)
     copies = list(world.directory.rglob("genesis.json"))
-    assert len(copies) == 1 + 3 + 4 + 1 + 2 * len(OFFICERS)
+    assert len(copies) == 1 + 3 + 5 + 1 + 2 * len(OFFICERS)
     assert {copy.read_bytes() for copy in copies} == {data}
 
 
@@ -73,7 +73,7 @@ def test_directories_are_their_owners_and_key_files_too(world: World) -> None:
     assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
     secret = {"kek-seals.json", "pseudonyms.json"}
     keys = {path: mode for path, mode in modes.items() if path.suffix == ".key" or path.name in secret}
-    assert len(keys) == 3 * 4 + 2 * 5 + 2 * 4 + 1 + 3 * 2 * len(OFFICERS)
+    assert len(keys) == 3 * 4 + 2 * 5 + 3 * 4 + 1 + 3 * 2 * len(OFFICERS)
     assert set(keys.values()) == {0o600}
 
 
@@ -153,7 +153,7 @@ def test_node_configuration_names_files_that_exist_and_the_other_sites_as_they_l
 
 
 def test_client_configuration_names_every_site(world: World) -> None:
-    for name in ("iizuka-city", "iizuka-hospital", "disaster-medical-team", "auditor-board"):
+    for name in ("iizuka-city", "iizuka-hospital", "disaster-medical-team", "auditor-board", "read-log-desk"):
         config = load_config(world.institution(name).config)
         assert config.institution == name
         assert [(site.name, site.address) for site in config.sites] == [

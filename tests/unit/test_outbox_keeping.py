@@ -14,11 +14,12 @@ from sento_client.outbox.keeping import (
     Forget,
     Note,
     SetAside,
+    StoreReceipts,
     stays,
 )
 from sento_proto.errors import Code
 
-# 1. A submission is kept until each of its records has its end: it stands under a quorum's checkpoint, or it was refused for good.
+# 1. A submission is kept until each of its records has its end: its receipt is on disk, or it was refused for good.
 
 
 def test_rule_1_what_stands_by_one_sites_word_is_kept() -> None:
@@ -34,6 +35,42 @@ def test_rule_1_what_a_quorums_checkpoint_proves_is_forgotten() -> None:
     assert bench.proven(bench.asked(8)) == [Forget(1)]
     assert bench.core.counts == Counts(0, 0)
     assert bench.core.wake_ms is None
+
+
+def test_rule_1_what_is_proven_is_forgotten_only_when_its_receipts_are_on_disk() -> None:
+    bench = Bench()
+    bench.stands(1, 7)
+    bench.wait(HALF_CHECK_MS)
+    runs = bench.asked(8)
+    assert bench.shown(runs) == [StoreReceipts(runs)]
+    assert bench.core.counts == Counts(0, 1)
+    assert bench.core.wake_ms is None, "nothing is asked while the disk works"
+    assert bench.core.stored(runs, bench.now_ms) == [Forget(1)]
+    assert bench.core.counts == Counts(0, 0)
+
+
+def test_rule_1_receipts_that_the_disk_does_not_take_keep_the_submission_and_it_is_not_sent_again() -> None:
+    bench = Bench()
+    bench.stands(1, 7)
+    bench.wait(HALF_CHECK_MS)
+    for _ in range(2 + SETTINGS.cover_ms // SETTINGS.store_again_ms):
+        runs = bench.asked(8)
+        assert bench.shown(runs) == [StoreReceipts(runs)]
+        assert bench.core.not_stored(runs, bench.now_ms) == []
+        assert bench.wait(SETTINGS.store_again_ms - 1) == []
+        assert bench.wait(1) == [AskCheckpoint(A)], "not doubted, however long the disk is full"
+    runs = bench.asked(8)
+    bench.shown(runs)
+    assert bench.core.stored(runs, bench.now_ms) == [Forget(1)]
+
+
+def test_rule_1_only_whole_submissions_are_stored() -> None:
+    """One of two records stands elsewhere: neither gets a receipt from this look, and the submission goes to another site."""
+    bench = Bench()
+    bench.stands(1, 3, 7)
+    bench.wait(HALF_CHECK_MS)
+    runs = bench.asked(8)
+    assert bench.shown(runs, runs[1]) == [Deliver(1, A)]
 
 
 def test_rule_1_what_was_refused_for_good_needs_no_proof() -> None:

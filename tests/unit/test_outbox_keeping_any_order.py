@@ -16,6 +16,7 @@ from sento_client.outbox.keeping import (
     Forget,
     Run,
     SetAside,
+    StoreReceipts,
 )
 from sento_proto.errors import Code
 
@@ -41,7 +42,7 @@ class Liars:
             position: hash_of(*name) for name, position in self.truth.items() if position is not None
         }
         self.waiting: list[Effect] = []
-        self.proven: set[int] = set()
+        self.receipts: set[bytes] = set()
         self.aside: set[tuple[int, int]] = set()
         self.left = set(self.sizes)
 
@@ -55,13 +56,14 @@ class Liars:
                 self.aside.add((effect.kept, effect.place))
             elif isinstance(effect, Forget):
                 self.forget(effect.kept)
-            elif isinstance(effect, (Deliver, AskCheckpoint, AskProofs)):
+            elif isinstance(effect, (Deliver, AskCheckpoint, AskProofs, StoreReceipts)):
                 self.waiting.append(effect)
 
     def forget(self, kept: int) -> None:
         self.left.remove(kept)
         records = [(kept, place) for place in range(self.sizes[kept])]
-        assert kept in self.proven or all(self.truth[record] is None for record in records)
+        stood = [hash_of(*record) for record in records if self.truth[record] is not None]
+        assert self.receipts.issuperset(stood), "forgotten before its receipts were on disk"
         assert all(record in self.aside for record in records if self.truth[record] is None)
 
     def go_on(self) -> None:
@@ -76,6 +78,8 @@ class Liars:
             self.deliver(effect.kept)
         elif isinstance(effect, AskProofs):
             self.prove(effect.runs)
+        elif isinstance(effect, StoreReceipts):
+            self.store(effect.runs)
         elif self.chance.random() < 0.2:
             self.take(core.check_failed(now_ms))
         else:
@@ -99,9 +103,20 @@ class Liars:
             all(self.stands.get(run.position + at) == one for at, one in enumerate(run.record_hashes))
             for run in runs
         ]
-        false = {run.kept for run, holds in zip(runs, held, strict=True) if not holds}
-        self.proven |= {run.kept for run in runs} - false
         self.take(self.bench.core.proven(runs, held, self.bench.now_ms))
+
+
+    def store(self, runs: tuple[Run, ...]) -> None:
+        """The disk takes receipts, or is full now and then; what did not hold must not be among them."""
+        for run in runs:
+            assert [self.stands.get(run.position + at) for at in range(len(run.record_hashes))] == list(
+                run.record_hashes
+            )
+        if self.chance.random() < 0.3:
+            self.take(self.bench.core.not_stored(runs, self.bench.now_ms))
+            return
+        self.receipts.update(one for run in runs for one in run.record_hashes)
+        self.take(self.bench.core.stored(runs, self.bench.now_ms))
 
 
 @pytest.mark.parametrize("seed", range(40))

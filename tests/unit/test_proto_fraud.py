@@ -6,10 +6,11 @@ import base64
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sento_proto.fraud_building as build
@@ -71,57 +72,51 @@ def test_each_kind_of_lie_is_shown_with_the_name_of_who_told_it(kind: str, liar:
 
 # -- honest sites -------------------------------------------------------------------------------------------------------
 
-LEDGERS = st.lists(st.tuples(st.sampled_from(["health", "tax"]), st.integers(1, 3)), min_size=2, max_size=12)
+LEDGERS = st.lists(st.tuples(st.sampled_from(["health", "tax"]), st.integers(1, 3)), min_size=2, max_size=5)
 
 
 def attempts(tree: Tree, site: str) -> Iterator[Callable[[], bytes]]:
     """Every file that can be put together against a site from true words about one ledger."""
     size = len(tree.about)
     sizes = sorted({1, size // 2 or 1, size})
-    notes = {at: tree.checkpoint(at, site) for at in sizes}
+    notes = [tree.checkpoint(at, site) for at in sizes]
     words = [
         tree.statement(site, registry, number, at)
         for at in sizes
         for registry, number in sorted({*tree.about, ("health", 4)})
     ]
-    for a, b in itertools.product(notes.values(), repeat=2):
-        yield lambda a=a, b=b: build.two_checkpoints(KNOWN, site, a, b)
+    for a, b in itertools.product(notes, repeat=2):
+        yield partial(build.two_checkpoints, KNOWN, site, a, b)
         for position in range(min(a.size, b.size)):
-            leaf = tree.leaves(size)[position]
-            proofs = [(leaf, tree.path(position, note.size)) for note in (a, b)]
-            yield lambda a=a, b=b, p=position, q=proofs: build.two_histories(KNOWN, site, a, b, p, *q)
-            shifted = (tree.leaves(size)[position - 1], proofs[1][1])
-            yield lambda a=a, b=b, p=position, q=proofs[0], r=shifted: build.two_histories(
-                KNOWN, site, a, b, p, q, r
-            )
-    for a, b in itertools.product(words, repeat=2):
-        yield lambda a=a, b=b: build.two_heads(KNOWN, site, a, b)
+            leaf, other = tree.leaves(size)[position], tree.leaves(size)[position - 1]
+            in_a, path_b = (leaf, tree.path(position, a.size)), tree.path(position, b.size)
+            yield partial(build.two_histories, KNOWN, site, a, b, position, in_a, (leaf, path_b))
+            yield partial(build.two_histories, KNOWN, site, a, b, position, in_a, (other, path_b))
+    for one, two in itertools.product(words, repeat=2):
+        yield partial(build.two_heads, KNOWN, site, one, two)
     for word in words:
-        for note in notes.values():
-            yield lambda word=word, note=note: build.head_root(KNOWN, word, note)
+        for note in notes:
+            yield partial(build.head_root, KNOWN, word, note)
         for record in tree.records[: word.size]:
             path = tree.path(record.position, word.size)
-            yield lambda word=word, record=record, path=path: build.head_omits(KNOWN, word, record, path)
-            yield lambda word=word, record=record, path=path: build.head_invents(KNOWN, word, record, path)
-        others = [
-            tree.statement(other, word.registry, number, word.size)
-            for other, number in zip([name for name in SITES if name != site], (1, 1), strict=True)
-        ]
-        yield lambda word=word, others=others: build.head_against_quorum(KNOWN, word, others)
+            yield partial(build.head_omits, KNOWN, word, record, path)
+            yield partial(build.head_invents, KNOWN, word, record, path)
+        others = [tree.statement(other, word.registry, 1, word.size) for other in SITES if other != site]
+        yield partial(build.head_against_quorum, KNOWN, word, others)
 
 
-@PROPERTY
+@settings(PROPERTY, max_examples=10)
 @given(LEDGERS, st.sampled_from((LIAR, OTHER)))
 def test_nothing_that_an_honest_site_signed_can_be_put_together_to_a_proof(
     about: list[tuple[str, int]], site: str
 ) -> None:
-    for attempt in attempts(Tree(about[:6]), site):
+    for attempt in attempts(Tree(about), site):
         with pytest.raises(NotProven):
             attempt()
 
 
 def test_nothing_that_an_honest_site_with_two_keys_signed_makes_a_proof() -> None:
-    for attempt in attempts(Tree(ABOUT[:4]), DOUBLE):
+    for attempt in attempts(Tree(ABOUT[:3]), DOUBLE):
         with pytest.raises(NotProven):
             attempt()
 

@@ -60,9 +60,13 @@ def test_what_is_decoded_has_one_encoding(data: bytes) -> None:
 
 def test_the_body_is_laid_out_as_written_down() -> None:
     body = STATEMENT.body
-    assert body[:32] == LEDGER_ID and body[32:36] == b"\0\0\0\1" and body[36:44] == b"\0" * 7 + b"\4"
-    assert body[76:83] == b"\x06health" and body[83:115] == subject(1)
-    assert body[115:124] == b"\x01" + b"\0" * 7 + b"\3" and body[124:] == STATEMENT.head.link
+    assert body[:32] == LEDGER_ID
+    assert body[32:36] == b"\0\0\0\1"
+    assert body[36:44] == b"\0" * 7 + b"\4"
+    assert body[76:83] == b"\x06health"
+    assert body[83:115] == subject(1)
+    assert body[115:124] == b"\x01" + b"\0" * 7 + b"\3"
+    assert body[124:] == STATEMENT.head.link
     assert TREE.statement(PLAIN, "tax", 9, 4).body[112:] == bytes(41)
 
 
@@ -85,7 +89,8 @@ def test_each_field_is_covered_by_every_signature(site: str) -> None:
         for signature, key in zip(
             changed.signatures, (KEYS[site].ed25519, KEYS[site].ml_dsa_44), strict=False
         ):
-            assert key is not None and not verifies(key, signature, message)
+            assert key is not None
+            assert not verifies(key, signature, message)
         assert not statement_holds(changed, KEYS[site])
 
 

@@ -13,6 +13,7 @@ from sento_proto.merkle import (
     inclusion_proof,
     leaf_hash,
     root_of,
+    run_paths,
     subtree_reader,
     verify_inclusion,
     verify_run,
@@ -81,6 +82,23 @@ def test_a_run_of_one_leaf_is_an_inclusion_proof() -> None:
             proof = path(at, size)
             assert verify_inclusion(LEAVES[at], at, size, proof, ROOTS[size])
             assert verify_run([LEAVES[at]], at, size, proof, proof, ROOTS[size])
+
+
+def test_each_leafs_own_proof_follows_from_the_proofs_of_the_two_ends() -> None:
+    for start, end, size in runs(MOST):
+        paths = run_paths(LEAVES[start:end], start, size, path(start, size), path(end - 1, size), ROOTS[size])
+        assert paths == [path(at, size) for at in range(start, end)], (start, end, size)
+
+
+def test_no_hash_that_was_not_verified_gets_into_a_leafs_own_proof() -> None:
+    """What a site adds to the two proofs beyond what is needed is replaced by what follows from the leaves."""
+    for start, end, size in runs(ALTERED_MOST):
+        first, last = path(start, size), path(end - 1, size)
+        of_first, of_last = needed(start, end, size)
+        spoilt_first = tuple(one if at in of_first else OTHER for at, one in enumerate(first))
+        spoilt_last = tuple(one if at in of_last else OTHER for at, one in enumerate(last))
+        paths = run_paths(LEAVES[start:end], start, size, spoilt_first, spoilt_last, ROOTS[size])
+        assert paths == [path(at, size) for at in range(start, end)], (start, end, size)
 
 
 def test_no_leaf_of_a_run_can_be_another_one() -> None:
@@ -154,6 +172,9 @@ def test_runs_of_large_trees_and_one_altered_leaf(data: st.DataObject) -> None:
     read, root = subtree_reader(leaves), root_of(leaves)
     ends = inclusion_proof(read, start, size), inclusion_proof(read, end - 1, size)
     run = leaves[start:end]
-    assert verify_run(run, start, size, *ends, root)
+    assert run_paths(run, start, size, *ends, root) == [
+        tuple(inclusion_proof(read, at, size)) for at in range(start, end)
+    ]
     run[data.draw(st.integers(0, len(run) - 1))] = OTHER
     assert not verify_run(run, start, size, *ends, root)
+    assert run_paths(run, start, size, *ends, root) is None

@@ -24,6 +24,7 @@ from sento_client.cli.govern_common import (
 )
 from sento_client.cli.govern_completers import complete_change
 from sento_client.cli.govern_show import show
+from sento_client.cli.govern_trust import trust
 from sento_client.cli.parameters import INPUT_FILE, read_input, whole_text
 from sento_client.cli.prompts import person_to_ask
 from sento_client.governing.client import GoverningClient, Standing
@@ -334,3 +335,4 @@ def _submit_exit(error: SentoError | SetupError) -> Exit:
 
 
 govern.add_command(show)
+govern.add_command(trust)

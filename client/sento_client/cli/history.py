@@ -9,6 +9,7 @@ import click
 from sento_client.cli.app import App, pass_app
 from sento_client.cli.listing import show_part
 from sento_client.cli.parameters import (
+    confirmed_option,
     fact_option,
     page_options,
     purpose_options,
@@ -28,6 +29,7 @@ from sento_client.results import Freshness
 @subject_option
 @purpose_options
 @reading_options
+@confirmed_option
 @pass_app
 def history(
     app: App,
@@ -43,11 +45,15 @@ def history(
     header_only: bool,
     site: str | None,
     deadline_ms: int | None,
+    confirmed: bool,
 ) -> None:
     """List the versions of a fact about a person, newest first.
 
     KIND may be any kind of the fact's family: what counts is the part before its first slash. With --limit 1 this is the
     standing version. Contents are shown with --json, or one by one by sento read.
+
+    With --confirmed a quorum of sites signs which record about the person is the last as of a recent checkpoint, and all versions below it are shown to be
+    there; what is newer is called so. Where too few sites say the same: NOT_CONFIRMED.
 
     \b
     Example:
@@ -56,7 +62,7 @@ def history(
     subject = read_subject(subject_file)
     show_part(
         app,
-        lambda sento, hidden: sento.history(
+        lambda sento, hidden, told: sento.history(
             registry=registry,
             kind=kind,
             subject=subject,
@@ -70,9 +76,11 @@ def history(
             header_only=header_only,
             site=site,
             deadline_ms=deadline_ms,
+            confirmed=told if told is not None else False,
         ),
         lambda version: version.previous is not None,
         lambda _hidden: True,
         site=site,
         deadline_ms=deadline_ms,
+        confirmed=confirmed,
     )

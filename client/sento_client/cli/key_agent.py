@@ -33,7 +33,7 @@ def key_agent() -> None:
 
     \b
     Examples:
-        sento govern propose require-key-agent health psychiatry agent-1 --reason "board 2026-11-02"
+        sento govern propose require-key-agent health:psychiatry agent-1 --reason "board 2026-11-02"
         sento key-agent serve --agent key-agent.toml
         sento key-agent log verify --agent key-agent.toml
     """

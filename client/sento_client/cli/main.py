@@ -9,8 +9,11 @@ import click
 from sento_client.cli.app import App
 from sento_client.cli.changes import changes
 from sento_client.cli.completion import completion
+from sento_client.cli.erasure import erasure
 from sento_client.cli.errors import errors
 from sento_client.cli.exits import WORDS
+from sento_client.cli.export import export
+from sento_client.cli.fraud import fraud
 from sento_client.cli.govern import govern
 from sento_client.cli.group import Commands
 from sento_client.cli.history import history
@@ -19,10 +22,13 @@ from sento_client.cli.keys import keys
 from sento_client.cli.outbox import outbox
 from sento_client.cli.pseudonyms import pseudonyms
 from sento_client.cli.read import read
+from sento_client.cli.reads import reads
+from sento_client.cli.receipt import receipt
 from sento_client.cli.recovery import recovery
 from sento_client.cli.status import status
 from sento_client.cli.subject import subject
 from sento_client.cli.verify import verify
+from sento_client.cli.volumes import volumes
 from sento_client.cli.write import write
 
 _EXIT_CODES = "\n".join(f"    {code.value:<3}  {words}" for code, words in WORDS.items())
@@ -66,12 +72,18 @@ for command in (
     read,
     history,
     subject,
+    reads,
     changes,
     verify,
     status,
     outbox,
+    receipt,
+    fraud,
+    export,
     govern,
     recovery,
+    erasure,
+    volumes,
     keys,
     pseudonyms,
     key_agent,

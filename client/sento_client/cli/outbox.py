@@ -19,10 +19,12 @@ from sento_client.cli.outbox_view import (
     file_value,
     kept_table,
     kept_value,
+    receipts_sentence,
     refused_table,
     refused_value,
     sentence,
 )
+from sento_client.cli.receipt_place import config_of, receipts_look, store_value
 from sento_client.cli.waiting import spinner_column
 from sento_client.client import SentoClient
 from sento_client.config import load_config
@@ -70,6 +72,7 @@ def outbox(ctx: click.Context, app: App, limit: int) -> None:
     if ctx.invoked_subcommand is not None:
         return
     directory = _directory(app)
+    receipts = receipts_look(config_of(app))
     shelves = inspecting.look(directory)
     kept = list(islice(inspecting.kept_records(directory), limit))
     refused = list(islice(inspecting.refused_records(directory), limit))
@@ -87,10 +90,13 @@ def outbox(ctx: click.Context, app: App, limit: int) -> None:
         "files": [file_value(shelf) for shelf in shelves],
         "kept_records": [kept_value(record) for record in kept],
         "refused_records": [refused_value(record) for record in refused],
+        "receipts": store_value(receipts),
     }
 
     def people(console: Console) -> None:
         console.print(first)
+        if receipts is not None:
+            console.print(receipts_sentence(receipts), markup=False)
         for shelf in shelves:
             if shelf.trouble:
                 console.print(f"{shelf.path} cannot be read: {shelf.trouble}", markup=False)

@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sento_client.outbox.inspecting import KeptRecord, RefusedRecord, ShelfLook
+from sento_client.receipts.store import StoreLook
 
 
 def sentence(shelves: list[ShelfLook]) -> str:
@@ -35,6 +36,17 @@ def sentence(shelves: list[ShelfLook]) -> str:
         if parts
         else "The outbox is empty: everything that was handed over has its end."
     )
+
+
+def receipts_sentence(look: StoreLook | None) -> str:
+    """How many receipts there are, and what they take."""
+    if look is None:
+        return "There are no receipts yet."
+    if look.trouble:
+        return f"The receipts in {look.path} cannot be read: {look.trouble}. Move the file away and keep it."
+    kib = look.size_bytes / 1024
+    size = f"{kib / 1024:.1f} MiB" if kib >= 1024 else f"{kib:.0f} KiB"
+    return f"{look.receipts} receipts are kept ({size}): sento receipt list."
 
 
 def kept_table(kept: list[KeptRecord]) -> Table:

@@ -115,6 +115,15 @@ def stream_options(command: CommandT) -> CommandT:
     return deadline_option(header(site(command)))
 
 
+def confirmed_option(command: CommandT) -> CommandT:
+    """--confirmed."""
+    return click.option(
+        "--confirmed",
+        is_flag=True,
+        help="Have a quorum of sites sign which record about the person is the last, and hold the answer against it.",
+    )(command)
+
+
 def page_options(command: CommandT) -> CommandT:
     """--limit and --before of lists that go back in time."""
     limit = click.option(

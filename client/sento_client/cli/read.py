@@ -6,7 +6,8 @@ import click
 from rich.console import Console
 
 from sento_client.cli.app import App, pass_app
-from sento_client.cli.parameters import purpose_options, reading_options, record_name
+from sento_client.cli.confirmed import confirmed_value, print_confirmed
+from sento_client.cli.parameters import confirmed_option, purpose_options, reading_options, record_name
 from sento_client.cli.show import version_table, version_value
 from sento_client.client import SentoClient
 from sento_client.results import Freshness, Version
@@ -16,6 +17,7 @@ from sento_client.results import Freshness, Version
 @click.argument("name", callback=record_name, metavar="POSITION|HASH")
 @purpose_options
 @reading_options
+@confirmed_option
 @pass_app
 def read(
     app: App,
@@ -26,11 +28,15 @@ def read(
     header_only: bool,
     site: str | None,
     deadline_ms: int | None,
+    confirmed: bool,
 ) -> None:
     """Read one record, check its hashes and its author's signature, and open it.
 
     The answer covers every write acknowledged before the question, unless you say --local. A record that is not sealed to your
     institution is shown closed.
+
+    With --confirmed a quorum of sites signs which record about the person is the last as of a recent checkpoint, and this one is shown to stand in that
+    chain, with the newest version behind it, if there is one. Where too few sites say the same: NOT_CONFIRMED.
 
     \b
     Example:
@@ -46,11 +52,15 @@ def read(
             header_only=header_only,
             site=site,
             deadline_ms=deadline_ms,
+            confirmed=confirmed,
         )
 
     version = app.run(work, site=site, deadline_ms=deadline_ms)
 
     def people(console: Console) -> None:
         console.print(version_table(version), soft_wrap=False)
+        if confirmed:
+            print_confirmed(console, version.confirmed)
 
-    app.show(version_value(version), people)
+    value = version_value(version)
+    app.show({**value, "confirmed": confirmed_value(version.confirmed)} if confirmed else value, people)

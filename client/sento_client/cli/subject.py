@@ -9,6 +9,7 @@ import click
 from sento_client.cli.app import App, pass_app
 from sento_client.cli.listing import show_part
 from sento_client.cli.parameters import (
+    confirmed_option,
     page_options,
     purpose_options,
     read_subject,
@@ -25,6 +26,7 @@ from sento_client.results import Freshness
 @subject_option
 @purpose_options
 @reading_options
+@confirmed_option
 @pass_app
 def subject(
     app: App,
@@ -38,10 +40,14 @@ def subject(
     header_only: bool,
     site: str | None,
     deadline_ms: int | None,
+    confirmed: bool,
 ) -> None:
     """List all records about a person in a registry, newest first.
 
     Registries cannot be joined: ask each one for itself. Contents are shown with --json, or one by one by sento read.
+
+    With --confirmed a quorum of sites signs which record about the person is the last as of a recent checkpoint, and the list is shown to leave none out below
+    it; what is newer is called so. Where too few sites say the same: NOT_CONFIRMED.
 
     \b
     Example:
@@ -50,7 +56,7 @@ def subject(
     identifier = read_subject(subject_file)
     show_part(
         app,
-        lambda sento, hidden: sento.subject_history(
+        lambda sento, hidden, told: sento.subject_history(
             registry=registry,
             subject=identifier,
             purpose=purpose,
@@ -62,9 +68,11 @@ def subject(
             header_only=header_only,
             site=site,
             deadline_ms=deadline_ms,
+            confirmed=told if told is not None else False,
         ),
         lambda version: version.stored.previous_of_subject is not None,
         lambda hidden: hidden.previous_of_subject is not None,
         site=site,
         deadline_ms=deadline_ms,
+        confirmed=confirmed,
     )

@@ -1,7 +1,7 @@
 """From words that differ to proofs against who told the false one.
 
-What differs says that somebody lies, not who. A record that stands under the checkpoint's root does: about the subject, behind somebody's last one, it convicts him
-of leaving it out; about another subject, at somebody's last position, of inventing it. Where the records cannot be had, as those of a compartment that this
+What differs says that somebody lies, not who. A record that stands under the checkpoint's root does: about the subject, behind somebody's last one, it convicts
+him of leaving it out; about another subject, at somebody's last position, of inventing it. Where the records cannot be had, as those of a compartment that this
 institution may not see, a quorum of other sites convicts. A word about another tree convicts a site that also cosigned this one.
 
 Pure. Each proof is tried on everybody and made only where it proves (`sento_proto.fraud_building`): nothing here decides who is guilty.
@@ -10,6 +10,7 @@ Pure. Each proof is tried on everybody and made only where it proves (`sento_pro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import sento_proto.fraud_building as build
@@ -58,7 +59,7 @@ def _attempts(
 ) -> Iterator[Callable[[], bytes]]:
     """Strongest first: what the site's own signature and hashes show, before what a quorum says."""
     for one in evidence:
-        yield lambda one=one: build.head_omits(known, statement, one.record, one.path)  # type: ignore[misc]
-        yield lambda one=one: build.head_invents(known, statement, one.record, one.path)  # type: ignore[misc]
-    yield lambda: build.head_root(known, statement, checkpoint)
-    yield lambda: build.head_against_quorum(known, statement, weighed.agreeing)
+        yield partial(build.head_omits, known, statement, one.record, one.path)
+        yield partial(build.head_invents, known, statement, one.record, one.path)
+    yield partial(build.head_root, known, statement, checkpoint)
+    yield partial(build.head_against_quorum, known, statement, weighed.agreeing)

@@ -1,8 +1,8 @@
 """Lists held against a confirmed head: the list's chain must pass through it, so that nothing is left out below it.
 
 A list comes newest first. What stands behind the checkpoint's size is newer than what was confirmed. The first entry below that size must be the confirmed last
-record, with the confirmed link; since each link covers the one before it and the record's hash, everything below is then fixed, whoever gave the list, and hidden
-entries with it. Pure: each check answers with a Finding.
+record, with the confirmed link; since each link covers the one before it and the record's hash, everything below is then fixed, whoever gave the list, and
+hidden entries with it. Pure: each check answers with a Finding.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from sento_proto.head_statement import Head
 
 
 class ListPart(NamedTuple):
-    """A piece of a list as a site gave it. `entries`: with the last one of the piece before, if there was one; `begins`: there was none; `ends`: the list ends here."""
+    """A piece of a list as a site gave it. `entries`: with the last one of the piece before, if there was one; `begins`: there was none; `ends`: the list ends
+    here."""
 
     entries: Sequence[Stored]
     begins: bool

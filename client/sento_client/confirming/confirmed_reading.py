@@ -1,7 +1,7 @@
 """Confirmed reading by names in the ministry's words: first the sites' word on the subject, then the list, held against it page by page.
 
-A fact's versions are confirmed by way of its subject: no site signs about facts, and a version that were left out would be missing in the subject's chain. So the
-subject's headers are listed too, which releases nothing. Versions in compartments that this institution may not see cannot be told to be of the fact.
+A fact's versions are confirmed by way of its subject: no site signs about facts, and a version that were left out would be missing in the subject's chain. So
+the subject's headers are listed too, which releases nothing. Versions in compartments that this institution may not see cannot be told to be of the fact.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class ConfirmedReader:
                 newest_of_fact = other.position
         raise damaged(version.as_of.site, "the record is not in its subject's chain as sites confirmed it")
 
-    async def fact(self, asked: Asked, terms: Terms) -> Version:
+    async def fact(self, asked: Asked, terms: Terms, told: Confirming) -> Version:
         """The standing version of a fact. Raises SentoError NOT_FOUND."""
-        async for version in self.history(asked, terms, Part(limit=1), Confirming()):
+        async for version in self.history(asked, terms, Part(limit=1), told):
             return version
         raise SentoError(Code.NOT_FOUND, "nothing stands under this fact that this institution may see")
 
@@ -82,8 +82,17 @@ class ConfirmedReader:
         _require_from_newest(part)
         began_ms = self._ports.steady_ms()
         pseudonym = await self._naming.subject(registry, identifier, _why(terms), terms.timeout_ms)
+        async for version in self.about(registry, pseudonym, self._left(terms, began_ms), part, told):
+            yield version
+
+    async def about(
+        self, registry: str, pseudonym: bytes, terms: Terms, part: Part, told: Confirming
+    ) -> AsyncIterator[Version]:
+        """The same of a 32-byte pseudonym."""
+        _require_from_newest(part)
+        began_ms = self._ports.steady_ms()
+        told.word = word = await self._confirmer.confirm(registry, pseudonym, terms)
         left = self._left(terms, began_ms)
-        told.word = word = await self._confirmer.confirm(registry, pseudonym, left)
         anchored = part._replace(anchor=SubjectAnchor(word.size, word.head))
         async for version in self._reader.subject(registry, pseudonym, left, None, anchored):
             yield replace(version, confirmed=word) if version.position < word.size else version
@@ -102,7 +111,9 @@ class ConfirmedReader:
 def _require_from_newest(part: Part) -> None:
     """Raises SentoError BAD_REQUEST: below the newest a list has nothing that it could be held against."""
     if part.before is not None:
-        raise SentoError(Code.BAD_REQUEST, "a confirmed list begins with the newest: leave out before, raise limit")
+        raise SentoError(
+            Code.BAD_REQUEST, "a confirmed list begins with the newest: leave out before, raise limit"
+        )
 
 
 def _why(terms: Terms) -> Why:

@@ -15,18 +15,18 @@ from typing import NamedTuple
 
 from sento_client.asker import Asker, Terms, damaged
 from sento_client.confirming.accusing import Evidence, accusations, positions_to_look_at
-from sento_client.confirming.fraud_files import FraudFiles
 from sento_client.confirming.judging import AskedHead, Unusable, Weighed, read_statement, weigh
 from sento_client.confirming.values import Confirmed, Liar
 from sento_client.messages import freshness_of, purpose_of, stored_of
 from sento_client.proving import Prover
+from sento_client.receipts.watch import CheckpointWatch
 from sento_client.results import Freshness
 from sento_client.transport import CHECKPOINT, HEAD, READ, Transport
 from sento_client.trust import Trust
-from sento_client.verifying import Asked, Verdict, check_checkpoint, check_record
+from sento_client.verifying import Asked, Verdict, check_record
 from sento_proto.checkpoint import Checkpoint, cosigners, decode_checkpoint
 from sento_proto.errors import Code, SentoError
-from sento_proto.fraud import KnownSites, ProvenRecord, verify_fraud
+from sento_proto.fraud import KnownSites, ProvenRecord
 from sento_proto.head_statement import HeadStatement
 from sento_proto.v1 import client_pb2
 from sento_proto.wire import Malformed
@@ -45,7 +45,7 @@ class _Heard(NamedTuple):
 
 
 class Confirmer:
-    """Confirms heads for one institution. `files`: where proofs of fraud are kept; None: nowhere, and they are only told."""
+    """Confirms heads for one institution. `watch` keeps proofs of fraud; the word of a site that was convicted counts for nothing here."""
 
     def __init__(
         self,
@@ -53,10 +53,10 @@ class Confirmer:
         asker: Asker,
         prover: Prover,
         trust: Callable[[], Trust],
-        files: FraudFiles | None,
+        watch: CheckpointWatch,
     ) -> None:
         self._transport, self._asker, self._prover = transport, asker, prover
-        self._trust, self._files = trust, files
+        self._trust, self._watch = trust, watch
 
     async def confirm(self, registry: str, subject: bytes, terms: Terms) -> Confirmed:
         """The confirmed head. Raises SentoError NOT_CONFIRMED; whoever can be convicted is, all the same."""
@@ -99,7 +99,10 @@ class Confirmer:
                 checkpoint = decode_checkpoint(reply.checkpoint)
             except Malformed as error:
                 raise damaged(site, str(error)) from None
-            finding = check_checkpoint(checkpoint, self._trust())
+            try:
+                finding = self._prover.checked(checkpoint)
+            except SentoError as error:
+                raise damaged(site, error.detail) from None
             if finding.verdict is not Verdict.HOLDS:
                 raise damaged(site, finding.why)
             return checkpoint
@@ -112,7 +115,8 @@ class Confirmer:
 
     async def _hear(self, asked: AskedHead, timeout_ms: int) -> _Heard:
         receipt = self._trust().governance.receipt_quorum_at(asked.checkpoint.size)
-        sites = [site for site in self._transport.sites if site in receipt.keys]
+        distrusted = self._watch.distrusted & receipt.keys.keys()
+        sites = [site for site in self._transport.sites if site in receipt.keys and site not in distrusted]
         answers = await asyncio.gather(*(self._head_of(site, asked, timeout_ms) for site in sites))
         statements = [answer for answer in answers if isinstance(answer, HeadStatement)]
         errors = {
@@ -121,7 +125,11 @@ class Confirmer:
             if isinstance(answer, SentoError)
         }
         why = {site: _why(site, error) for site, error in errors.items()}
-        why |= {site: "it is not configured here" for site in receipt.keys if site not in sites}
+        for site in receipt.keys:
+            if site not in sites:
+                why[site] = (
+                    "a proof of fraud lies against it" if site in distrusted else "it is not configured here"
+                )
         weighed = weigh(asked, receipt, statements, why)
         return _Heard(weighed, any(error.code in _BEHIND for error in errors.values()))
 
@@ -157,9 +165,10 @@ class Confirmer:
                 continue  # what cannot be had convicts nobody; a quorum's word may still
         known = KnownSites.of(self._trust().governance)
         found = accusations(known, weighed, asked.checkpoint, evidence)
-        liars = [self._kept(data, known) for data in found.values()]
+        convicted = [self._watch.take(data) for data in found.values()]
+        liars = [Liar(fraud.site, fraud.words, True) for fraud in convicted]
         liars += [
-            Liar(one.site, f"{one.site} says another word, and cannot be shown to be wrong.", None)
+            Liar(one.site, f"{one.site} says another word, and cannot be shown to be wrong.", False)
             for one in (*weighed.dissenting, *weighed.foreign)
             if weighed.head is not None and one.site not in found
         ]
@@ -182,20 +191,8 @@ class Confirmer:
             return ProvenRecord(position, stored.header_bytes, stored.payload_hash)
 
         record = await self._asker.ask(READ, request, accept, terms._replace(site=None))
-        path = await self._prover.inclusion(
-            position, record.record_hash, asked.checkpoint, terms.timeout_ms
-        )
+        path = await self._prover.inclusion(position, record.record_hash, asked.checkpoint, terms.timeout_ms)
         return Evidence(record, path.path)
-
-    def _kept(self, data: bytes, known: KnownSites) -> Liar:
-        fraud = verify_fraud(data, known)
-        if self._files is None:
-            return Liar(fraud.site, fraud.words, None)
-        try:
-            return Liar(fraud.site, fraud.words, self._files.keep(data, known))
-        except OSError as error:
-            words = f"{fraud.words} The proof could not be kept: {error.strerror}."
-            return Liar(fraud.site, words, None)
 
 
 def _quorum_time_s(checkpoint: Checkpoint, trust: Trust) -> int:

@@ -3,7 +3,8 @@
  1. A statement counts only if it is the asked site's own, signed with all that the site's present keys demand, about the registry, subject, epoch and size that
     were asked for. Anything else is an answer that does not verify.
  2. One about another root than the checkpoint's is kept as evidence and counted for nothing.
- 3. Only sites of the receipt set in force at that size count. A word is confirmed when a quorum of them says exactly the same: last position, or none, and link.
+ 3. Only sites of the receipt set in force at that size count. A word is confirmed when a quorum of them says exactly the same: last position, or none, and
+    link.
  4. Two quorums cannot say two words: a quorum is more than half.
 
 Pure: answers in, verdict out.
@@ -55,8 +56,8 @@ def read_statement(data: bytes, site: str, asked: AskedHead, keys: Mapping[str, 
 
 
 class Weighed(NamedTuple):
-    """`head`: the confirmed word, None without a quorum for one. `agreeing`: who says it; `dissenting`: who signed another word about the same tree; `foreign`: who
-    signed one about another tree; `unanswered`: the receipt set's sites that said nothing usable, each with why."""
+    """`head`: the confirmed word, None without a quorum for one. `agreeing`: who says it; `dissenting`: who signed another word about the same tree; `foreign`:
+    who signed one about another tree; `unanswered`: the receipt set's sites that said nothing usable, each with why."""
 
     head: Head | None
     agreeing: tuple[HeadStatement, ...]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from sento_proto.head_statement import Head
 
 
 class Liar(NamedTuple):
-    """A site whose signed word is false. `words`: what it did, in a sentence; `file`: the proof, None where it could not be kept or there is none."""
+    """A site that signed another word. `words`: what it did, in a sentence; `proven`: there is a proof of fraud, which lies with the receipts."""
 
     site: str
     words: str
-    file: Path | None
+    proven: bool
 
 
 class Confirmed(NamedTuple):

@@ -16,6 +16,7 @@ from sento_client.governing.following import Followed
 from sento_client.governing.place import GoverningPlace, open_place
 from sento_client.governing.proposal import Proposal
 from sento_client.governing.sections import AuthorUse
+from sento_client.governing.trust_file import encode_trust
 from sento_client.grpc_transport import GrpcTransport
 from sento_client.results import Freshness
 from sento_client.transport import SUBMIT_ACT, USAGE, Transport
@@ -91,6 +92,11 @@ class GoverningClient:
         followed = await self._follower.refresh(self.place.deadline_ms, freshness=freshness)
         check_sites(followed.governance, (site.name for site in self.place.sites))
         return followed
+
+    async def proven_trust(self) -> bytes:
+        """The bytes of a trust file: all acts, each shown to stand at its place under the newest checkpoint. Raises SentoError, SetupError."""
+        followed, proof = await self._follower.prove_all(self.place.deadline_ms)
+        return encode_trust(self.place.trust_file.genesis_bytes, followed, proof)
 
     async def follow_anew(self) -> Followed:
         """The same from the genesis file on, with the payloads of acts, which are not kept on disk: sealed shares. Raises SentoError, SetupError."""

@@ -76,7 +76,7 @@ def encode_trust(genesis_bytes: bytes, followed: Followed, proof: TrustProof | N
 
 
 def decode_trust(data: bytes, genesis: Genesis, genesis_bytes: bytes) -> Trusted:
-    """What the file proves under this genesis file. Raises Malformed, SentoError DAMAGED, SetupError RULES_UNKNOWN."""
+    """What the file proves under this genesis file. Raises Malformed, SetupError RULES_UNKNOWN."""
     fields = load(data, "trust")
     if _genesis_in(fields) != genesis_bytes:
         raise Malformed("trust: it is of another ledger")
@@ -102,7 +102,11 @@ def _read(fields: Fields, genesis: Genesis) -> Trusted:
     fields.end()
     if any(record.hidden for record in records):
         raise Malformed("trust: a record that changed governance is never hidden")
-    followed = follow(Followed.start(genesis), map(stored_in, records), _U32_MAX)
+    try:
+        followed = follow(Followed.start(genesis), map(stored_in, records), _U32_MAX)
+    except SentoError as error:
+        # It is the file that is wrong here, and no site.
+        raise Malformed(f"trust: {error.detail}") from None
     if proof is not None:
         _must_prove(proof, followed, records)
     return Trusted(genesis, followed, proof)
@@ -145,9 +149,10 @@ class TrustFile:
 
     def read(self) -> Followed:
         """What it proves; the beginning where there is none yet. Raises SetupError TRUST_INVALID, RULES_UNKNOWN."""
-        return self._read().followed
+        return self.read_all().followed
 
-    def _read(self) -> Trusted:
+    def read_all(self) -> Trusted:
+        """The same with the places of acts, where the file shows them. Raises as `read`."""
         try:
             with self.path.open("rb") as file:
                 data = file.read(FILE_MAX_BYTES + 1)
@@ -161,15 +166,13 @@ class TrustFile:
             return decode_trust(data, self.genesis, self.genesis_bytes)
         except Malformed as error:
             raise self._invalid(str(error)) from None
-        except SentoError as error:
-            raise self._invalid(error.detail) from None
 
     def write(self, followed: Followed, proof: TrustProof | None = None) -> None:
         """Put it there, with its proof where there is one, whole or not at all. What lies there and says as much stays: another program of this institution
         may have followed on.
 
         Raises SetupError TRUST_INVALID."""
-        known = self._read()
+        known = self.read_all()
         if known.followed.position > followed.position:
             return
         if known.followed.position == followed.position and (proof is None or known.proof is not None):

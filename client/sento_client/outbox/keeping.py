@@ -88,7 +88,8 @@ Effect = Forget | Deliver | AskCheckpoint | AskProofs | StoreReceipts | SetAside
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`cover_ms`: how long to wait for a proof before sending elsewhere. `check_ms`: between two looks for one. `window`: submissions under way for nobody.
-    Pauses: `store_again_ms` when receipts could not be stored; `again_ms` when sites could not be reached; from `not_yet_first_ms`, doubling, to `not_yet_most_ms` when the ledger said not yet."""
+    Pauses: `store_again_ms` when receipts could not be stored; `again_ms` when sites could not be reached; from `not_yet_first_ms`, doubling, to
+    `not_yet_most_ms` when the ledger said not yet."""
 
     cover_ms: int = 30_000
     check_ms: int = 1_000

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from sento_client.outbox.shelf import Belongs
 from sento_client.receipts.fraud_files import read_frauds, write_fraud
-from sento_client.receipts.store import SUFFIX, ProvenRun, ReceiptStore
+from sento_client.receipts.store import ProvenRun, ReceiptStore, store_path
 from sento_client.setup_errors import Setup, SetupError
 from sento_proto.checkpoint import Checkpoint
 from sento_proto.fraud import Fraud
@@ -67,7 +67,7 @@ class Archive:
 
     def seen(self) -> list[Checkpoint]:
         """The checkpoints of the newest receipts; none where there is no file yet. Blocks for a moment. Raises SetupError."""
-        if not (self._directory / f"{self._belongs.institution}{SUFFIX}").exists():
+        if not store_path(self._directory, self._belongs.institution).exists():
             return []
         store = self._opened()
         try:
@@ -100,7 +100,7 @@ class Archive:
 
     async def _read(self, look: Callable[[ReceiptStore], T | None]) -> T | None:
         def work() -> T | None:
-            if not (self._directory / f"{self._belongs.institution}{SUFFIX}").exists():
+            if not store_path(self._directory, self._belongs.institution).exists():
                 return None
             store = self._opened()
             try:

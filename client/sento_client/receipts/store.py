@@ -73,12 +73,13 @@ class Held(NamedTuple):
 
 
 class StoreLook(NamedTuple):
-    """How the file stands."""
+    """How the file stands. `trouble`: why it cannot be read, empty when it can."""
 
     path: Path
     receipts: int
     checkpoints: int
     size_bytes: int
+    trouble: str = ""
 
 
 class ReceiptStore:
@@ -92,7 +93,7 @@ class ReceiptStore:
     @classmethod
     def open(cls, directory: Path, belongs: Belongs) -> Self:
         """Open or make it. Raises SetupError RECEIPTS_UNUSABLE, RECEIPTS_FOREIGN."""
-        path = directory / f"{belongs.institution}{SUFFIX}"
+        path = store_path(directory, belongs.institution)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             database = connect(path)
@@ -214,13 +215,6 @@ class ReceiptStore:
         ).fetchall()
         return [self._receipt(row, 0) for row in rows]
 
-    def look(self) -> StoreLook:
-        """How it stands."""
-        (receipts,) = self._database.execute("SELECT coalesce(sum(records), 0) FROM runs").fetchone()
-        (checkpoints,) = self._database.execute("SELECT count(*) FROM checkpoints").fetchone()
-        sizes = [part.stat().st_size for part in (self.path, Path(f"{self.path}-wal")) if part.exists()]
-        return StoreLook(self.path, receipts, checkpoints, sum(sizes))
-
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
@@ -244,17 +238,25 @@ class ReceiptStore:
         return self._notes[number]
 
 
-def look(directory: Path, belongs: Belongs) -> StoreLook | None:
-    """How an institution's file stands, also while programs use it; None where there is none yet. Raises SetupError as `open`."""
-    if not (directory / f"{belongs.institution}{SUFFIX}").exists():
+def store_path(directory: Path, institution: str) -> Path:
+    """The file of an institution's receipts."""
+    return directory / f"{institution}{SUFFIX}"
+
+
+def look(path: Path) -> StoreLook | None:
+    """How a file stands, also while programs use it; None where there is none yet. Changes nothing."""
+    sizes = [part.stat().st_size for part in (path, Path(f"{path}-wal")) if part.exists()]
+    if not path.exists():
         return None
-    store = ReceiptStore.open(directory, belongs)
     try:
-        return store.look()
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+        ) as database:
+            (receipts,) = database.execute("SELECT coalesce(sum(records), 0) FROM runs").fetchone()
+            (checkpoints,) = database.execute("SELECT count(*) FROM checkpoints").fetchone()
     except sqlite3.Error as error:
-        raise SetupError(Setup.RECEIPTS_UNUSABLE, f"{store.path}: {error}") from None
-    finally:
-        store.close()
+        return StoreLook(path, 0, 0, sum(sizes), f"{type(error).__name__}: {error}")
+    return StoreLook(path, receipts, checkpoints, sum(sizes))
 
 
 def _pieces(data: bytes, width: int) -> list[bytes]:

@@ -100,6 +100,10 @@ class CheckpointWatch:
             found.append(self._keep_fraud(known, data))
         return found
 
+    def take(self, data: bytes) -> Fraud:
+        """Keep a proof that was made of other words than checkpoints, and believe it. Raises NotProven, Malformed."""
+        return self._keep_fraud(KnownSites.of(self._trust().governance), data)
+
     def _convict(self, trust: Trust, a: Checkpoint, b: Checkpoint) -> None:
         known = KnownSites.of(trust.governance)
         words: list[str] = []

@@ -55,6 +55,16 @@ _OF_STATUS = (
     "certificate_expires_at_s",
 )
 """Fields of StatusReply that are given as they came."""
+_OF_SCRUB = (
+    "rounds",
+    "round_bytes_done",
+    "round_bytes_total",
+    "round_began_ms",
+    "last_round_ended_ms",
+    "found",
+    "healed",
+    "fenced",
+)
 
 
 def status_value(judgement: Judgement) -> dict[str, object]:
@@ -112,6 +122,7 @@ def _site_value(look: Look, name: str) -> dict[str, object]:
         "takes_records": takes_records(status) if status is not None else None,
         "alarms": [*status.alarms, *status.ordering_alarms] if status is not None else None,
         **{field: getattr(status, field, None) for field in _OF_STATUS},
+        "scrub": None if status is None else {field: getattr(status.scrub, field) for field in _OF_SCRUB},
     }
     return value | _compared(look, name)
 

@@ -109,6 +109,18 @@ def _answering(look: Look, site: str, status: admin_pb2.StatusReply) -> Iterator
     yield from _disk(site, status)
     yield from _ordering_log(site, status)
     yield from _certificate(site, status)
+    yield from _fenced(site, status)
+
+
+def _fenced(site: str, status: admin_pb2.StatusReply) -> Iterator[Problem]:
+    """What its own reading found damaged; it goes by itself when other sites' copies have healed it."""
+    scrub = status.scrub
+    if scrub.fenced:
+        words = (
+            f"{counted(scrub.fenced, 'place')} on its disk cannot be proven, and what stands there is not given out; "
+            f"{scrub.healed:,} of {scrub.found:,} that were found are healed"
+        )
+        yield Problem(site, Trouble.FENCED, words, may_pass=True)
 
 
 def _cut_off(look: Look, site: str) -> Iterator[Problem]:

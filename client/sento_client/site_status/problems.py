@@ -21,6 +21,7 @@ class Trouble(StrEnum):
     DISK_FILLING = "disk-filling"
     ORDERING_LOG_FILLING = "ordering-log-filling"
     CERTIFICATE_ENDS = "certificate-ends"
+    FENCED = "fenced"
     CLOCK = "clock"
     NO_LEAD = "no-lead"
     LEADS_DIFFER = "leads-differ"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from google.protobuf.message import Message
 
 from sento_proto.errors import Code
+from sento_proto.head_statement import HeadStatement
 
 Watcher = Callable[[], None]
 
@@ -18,7 +19,8 @@ class Faults:
     `mute`: it connects and never answers; a question ends with DEADLINE at once, as if the time had passed. `delay_ms`: an answer takes so long.
     `calls_to_fail`: so many submissions and questions end with a broken connection, unread. `answers_to_lose`: so many submissions are applied and the
     connection breaks before the answer. `turn_away`: write streams are refused with this code. `refuse_with`: submissions are, see `refuse`.
-    `alter` may change any message before it is given out. `before_submission` are called with a submission's bytes before it is applied."""
+    `alter` may change any message before it is given out, `alter_head` a head statement before the site signs it: so a site lies under its own name.
+    `before_submission` are called with a submission's bytes before it is applied."""
 
     def __init__(self) -> None:
         self.mute = False
@@ -29,6 +31,7 @@ class Faults:
         self.refusals_left: int | None = None
         self.turn_away: Code | None = None
         self.alter: Callable[[Message], None] | None = None
+        self.alter_head: Callable[[HeadStatement], HeadStatement] | None = None
         self.before_submission: list[Callable[[bytes], None]] = []
         self._down = False
         self._watchers: set[Watcher] = set()

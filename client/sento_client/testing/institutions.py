@@ -159,6 +159,7 @@ def install(cabinet: KeyCabinet, institution: str, limits: Limits, outbox: Path 
         followed=Followed.start(world.genesis),
         signer=signer,
         keyring=CabinetKeyring(cabinet, institution),
+        genesis_bytes=world.genesis_bytes,
     )
 
 

@@ -15,6 +15,7 @@ from sento_client.testing.world import World
 from sento_proto.checkpoint import Checkpoint, cosign, encode_checkpoint, merge_signatures
 from sento_proto.errors import STANDING_CODES, Code, SentoError
 from sento_proto.governance.acts import REGISTRY
+from sento_proto.head_statement import NO_HEAD, Head, HeadStatement
 from sento_proto.limits import LIST_PAGE_MAX
 from sento_proto.merkle import consistency_proof, inclusion_proof, root_of, subtree_reader
 from sento_proto.v1 import client_pb2, common_pb2, governance_pb2
@@ -189,6 +190,8 @@ class ServedLedger(Ledger):
                 listed = self._listed(position, access, header_only=request.header_only)
                 if listed is not None:
                     yield listed
+                elif request.with_hidden:
+                    yield self._hidden(position)
 
     def outcomes(self, request: client_pb2.OutcomesRequest, access: Access) -> client_pb2.OutcomesReply:
         """What became of records by name. Raises SentoError IDENTITY_REFUSED, BAD_REQUEST for more than a page of them."""
@@ -225,6 +228,21 @@ class ServedLedger(Ledger):
             for site in (self.genesis.receipt_set.sites if sites is None else sites)
         ]
         return encode_checkpoint(merge_signatures(note, lines))
+
+    def head(self, request: client_pb2.HeadRequest, access: Access, site: str) -> HeadStatement:
+        """The site's word on a subject's last record, not signed yet. Raises SentoError NOT_PERMITTED, NOT_FOUND or OUT_OF_RANGE."""
+        access.require_registry(request.registry)
+        size = request.size or self.quorum_size
+        if size > self.size:
+            raise SentoError(Code.OUT_OF_RANGE, f"{self.size} records are flushed here")
+        if not 0 < size <= self.quorum_size:
+            raise SentoError(Code.NOT_FOUND, "no quorum checkpoint of that size is known here")
+        positions = [p for p in self.records_of_subject(request.registry, request.subject) if p < size]
+        head = Head(positions[-1], self.records[positions[-1]].link) if positions else NO_HEAD
+        root = root_of(self.hashes(size))
+        return HeadStatement(
+            self.world.ledger_id, EPOCH, size, root, request.registry, request.subject, head, site
+        )
 
     def proof(self, request: client_pb2.ProofRequest) -> client_pb2.ProofReply:
         """Inclusion and consistency in a tree of the size asked for (0: that of the checkpoint). Raises SentoError OUT_OF_RANGE."""

@@ -18,7 +18,9 @@ from sento_client.testing.faults import Faults, Watcher
 from sento_client.testing.ledger import EPOCH
 from sento_client.testing.served import ServedLedger, error_reply
 from sento_client.transport import ReplyT
+from sento_proto.checkpoint import SiteSigners
 from sento_proto.errors import Code, SentoError
+from sento_proto.head_statement import HeadStatement, encode_statement, sign_head
 from sento_proto.header import ZERO16, ZERO32
 from sento_proto.limits import SUBMISSION_MAX_BYTES
 from sento_proto.v1 import admin_pb2, client_pb2, common_pb2, governance_pb2
@@ -161,6 +163,9 @@ class Site(Faults):
                 return reply
             case client_pb2.ProofRequest():
                 return ledger.proof(request)
+            case client_pb2.HeadRequest():
+                require_bytes("subject", request.subject, len(ZERO32))
+                return client_pb2.HeadReply(statement=self._signed(ledger.head(request, access, self.name)))
             case client_pb2.CheckpointRequest():
                 if not ledger.quorum_size or request.at_least_size > ledger.quorum_size:
                     raise SentoError(Code.NOT_FOUND, "no quorum checkpoint of that size yet")
@@ -185,6 +190,13 @@ class Site(Faults):
             access.require_registry(request.registry)
         with self.ledger.lock:
             return [self.altered(stored) for stored in self.ledger.changes(request, access)]
+
+    def _signed(self, statement: HeadStatement) -> bytes:
+        """The statement under this site's key, another one where the site is told to lie."""
+        if self.alter_head is not None:
+            statement = self.alter_head(statement)
+        signer = self.ledger.world.site_signers[self.name]
+        return encode_statement(sign_head(statement, SiteSigners(signer)))
 
     def _check_list(self, request: client_pb2.FactRequest | client_pb2.SubjectRequest) -> None:
         if isinstance(request, client_pb2.FactRequest):

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -35,6 +36,7 @@ from sento_node.erasure.deciding import (
     still_holding,
     with_volume,
 )
+from sento_node.erasure.set_aside import remove_from_aside
 from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.erasing import FILLER_ROUNDS_MIN, OrderingEraser
 from sento_node.ordering.port import OrderingError
@@ -55,7 +57,8 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class EraserParts:
-    """What an eraser works with. `trim_through` asks the site's decisions to trim up to a block; `is_lead` says whether this site leads the log."""
+    """What an eraser works with. `trim_through` asks the site's decisions to trim up to a block; `is_lead` says whether this site leads the log; `data_dir` is
+    where ledgers that were set aside lie."""
 
     site: str
     ledger_id: bytes
@@ -68,6 +71,7 @@ class EraserParts:
     trim_through: Callable[[int], None]
     is_lead: Callable[[], bool]
     tallies: Tallies
+    data_dir: Path | None = None
 
 
 class Eraser:
@@ -106,9 +110,14 @@ class Eraser:
 
     async def note_volume(self, volume: Volume) -> None:
         """Keep what became of a volume, and sign the certificates anew whose lists it changes. Raises LedgerFailed."""
-        before = kept.recall_volumes(self._store)
-        after = with_volume(before, volume)
-        await self._in_writer(lambda: kept.remember_volumes(self._store, after))
+
+        def note() -> tuple[tuple[Volume, ...], tuple[Volume, ...]]:
+            before = kept.recall_volumes(self._store)
+            after = with_volume(before, volume)
+            kept.remember_volumes(self._store, after)
+            return before, after
+
+        before, after = await self._in_writer(note)
         for position in self._kept.certified:
             order = self._parts.governance().erasure_orders[position]
             lowest = min(await asyncio.to_thread(covered_positions, self._store, order), default=None)
@@ -121,7 +130,7 @@ class Eraser:
             due=due,
             payloads_left=tuple(position for position in due if position not in self._clear),
             log=self._pass,
-            files=frozenset() if parts.log is None else parts.log.write_ahead_files(),
+            files=parts.log.write_ahead_files() if due and parts.log is not None else frozenset(),
             is_lead=parts.is_lead(),
             now_ms=parts.clock.now_ms(),
             log_writes_files=parts.log is not None,
@@ -152,6 +161,9 @@ class Eraser:
             )
             await self._in_writer(lambda: kept.remember_erasures(self._store, self._kept))
         if step.done:
+            if self._parts.data_dir is not None and positions:
+                gone = await asyncio.to_thread(remove_from_aside, self._parts.data_dir, positions)
+                self._log_lines.info("ledgers set aside are searched", segments_removed=len(gone))
             self._clear.add(order.position)
             self._log_lines.info("payloads erased", order=order.position, payloads=len(positions))
 
@@ -175,6 +187,7 @@ class Eraser:
                     self._parts.trim_through(block)
                     return False
                 self._pass = dataclasses.replace(at, trimmed=True)
+                self._log_lines.info("erased blocks are trimmed", through_block=block)
             case ForgetHistory():
                 await log.forget_history(self._parts.site, timeout_ms=CALL_TIMEOUT_MS)
                 files, now_ms = log.write_ahead_files(), self._parts.clock.now_ms()
@@ -187,9 +200,11 @@ class Eraser:
                     await log.write_filler(timeout_ms=FILLER_TIMEOUT_MS)
                 log.remove_released()
                 self._pass = dataclasses.replace(at, filler_rounds=at.filler_rounds + 1)
+                self._log_lines.info("filler written", rounds=at.filler_rounds + 1)
             case RewriteDatabase():
                 await log.rewrite_database(timeout_ms=CALL_TIMEOUT_MS)
                 self._pass = dataclasses.replace(at, rewritten=True)
+                self._log_lines.info("ordering log's files are rolled and its database rewritten")
         return True
 
     # -- the certificate --------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from sento_proto.governance.state import ErasureOrder
 
 FILL_AFTER_MS: Final = 2_000
 """How long the site with the lead waits before it writes filler, so that one filling serves all sites."""
-FILL_AFTER_OTHERS_MS: Final = 20_000
+FILL_AFTER_OTHERS_MS: Final = 12_000
 """How long the others wait for that before they write their own."""
 
 

@@ -40,6 +40,7 @@ def start_erasing(
             trim_through=lambda block: runner.carry_out(runner.site.trim_through(block, clock.now_ms())),
             is_lead=is_lead,
             tallies=node.tallies,
+            data_dir=node.config.data_dir,
         )
     )
     runner.also_run(node.eraser.run(), "erase")

@@ -76,7 +76,7 @@ class LmdbErasure(LmdbReads):
     def _look_at(self, positions: Sequence[int]) -> tuple[list[tuple[int, RecordRow]], set[int]]:
         """The rows that still have a payload, and the segments in which bytes of erased ones lie."""
         marked: list[tuple[int, RecordRow]] = []
-        dirty: set[int] = set()
+        dirty = self._begun()
         for low in range(0, len(positions), rows.POSITIONS_PER_READ):
             span = positions[low : low + rows.POSITIONS_PER_READ]
             for position, row in self._read(lambda txn, span=span: [(at, self._row(txn, at)) for at in span]):  # type: ignore[misc]
@@ -85,6 +85,16 @@ class LmdbErasure(LmdbReads):
                 elif row.locator.kind == rows.ERASED and row.locator.segment:
                     dirty.add(row.locator.segment)
         return marked, dirty
+
+    def _begun(self) -> set[int]:
+        """Segments that something has left already: they are emptied to the end, whichever order began it."""
+
+        def question(txn: Txn) -> set[int]:
+            with txn.cursor(self._tables.segments) as cursor:
+                accounts = [rows.decode_segment_account(key, row) for key, row in cursor]
+            return {account.number for account in accounts if account.gone_bytes}
+
+        return self._read(question)
 
     def _mark(self, marked: Iterable[tuple[int, RecordRow]]) -> None:
         with self._env.begin(write=True) as txn:

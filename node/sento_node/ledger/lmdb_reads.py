@@ -41,6 +41,7 @@ KEY_MAX_BYTES = 511
 SUBTREES_CACHED = 32_768
 ROWS_PER_READ = 128
 """Rows that one read transaction of a long read takes: a few milliseconds."""
+FENCED = "the background reading found it damaged, and it is not healed yet"
 _T = TypeVar("_T")
 Txn: TypeAlias = "lmdb.Transaction[bytes]"
 
@@ -56,12 +57,23 @@ class LmdbReads:
         self._payloads = payloads
         self._failure: LedgerFailed | None = None
         self._held = threading.local()
+        self.fenced_records: frozenset[int] = frozenset()
+        self.fenced_blocks: frozenset[int] = frozenset()
         self._complete_subtree = functools.lru_cache(SUBTREES_CACHED)(self._read_subtree)
 
     @property
     def tip(self) -> Tip:
         """How far the flushed ledger goes."""
         return self._tip
+
+    def fence(self, records: frozenset[int], blocks: frozenset[int]) -> None:
+        """From here on these records and blocks, and no others, are not to be given out."""
+        self.fenced_records, self.fenced_blocks = records, blocks
+
+    def check_given_out(self, position: int) -> None:
+        """Raises LedgerDamaged for a record that is fenced."""
+        if position in self.fenced_records:
+            raise _damaged(f"position {position}", FENCED)
 
     def _check_usable(self) -> None:
         if self._failure is not None:
@@ -139,6 +151,9 @@ class LmdbReads:
 
     def block(self, number: int) -> KeptBlock:
         """A flushed block. Raises LedgerDamaged, IndexError beyond the tip."""
+
+        if number in self.fenced_blocks:
+            raise _damaged(f"block {number}", FENCED)
 
         def question(txn: Txn) -> KeptBlock:
             asked = 0 < number <= rows.POSITION_MAX

@@ -17,9 +17,9 @@ import lmdb
 
 from sento_node.ledger import rows, tiles
 from sento_node.ledger.batches import check_follows, check_tree, standing_of
-from sento_node.ledger.lmdb_erasure import LmdbErasure
 from sento_node.ledger.lmdb_files import META_TIP, LedgerFiles, open_ledger
 from sento_node.ledger.lmdb_reads import Txn, cannot_keep
+from sento_node.ledger.lmdb_repair import LmdbRepair
 from sento_node.ledger.results import StandingRecord
 from sento_node.ledger.rows import name_prefix, position_key
 from sento_node.ledger.segments import SEGMENT_MAX_BYTES, SegmentReader, SegmentWriter, cut_back
@@ -28,7 +28,7 @@ from sento_node.ledger.store import KeptCheckpoint, LedgerFailed, LedgerStore
 from sento_proto.wire import Malformed
 
 
-class LmdbStore(LmdbErasure, LedgerStore):
+class LmdbStore(LmdbRepair, LedgerStore):
     """See `LedgerStore` for what it promises. Made by `open`."""
 
     def __init__(self, files: LedgerFiles, ledger_id: bytes, segment_max_bytes: int) -> None:
@@ -43,6 +43,7 @@ class LmdbStore(LmdbErasure, LedgerStore):
         last = max(ends.items(), default=None)
         self._segments = SegmentWriter(files.payloads, ledger_id, last, segment_max_bytes)
         self._writing_lock = threading.Lock()
+        self.ledger_id = ledger_id
         self._closed = False
 
     @classmethod

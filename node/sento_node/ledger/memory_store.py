@@ -22,6 +22,7 @@ from sento_node.ledger.store import (
     KeptBlock,
     KeptCheckpoint,
     KeptRecord,
+    LedgerDamaged,
     LedgerFailed,
     LedgerStore,
 )
@@ -82,6 +83,8 @@ class MemoryStore(LedgerStore):
         self._at_flush = at_flush
         self._space = space
         self._failure: LedgerFailed | None = None
+        self._fenced_records: frozenset[int] = frozenset()
+        self._fenced_blocks: frozenset[int] = frozenset()
         self._frontier = Frontier(disk.tip.size, disk.tip.frontier)
 
     # -- lives and disks --------------------------------------------------------------------------------------------
@@ -280,6 +283,8 @@ class MemoryStore(LedgerStore):
         disk = self._read()
         if not 0 < number <= disk.tip.block:
             raise IndexError(f"block {number} is not within the {disk.tip.block} that are flushed")
+        if number in self._fenced_blocks:
+            raise LedgerDamaged(f"Block {number} is fenced. Ask another site meanwhile.")
         return disk.blocks[number - 1]
 
     def subtree(self, level: int, index: int) -> bytes:
@@ -306,6 +311,15 @@ class MemoryStore(LedgerStore):
         """The first quorum checkpoint that ends at this block or later."""
         kept = self._read().checkpoints
         return next(iter(kept[bisect.bisect_left(kept, block, key=lambda one: one.block) :]), None)
+
+    def fence(self, records: frozenset[int], blocks: frozenset[int]) -> None:
+        """From here on these records and blocks, and no others, are not to be given out."""
+        self._fenced_records, self._fenced_blocks = records, blocks
+
+    def check_given_out(self, position: int) -> None:
+        """Raises LedgerDamaged for a record that is fenced."""
+        if position in self._fenced_records:
+            raise LedgerDamaged(f"Position {position} is fenced. Ask another site meanwhile.")
 
     def recall(self, name: str) -> bytes | None:
         """A remembered fact."""

@@ -193,6 +193,11 @@ def awaited_position(key: bytes) -> int:
     return number_of(key.removeprefix(AWAITED_PREFIX))
 
 
+def locator_in_doubt(row: bytes) -> Locator | None:
+    """Where a row whose check fails says that the payload lies: a guess to be proven by the payload's hash. None when there is no telling."""
+    return Locator._make(_FIXED.unpack_from(row)[9:13]) if len(row) >= _FIXED.size else None
+
+
 def decode_record_row(position: int, row: bytes) -> RecordRow:
     """The row under `position`. Raises Malformed."""
     reader = Reader(_body(row, "record row"), "record row")
@@ -225,7 +230,7 @@ def _ascii(data: bytes, field: str) -> str:
         raise Malformed(f"row: {field} is not ASCII") from None
 
 
-def encode_block_row(block: BlockResult) -> bytes:
+def encode_block_row(block: BlockResult | KeptBlock) -> bytes:
     """The row of a block. Hashes of records that stand are left out: the tree's tiles hold them."""
     parts = [
         _BLOCK_FIXED.pack(
@@ -234,7 +239,7 @@ def encode_block_row(block: BlockResult) -> bytes:
             block.revision,
             block.seq,
             block.size_before,
-            len(block.standing),
+            block.size_after - block.size_before,
             block.refusal or 0,
         ),
         sized16(block.lane.encode("utf-8")),

@@ -132,6 +132,14 @@ class LedgerStore(Indexes, Protocol):
         Raises ValueError for bytes that are not that record's payload, with nothing stored; LedgerFailed."""
         ...
 
+    def fence(self, records: frozenset[int], blocks: frozenset[int]) -> None:
+        """From here on these records and blocks, and no others, are not to be given out: `block` and `check_given_out` raise LedgerDamaged for them."""
+        ...
+
+    def check_given_out(self, position: int) -> None:
+        """Raises LedgerDamaged for a record that is fenced. The site's own work goes on with it."""
+        ...
+
     def recall(self, name: str) -> bytes | None:
         """A remembered fact."""
         ...

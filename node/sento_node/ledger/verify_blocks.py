@@ -125,7 +125,9 @@ class BlockVerifier:
             (of_row(outcome.position) if outcome.code in STANDING_CODES else None) or outcome.record_hash
             for outcome in submission.outcomes
         ]
-        signed = next((hashes for hashes in (in_tree, in_rows) if self._signed(submission, hashes)), None)
+        signed = next(
+            (hashes for hashes in (in_tree, in_rows) if is_signed(self._governance, submission, hashes)), None
+        )
         if signed is None:
             words = f"The author's signature over submission {index} does not verify."
             yield Finding(None, block.number, Kind.WRONG, words)
@@ -141,17 +143,18 @@ class BlockVerifier:
                     _which_differs(signed, in_tree, in_rows),
                 )
 
-    def _signed(self, submission: SubmissionResult, hashes: Sequence[bytes]) -> bool:
-        governance = self._governance
-        if submission.officers:
-            refusal = act_signatures_refusal(governance, submission.epoch, hashes[0], submission.officers)
-            return len(hashes) == 1 and refusal is None
-        known = governance.author_keys.get(submission.author_key_id)
-        site = governance.site_keys_ever.get(submission.author_key_id)
-        keys = known.keys if known is not None else () if site is None else (site[1],)
-        return bool(keys) and signatures_hold(
-            governance.ledger_id, root_of(hashes), len(hashes), keys, submission.signatures
-        )
+
+def is_signed(governance: Governance, submission: SubmissionResult, hashes: Sequence[bytes]) -> bool:
+    """Whether the submission's author, or enough officers, signed these hashes, with keys ever enrolled."""
+    if submission.officers:
+        refusal = act_signatures_refusal(governance, submission.epoch, hashes[0], submission.officers)
+        return len(hashes) == 1 and refusal is None
+    known = governance.author_keys.get(submission.author_key_id)
+    site = governance.site_keys_ever.get(submission.author_key_id)
+    keys = known.keys if known is not None else () if site is None else (site[1],)
+    return bool(keys) and signatures_hold(
+        governance.ledger_id, root_of(hashes), len(hashes), keys, submission.signatures
+    )
 
 
 def author_of(governance: Governance, author_key_id: bytes) -> str:

@@ -4,8 +4,8 @@
     python -m sento_node.rebuild.child whole LEDGER GENESIS      everything derived anew from the genesis file, and the checkpoints that it keeps
     python -m sento_node.rebuild.child cut LEDGER GENESIS SIZE BLOCK   cut a copy back to an agreed size (`ledger/lmdb_cut.py`)
 
-One JSON object a line: {"problem"}, {"damage"}, {"remembered"}, {"checkpoint"}, {"sound"}, {"ends"}, {"in_use"}, and {"done": true} at the end. Without the last line it died: what it
-had said until then holds, and the ledger is damaged.
+One JSON object a line: {"problem"}, {"damage"}, {"remembered"}, {"checkpoint"}, {"sound"}, {"ends"}, {"in_use"}, and {"done": true} at the end. Without the
+last line it died: what it had said until then holds, and the ledger is damaged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import lmdb
 
 from sento_node.ledger import rows
-from sento_node.ledger.findings import Finding, Kind
+from sento_node.ledger.findings import Kind
 from sento_node.ledger.lmdb_cut import cut_ledger
 from sento_node.ledger.lmdb_files import (
     FORMAT,
@@ -104,10 +104,8 @@ def _remembered(image: Image) -> Iterator[Line]:
 def whole(directory: Path, genesis: Genesis) -> Iterator[Line]:
     """Where something is wrong, what the ledger remembers, and the checkpoints that it keeps. Raises LedgerNotOpened when it is in use."""
     verification = Verification(directory, genesis)
-    damaged_pages = False
     for finding in verification.findings():
         if finding.kind is not Kind.ERASED:
-            damaged_pages = damaged_pages or _is_of_the_file(finding)
             yield {"damage": [finding.position, finding.block], "words": finding.words}
     if not verification.summary.blocks and verification.summary.wrong:
         return
@@ -123,10 +121,6 @@ def whole(directory: Path, genesis: Genesis) -> Iterator[Line]:
         yield from _remembered(image)
     if verification.summary.sound:
         yield {"sound": verification.summary.size}
-
-
-def _is_of_the_file(finding: Finding) -> bool:
-    return finding.position is None and finding.block is None
 
 
 def cut(directory: Path, genesis: Genesis, size: int, block: int) -> Iterator[Line]:

@@ -95,7 +95,7 @@ class Preparing:
         if cut.problem or cut.ends is None:
             self._log.warning("the old ledger cannot be cut back", why=cut.problem)
             return False
-        _cut_segments(payloads, cut.ends)
+        cut_segments(payloads, cut.ends)
         answer = await ask_aside("whole", draft, self._genesis_path)
         if answer.sound_size != agreed.size:
             self._log.warning(
@@ -152,8 +152,9 @@ def put_in_place(places: Places) -> None:
     sync_directory(places.data_dir)
 
 
-def _cut_segments(payloads: Path, ends: Mapping[int, int]) -> None:
-    """Bring the draft's segments to their ends. One that is cut, and the last, which will grow, become files of their own: the others are the old ledger's too."""
+def cut_segments(payloads: Path, ends: Mapping[int, int]) -> None:
+    """Bring the draft's segments to their ends. One that is cut, and the last, which will grow, become files of their own; the others are the old
+    ledger's too."""
     last = max(ends, default=0)
     for number in segment_numbers(payloads):
         path = segment_path(payloads, number)

@@ -13,10 +13,10 @@ from pathlib import Path
 from sento_node.boot_keeper import BootFileDamaged, BootFiles
 from sento_node.compose import recall_rebuild
 from sento_node.config import NodeConfig
+from sento_node.ledger.lmdb_files import free_bytes
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.store import DiskSpace, LedgerFailed, LedgerStore
-from sento_node.ledger.lmdb_files import free_bytes
 from sento_node.ordering.boot import LocalDisk, refuse_locally
 from sento_node.rebuild.asking import Answer, ask
 from sento_node.rebuild.boot_memories import LOST_NAME, BootMemories, memories_path

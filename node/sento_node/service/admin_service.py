@@ -128,6 +128,7 @@ def status_of(node: NodeState) -> admin_pb2.StatusReply:
         known = [contact.flushed_size for contact in node.contacts.values()]
         reply.rebuilt_size = tip.size
         reply.rebuild_target_size = max([condition.rebuilding.target_size, tip.size, *known])
+    reply.scrub.CopyFrom(_scrub_of(node))
     _add_runner(reply, node)
     _add_ordering(reply, node)
     if node.access_log is not None:
@@ -150,6 +151,20 @@ def _add_runner(reply: admin_pb2.StatusReply, node: NodeState) -> None:
     site = node.runner.site
     reply.queued_records = site.lanes.queues.count
     reply.trimmed_block = site.trimmed_block
+
+
+def _scrub_of(node: NodeState) -> admin_pb2.ScrubStatus:
+    scrub = node.scrub
+    return admin_pb2.ScrubStatus(
+        rounds=scrub.rounds,
+        round_bytes_done=scrub.round_bytes_done,
+        round_bytes_total=scrub.round_bytes_total,
+        round_began_ms=scrub.round_began_ms,
+        last_round_ended_ms=scrub.last_round_ended_ms,
+        found=scrub.mending.found,
+        healed=scrub.mending.healed,
+        fenced=scrub.mending.fenced,
+    )
 
 
 def _add_ordering(reply: admin_pb2.StatusReply, node: NodeState) -> None:

@@ -1,11 +1,12 @@
 """Head statements: this site's signed word on a subject's last record, in the tree of a size that a quorum cosigned.
 
-The word must be true, because a false one convicts the site for ever. So it comes from the flushed ledger alone, and what the disk says is looked at before it is
-signed: the root must be the one that the quorum cosigned, the record must be about the subject, its link must follow from the one before it. What does not fit is
-DAMAGED here and nothing is signed.
+The word must be true, because a false one convicts the site for ever. So it comes from the flushed ledger alone, and what the disk says is looked at before it
+is signed: the root must be the one that the quorum cosigned, the record must be about the subject, its link must follow from the one before it. What does not
+fit is DAMAGED here and nothing is signed.
 
 A size is named by the caller, so that the words of several sites can be compared. It is that of a quorum checkpoint: of one that is kept, or of one of the last
-`RECENT_QUORUMS`, which thinning may have dropped since the caller heard of it. Walking back from the newest record is bounded, and so is how often the site signs.
+`RECENT_QUORUMS`, which thinning may have dropped since the caller heard of it. Walking back from the newest record is bounded, and so is how often the site
+signs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from sento_proto.head_statement import NO_HEAD, Head, HeadStatement, encode_stat
 
 
 class Pace:
-    """How often something may be done: every `every_ms` in the long run, `burst_ms` worth of it at once; who would wait longer than `patience_ms` is refused."""
+    """How often something may be done: every `every_ms` in the long run, `burst_ms` worth of it at once; who would wait longer than `patience_ms` is
+    refused."""
 
     def __init__(self, every_ms: int, burst_ms: int, patience_ms: int) -> None:
         self._every_ms, self._burst_ms, self._patience_ms = every_ms, burst_ms, patience_ms

@@ -18,6 +18,7 @@ from sento_node.ledger.store import LedgerStore
 from sento_node.rebuild.boot_memories import BootMemories
 from sento_node.releases.access_log import AccessLog
 from sento_node.runner import Runner
+from sento_node.scrub.progress import ScrubState
 from sento_node.tallies import Tallies
 from sento_proto.checkpoint import SiteSigners
 from sento_proto.errors import SentoError
@@ -55,6 +56,7 @@ class NodeState:
     contacts: dict[str, PeerContact] = field(default_factory=dict)
     tallies: Tallies = field(default_factory=Tallies)
     flushed_governance: Governance | None = None
+    scrub: ScrubState = field(default_factory=ScrubState)
     eraser: Eraser | None = None
     """Carries erasure orders out; None until the node takes part."""
     memories: BootMemories | None = None

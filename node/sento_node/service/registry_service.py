@@ -2,7 +2,8 @@
 
 A write stream carries many submissions at once; answers come as they are known, each with its request's tag. Reads answer from the flushed ledger alone:
 LINEARIZABLE ones wait until it holds everything acknowledged before, LOCAL ones say as of when. What a caller may not read is not given out, whatever
-name it is asked by. A record in a compartment that the caller may not even see stands in lists as a hidden entry, without its header; in changes not at all.
+name it is asked by. A record in a compartment that the caller may not even see stands in lists as a hidden entry, without its header; in changes only where
+the caller asks for hidden entries, so as to make the tree again.
 """
 
 from __future__ import annotations
@@ -184,6 +185,8 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             raise SentoError(Code.ERASED)
         if not request.header_only and is_held_back(self._node.governance, header):
             raise SentoError(Code.NOT_PERMITTED, "officers delay this access record until they release it")
+        if kept.payload is None:
+            raise SentoError(Code.PAYLOAD_AWAITED)
         record = stored_record(self._node.store, kept, header_only=request.header_only)
         return client_pb2.ReadReply(record=record, as_of=as_of(self._node))
 
@@ -317,6 +320,8 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             if request.registry and header.registry != request.registry:
                 continue
             record = self._listed(caller, kept, header_only=request.header_only)
+            if record is None and request.with_hidden:
+                record = hidden_record(kept)
             if record is not None:
                 page.append(record)
         return page
@@ -382,7 +387,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             return None
         allowed = self._may_release(caller, kept, header)
         record = stored_record(self._node.store, kept, header_only=header_only or not allowed)
-        record.payload_withheld = not allowed
+        record.payload_withheld = not allowed or kept.payload is None
         return record
 
     def _may_release(self, caller: Identity, kept: KeptRecord, header: Header) -> bool:

@@ -40,6 +40,7 @@ def fetched_payload(
         kept = store.record(position, with_payload=False)
         if kept.record_hash != record_hash:
             return missing
+        store.check_given_out(position)
         if kept.erased or is_destroyed(governance, kept):
             return sync_pb2.FetchedPayload(record_hash=record_hash, erased=True)
         payload = store.record(position).payload

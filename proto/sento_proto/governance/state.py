@@ -260,7 +260,10 @@ class Governance:
         return institution == author or covered(self.readable(institution), registry, compartment)
 
     def may_see(self, institution: str, registry: str, compartment: str, author: str = "") -> bool:
-        """Whether the header of a record by `author` may be shown to it."""
+        """Whether the header of a record by `author` may be shown to it. Whoever may write everywhere in a registry does not thereby see who reads there."""
+        if compartment == ACCESS_COMPARTMENT and RULES[self.rules].read_log:
+            reader = self.readers.get(institution)
+            return reader is not None and covered((*reader.may_read, *reader.may_see), registry, compartment)
         return institution == author or covered(self.visible(institution), registry, compartment)
 
     def readable(self, institution: str) -> tuple[Scope, ...]:

@@ -11,6 +11,7 @@ import { acceptable, keyId, pae, verifies } from './keys.mjs';
 import { extendsTree, includes, leafHash, nextLink, treeHash } from './merkle.mjs';
 import { decodeKekSeal, factOf, kekInfo, recipientKeyId, subjectOf, tagOf, uuid7 } from './names.mjs';
 import { decodePayload, dekCommit, encodePayload, gcmOpen, openPayload, unwrapDek } from './payload.mjs';
+import { fraudProof, headStatement } from './site_words.mjs';
 import { authorSigned, decodeSubmission, encodeSubmission, officerSigned, recordHash, signedBytes } from './submission.mjs';
 import { sha256 } from './bytes.mjs';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
@@ -215,6 +216,8 @@ export const accepted = {
   checkpoints: checkpointAndSweep,
   ml_dsa_44_lines: mlDsa44Line,
   kek_seals: kekSeal,
+  head_statements: headStatement,
+  fraud_proofs: fraudProof,
   trees: tree,
   inclusion_proofs: (vector) => holds('the proof', inclusion(vector)),
   consistency_proofs: (vector) => holds('the proof', consistency(vector)),

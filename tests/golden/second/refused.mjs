@@ -7,6 +7,7 @@ import { fails, refused, same } from './expect.mjs';
 import { decodeHeader } from './header.mjs';
 import { acceptable, verifies } from './keys.mjs';
 import { decodePayload, openPayload } from './payload.mjs';
+import { decodeStatement, fraudNotProven } from './site_words.mjs';
 import { authorSigned, decodeSubmission, officerSigned } from './submission.mjs';
 
 const malformed = (decode) => (vector) => refused(decode, unhex(vector.bytes));
@@ -38,6 +39,8 @@ export const refusals = {
   malformed_acts: malformed(decodeSubmission),
   malformed_blocks: malformed(decodeBlock),
   malformed_checkpoints: malformed(decodeCheckpoint),
+  malformed_head_statements: malformed(decodeStatement),
+  fraud_not_proven: fraudNotProven,
   closed_payloads: (vector) => fails('opening', openPayload(unhex(vector.header), unhex(vector.payload), unhex(vector.kek))),
   refused_keys: refusedKey,
   false_signatures: falseSignature,

@@ -18,6 +18,7 @@ from golden_vectors import (
     malformed_notes,
     malformed_records,
     odd_signatures,
+    site_words,
     trees,
 )
 from golden_vectors.ground import Group
@@ -49,6 +50,8 @@ def groups() -> dict[str, Group]:
         "checkpoints": [*accepted_frames.checkpoints(), *false_signatures.two_lines_of_one_site()],
         "ml_dsa_44_lines": accepted_frames.ml_dsa_44_lines(),
         "kek_seals": accepted_frames.kek_seals(),
+        "head_statements": site_words.statements(),
+        "fraud_proofs": site_words.frauds(),
         "trees": trees.trees(),
         "inclusion_proofs": trees.inclusions(),
         "consistency_proofs": trees.consistencies(),
@@ -61,6 +64,8 @@ def groups() -> dict[str, Group]:
         "malformed_acts": malformed_frames.acts(),
         "malformed_blocks": malformed_frames.blocks(),
         "malformed_checkpoints": malformed_notes.checkpoints(),
+        "malformed_head_statements": site_words.malformed_statements(),
+        "fraud_not_proven": site_words.not_proven(),
         "closed_payloads": closed_payloads.closed(),
         "refused_keys": odd_signatures.refused_keys(),
         "false_signatures": false_signatures.signed_things(),

@@ -3,8 +3,8 @@
 A watch on a member that was cut off or frozen stays open and says nothing; progress notifications go on and prove nothing. So whenever the
 stream is quiet for a second, the follower reads the head through a majority and compares. Two reads without an answer in a row, or a head
 that the stream has not delivered a second later, end the following; etcd itself ends the watch too (`hasleader`) once the member knows that it
-has no lead, and whichever comes first counts. History that was forgotten beyond the last block (an erasure does that) is no gap while the head is
-still that block: the watch is opened again from where history begins.
+has no lead, and whichever comes first counts. History that was forgotten beyond the last block (an erasure does that) is no gap if the head was still
+that block where history begins now: the watch is opened again from there.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import grpc.aio
 
 from sento_node.ordering.etcd.api import etcd_pb2 as pb
 from sento_node.ordering.etcd.client import NEEDS_MAJORITY, AccessClosed, EtcdClient
-from sento_node.ordering.etcd.errors import ordering_error
+from sento_node.ordering.etcd.errors import HistoryForgotten, ordering_error
 from sento_node.ordering.etcd.events import EventReader
-from sento_node.ordering.etcd.keys import WATCH_RANGE
+from sento_node.ordering.etcd.keys import HEAD_KEY, WATCH_RANGE
 from sento_node.ordering.port import Compacted, FollowBroken, Head, LogEvent, OrderingRefused, OutcomeUnknown
 
 HeadReader = Callable[[], Awaitable[Head]]
@@ -52,7 +52,7 @@ async def follow_log(
             response = await _next_response(call, read_head, reader, times)
             client.check_header(response.header)
             if response.canceled:
-                if not (response.compact_revision and await _is_current(read_head, reader.last)):
+                if not await _missed_nothing(client, reader.last, response.compact_revision, times):
                     raise _canceled(response)
                 call.cancel()
                 call = _open(client, response.compact_revision)
@@ -114,6 +114,20 @@ async def _next_response(
         if not reading.done():
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _missed_nothing(client: EtcdClient, last: Head, oldest_revision: int, times: FollowTimes) -> bool:
+    """Whether no block lies in the history that was forgotten: the head, as of where history begins now, is the last block seen. Raises FollowBroken."""
+    if not oldest_revision:
+        return False
+    request = pb.RangeRequest(key=HEAD_KEY, revision=oldest_revision, serializable=True)
+    try:
+        answer = await client.range(
+            "read the head where history begins", request, timeout_ms=times.head_timeout_ms
+        )
+    except (HistoryForgotten, OutcomeUnknown) as error:
+        raise FollowBroken(f"More history was forgotten meanwhile. {error}") from error
+    return (answer.kvs[0].version if answer.kvs else 0) == last.number
 
 
 async def _is_current(read_head: HeadReader, last: Head) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+import sys
 import threading
 from pathlib import Path
 from typing import Final
@@ -55,7 +56,10 @@ def _locked(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _LOCK_WHOLE_FILE)
+        if sys.platform == "linux":
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _LOCK_WHOLE_FILE)
+        else:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(fd)
         return None

@@ -1,0 +1,1 @@
+"""The person's view: who was given what of one person's records, when and why."""
