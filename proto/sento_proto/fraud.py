@@ -229,7 +229,7 @@ class _Judge:
             "the record is not about the statement's subject",
         )
         self._require(
-            last is None or record.position >= last, "the record does not come after the statement's last one"
+            last is None or record.position > last, "the record does not come after the statement's last one"
         )
         said = "no record" if last is None else f"position {last}"
         return f"signed that {said} is a subject's last in the tree of {statement.size} records, where position {record.position} is about the same subject."

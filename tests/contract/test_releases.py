@@ -217,3 +217,12 @@ async def test_a_fact_is_recorded_with_its_method(site: ReleasingSite) -> None:
     assert reply.HasField("access")
     await site.all_flushed()
     assert [access.method for access in site.accesses()] == ["fact"]
+
+
+async def test_who_may_write_everywhere_in_a_registry_does_not_thereby_see_who_reads_there(
+    site: ReleasingSite,
+) -> None:
+    governance = site.node.governance
+    assert governance.may_see("iizuka-hospital", "health", "prescription")
+    assert not governance.may_see("iizuka-hospital", "health", "access", f"/sites/{SITE}")
+    assert governance.may_see(READER, "health", "access", f"/sites/{SITE}")

@@ -191,9 +191,13 @@ async def test_a_site_whose_tree_is_not_the_quorums_answers_nothing_and_rebuilds
         await told.write(HELPER)
         return aside(sites, VICTIM) > before
 
-    await until(
-        set_aside, deadline_s=60, what="no quorum's checkpoint tells the site that its tree is another"
-    )
+    try:
+        await until(
+            set_aside, deadline_s=60, what="no quorum's checkpoint tells the site that its tree is another"
+        )
+    except Exception as error:
+        error.add_note(sites.log(VICTIM)[-3_000:])
+        raise
     await comes_back(told)
     kept = [int(found) for found in re.findall(r"kept_size[^0-9]+(\d+)", sites.log(VICTIM))]
     assert 0 < kept[-1] < size, "it was rebuilt from its last agreed size, not from nothing"

@@ -30,6 +30,8 @@ from sento_proto.v1 import sync_pb2
 Txn = lmdb.Transaction
 BLOCK = 3
 AT = 4
+LOCATOR_AT = 101
+"""Where a record row's locator begins: kind, segment, offset, length."""
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +125,12 @@ def missing_row(txn: lmdb.Transaction[bytes], tables: Tables) -> None:
     txn.delete(position_key(AT), db=tables.rows)
 
 
+def row_naming_another_place(txn: lmdb.Transaction[bytes], tables: Tables) -> None:
+    old = bytearray(txn.get(position_key(AT), b"", db=tables.rows))
+    old[LOCATOR_AT + 8] ^= 4
+    txn.put(position_key(AT), bytes(old), db=tables.rows)
+
+
 def block_row(txn: lmdb.Transaction[bytes], tables: Tables) -> None:
     spoiled(txn, tables.blocks, position_key(BLOCK))
 
@@ -140,7 +148,7 @@ def entries(txn: lmdb.Transaction[bytes], tables: Tables) -> None:
 
 @pytest.mark.parametrize(
     "damaged",
-    [row, every_row_of_the_block, missing_row, block_row, leaf, entries],
+    [row, every_row_of_the_block, missing_row, row_naming_another_place, block_row, leaf, entries],
     ids=lambda one: one.__name__,
 )
 def test_a_proven_block_mends_what_was_damaged_of_it(
@@ -153,9 +161,9 @@ def test_a_proven_block_mends_what_was_damaged_of_it(
     block = proven(governance_of(world.genesis, store), item, known_hashes(item))
     assert store.mend_block(block) > 0
     assert store.mend_block(block) == 0, "what is whole is not written again"
-    # A row that is gone took the place of its payload with it: that is fetched anew, and the segment emptied.
+    # A row that is gone, or names a place where another payload lies, took the place of its payload with it: that is fetched anew, and the segment emptied.
     awaited = store.awaited(9)
-    assert awaited == ([AT] if damaged is missing_row else [])
+    assert awaited == ([AT] if damaged in (missing_row, row_naming_another_place) else [])
     if awaited:
         other = LmdbStore.open(sound, world.ledger_id)
         store.fill([(AT, other.record(AT).payload or b"")])

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from click.testing import CliRunner
 
+from client_world import FactName
 from live_sites import AUTHOR, ONE_SITE, OTHER_AUTHOR, LiveSites, running_sites
 from sento_client import SentoClient
 from sento_client.cli.app import App
@@ -21,7 +22,7 @@ from sento_proto.errors import Code, SentoError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PERSON, ANOTHER = "900000000115", "900000000123"
-WHERE = {"registry": "residency", "kind": "residence/entry", "fact": "address"}
+ADDRESS = FactName(registry="residency", kind="residence/entry", subject=PERSON, fact="address")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -45,8 +46,8 @@ async def log_of(sites: LiveSites, person: str, *, confirmed: bool = False) -> R
 async def read_once(sites: LiveSites) -> tuple[LiveSites, int]:
     """A city wrote about a person and read it back for a case; the record's position."""
     async with client(sites, AUTHOR) as city:
-        done = await city.write(**WHERE, subject=PERSON, compartment="basic", content={"town": "Iizuka"})
-        await city.fact(**WHERE, subject=PERSON, purpose="address proof", case_number="2026-118")
+        done = await city.write(**ADDRESS, compartment="basic", content={"town": "Iizuka"})
+        await city.fact(**ADDRESS, purpose="address proof", case_number="2026-118")
     return sites, done.position
 
 

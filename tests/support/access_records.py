@@ -14,7 +14,7 @@ from sento_proto.submission import sign_submission
 SITE = SITES[0]
 
 
-def said(site: str = SITE, **fields: object) -> AccessRecord:
+def said(site: str = SITE, /, **fields: object) -> AccessRecord:
     """What an access record says; `fields` are said otherwise."""
     access = AccessRecord(
         site=site,
@@ -62,7 +62,7 @@ def access_record(
     )
 
 
-def access_bytes(driver: LedgerDriver, site: str = SITE, **fields: object) -> bytes:
+def access_bytes(driver: LedgerDriver, site: str = SITE, /, **fields: object) -> bytes:
     """The submission of one such record, signed by the site."""
     record = access_record(driver, site, **fields)  # type: ignore[arg-type]
     return sign_submission(driver.world.ledger_id, [record], driver.world.site_signers[site])

@@ -373,7 +373,7 @@ def _read_log(driver: LedgerDriver) -> Blocks:
         access_bytes(driver, SITES[2], key_epoch=newest, **in_a_group),
         access_bytes(driver, SITES[2], key_epoch=newest, fact=ZERO16),
         access_bytes(driver, SITES[2], key_epoch=newest, content=b"x" * PAYLOAD_MAX_BYTES),
-        access_bytes(driver, SITES[2], **delayed),  # type: ignore[arg-type]
+        access_bytes(driver, SITES[2], **delayed),
     ]
     world.site_signers["jp-sapporo"] = ed25519("rotated")
     yield [
@@ -385,15 +385,15 @@ def _read_log(driver: LedgerDriver) -> Blocks:
     ]
     yield [
         driver.act_bytes(do.delay_read_log("inv-7", "case 1", "case 2")),
-        access_bytes(driver, SITES[2], **delayed),  # type: ignore[arg-type]
-        access_bytes(driver, SITES[2], registry="residency", **delayed),  # type: ignore[arg-type]
+        access_bytes(driver, SITES[2], **delayed),
+        access_bytes(driver, SITES[2], registry="residency", **delayed),
     ]
     yield [driver.act_bytes(do.delay_read_log("inv-7", "case 3"))]
     yield [driver.act_bytes(do.delay_read_log("inv-8", registries=["keys"]))]
     yield [driver.act_bytes(do.release_read_log("inv-7"))]
     yield [
         driver.act_bytes(do.release_read_log("inv-7")),
-        access_bytes(driver, SITES[2], **delayed),  # type: ignore[arg-type]
+        access_bytes(driver, SITES[2], **delayed),
         driver.act_bytes(do.start_key_epoch("health", newest + 1, "closed")),
         access_bytes(driver, SITES[0], key_epoch=newest),
     ]

@@ -161,8 +161,9 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         caller = require_role(caller_of(context), "author", "reader")
         self._check_name(request)
         asked = asked_by(caller, request.purpose, "read")
-        named = lambda: named_record(self._node.store, self._position_of(request))  # noqa: E731
-        async with self._releasing.attempt(asked, named):
+        async with self._releasing.attempt(
+            asked, lambda: named_record(self._node.store, self._position_of(request))
+        ):
             require_purpose(request.purpose)
             await wait_fresh(self._node, context, request.freshness)
             reply = self._one(caller, request)
