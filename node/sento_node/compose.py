@@ -106,12 +106,12 @@ def root_at(store: LedgerStore, size: int) -> bytes:
 def check_own_word(store: LedgerStore, cosigned: Cosigned | None) -> None:
     """Raises RolledBack unless the ledger still is one that extends what this site cosigned, and what a quorum did."""
     kept = store.checkpoint()
-    if kept is not None and kept.size <= store.tip.size:
-        if decode_checkpoint(kept.note).root != root_at(store, kept.size):
-            raise RolledBack(
-                f"The ledger's tree at size {kept.size} is not the one that a quorum cosigned: it was replaced or damaged. "
-                "It is made anew from the other sites (runbook: rebuild)."
-            )
+    flushed = kept is not None and kept.size <= store.tip.size
+    if kept is not None and flushed and decode_checkpoint(kept.note).root != root_at(store, kept.size):
+        raise RolledBack(
+            f"The ledger's tree at size {kept.size} is not the one that a quorum cosigned: it was replaced or damaged. "
+            "It is made anew from the other sites (runbook: rebuild)."
+        )
     if cosigned is None:
         return
     if cosigned.size > store.tip.size:

@@ -21,7 +21,7 @@ import ledger_writer
 from genesis_builder import TestWorld, build_genesis, make_submission
 from ledger_driver import LedgerDriver
 from sento_node.ledger.findings import Finding, Kind
-from sento_node.ledger.lmdb_files import database_directory, payloads_directory
+from sento_node.ledger.lmdb_files import database_directory, open_to_read, payloads_directory
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.segments import segment_numbers, segment_path
 from sento_node.scrub.lines import Ended, Said, read_line
@@ -258,3 +258,25 @@ def test_nothing_is_found_in_a_ledger_that_another_process_writes_all_the_time(
     finally:
         writer.kill()
         writer.communicate()
+
+
+GROW = """
+import sys, lmdb
+env = lmdb.open(sys.argv[1], map_size=1 << 30, max_dbs=16)
+with env.begin(write=True) as txn:
+    table = env.open_db(b"rows", txn=txn)
+    for at in range(300):
+        txn.put(b"\\xff" * 8 + at.to_bytes(8, "big"), bytes(64 * 1024), db=table)
+"""
+
+
+def test_a_file_that_grows_by_twenty_mebibytes_during_a_look_is_read_on(directory: Path) -> None:
+    database = directory / "database"
+    env = open_to_read(directory, beside_writer=True)
+    try:
+        subprocess.run([sys.executable, "-c", GROW, str(database)], check=True)
+        assert (database / "data.mdb").stat().st_size > 19 * 1024 * 1024
+        with env.begin() as txn:
+            assert txn.id() > 0
+    finally:
+        env.close()

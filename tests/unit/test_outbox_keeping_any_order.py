@@ -105,7 +105,6 @@ class Liars:
         ]
         self.take(self.bench.core.proven(runs, held, self.bench.now_ms))
 
-
     def store(self, runs: tuple[Run, ...]) -> None:
         """The disk takes receipts, or is full now and then; what did not hold must not be among them."""
         for run in runs:

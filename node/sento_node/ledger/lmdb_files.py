@@ -142,12 +142,9 @@ def _open_environment(directory: Path, map_bytes: int | None) -> lmdb.Environmen
             f"{directory} has payload segments and no database, so it is a damaged ledger and not a new one. "
             "Move it away and rebuild the ledger from another site."
         )
-    if map_bytes is None:
-        map_bytes = max(MAP_MIN_BYTES, present + free_bytes(directory)[0])
-    page = os.sysconf("SC_PAGE_SIZE")
     return lmdb.open(
         str(data.parent),
-        map_size=max(map_bytes, present) // page * page,
+        map_size=_map_bytes(directory, present, map_bytes),
         max_dbs=len(_NAMES),
         max_readers=READERS_MAX,
         max_spare_txns=1,
@@ -155,6 +152,14 @@ def _open_environment(directory: Path, map_bytes: int | None) -> lmdb.Environmen
         metasync=True,
         mode=0o640,
     )
+
+
+def _map_bytes(directory: Path, present: int, wanted: int | None = None) -> int:
+    """How much of the address space the file may come to fill: what it has and what the disk has free, in whole pages."""
+    if wanted is None:
+        wanted = max(MAP_MIN_BYTES, present + free_bytes(directory)[0])
+    page = os.sysconf("SC_PAGE_SIZE")
+    return max(wanted, present) // page * page
 
 
 def _open_tables(env: lmdb.Environment, directory: Path, ledger_id: bytes) -> Tables:
@@ -198,8 +203,12 @@ def open_to_verify(directory: Path) -> tuple[lmdb.Environment, Tables]:
 def open_to_read(directory: Path, *, beside_writer: bool) -> lmdb.Environment:
     """The database read-only, no table of it opened yet. `beside_writer`: somebody may write meanwhile, and keeps the pages of this reader's
     transactions. Raises lmdb.Error."""
+    database = database_directory(directory)
+    data = database / "data.mdb"
+    # As large as the writer's: by default the map of a reader ends after 10 MiB or where the file does, and a file that grows past it looks damaged.
     return lmdb.open(
-        str(database_directory(directory)),
+        str(database),
+        map_size=_map_bytes(directory, data.stat().st_size if data.exists() else 0),
         readonly=True,
         create=False,
         max_dbs=len(_NAMES),

@@ -67,7 +67,7 @@ class Wait(NamedTuple):
 
 
 class Start(NamedTuple):
-    """The member may start under `boot_number`. `cosigned_size`: the largest size that this disk, or whoever answered, remembers of this site's cosignatures."""
+    """The member may start under `boot_number`. `cosigned_size`: the largest that this disk, or whoever answered, remembers of this site's cosignatures."""
 
     boot_number: int
     cosigned_size: int = 0
