@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from sento_client import Version
 from sento_client.trust import Trust
-from sento_client.verifying import Verdict, check_checkpoint
+from sento_client.verifying import Check, Verdict, check_checkpoint
 from sento_proto.chain import FIRST_LINK, next_link
 from sento_proto.checkpoint import Checkpoint
 from sento_proto.header import ZERO32
@@ -52,12 +52,21 @@ class LedgerAudit:
         if version.position != position:
             self.find(position, f"the site gave out position {version.position} here")
         for finding in version.findings:
-            if finding.verdict is not Verdict.HOLDS:
+            shown = finding.verdict is not Verdict.NOT_SHOWN or finding.check is not Check.PAYLOAD
+            if shown and finding.verdict is not Verdict.HOLDS:
                 self.find(position, f"{finding.check}: {finding.why}")
         self.record_hashes.append(version.record_hash)
         self._check_chain(position, version)
         self._check_fact(position, version)
         self._count_submission(version)
+
+    def take_payload(self, version: Version) -> None:
+        """Check a record that was asked for with its payload. Its place was checked by `take`."""
+        if self.record_hashes[version.position] != version.record_hash:
+            self.find(version.position, "another record than in the list of changes")
+        for finding in version.findings:
+            if finding.check is Check.PAYLOAD and finding.verdict is not Verdict.HOLDS:
+                self.find(version.position, f"{finding.check}: {finding.why}")
 
     def check_checkpoint(self, checkpoint: Checkpoint, trust: Trust) -> None:
         """Hold the records taken against a checkpoint that covers all or some of them."""

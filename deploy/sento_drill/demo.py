@@ -71,7 +71,7 @@ async def verify_everything(drill: Rehearsal, verdict: Verdict) -> None:
     """Read every record of every site as the auditor and hold it against the tally and a quorum checkpoint."""
     await drill.wait_flushed()
     reading = ReadingBack(drill.offices[AUDITOR], drill.tally)
-    title = "reading everything back from every site: signatures, chains, tree"
+    title = "reading everything back from every site: signatures, chains, tree; of payloads a sample"
     drill.stage(title, len(reading.audits) * drill.tally.size, reading.taken)
     found = await reading.run()
     verdict.present = found.present

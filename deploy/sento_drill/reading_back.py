@@ -1,17 +1,23 @@
-"""Reading everything back: every record of every site, by an auditor without keys, against what was acknowledged and what a quorum cosigned."""
+"""Reading everything back: every record of every site, by an auditor without keys, against what was acknowledged and what a quorum cosigned.
+
+Headers of all, payloads of a sample: each payload that leaves a site is a release which the person concerned will see, so an auditor asks for few. That a
+site holds all of them is what it says by cosigning, and what its scrub looks at.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
 
-from sento_client import SentoClient, SentoError
+from sento_client import Freshness, SentoClient, SentoError
 from sento_drill.audit import LedgerAudit
 from sento_drill.offices import CASE_NUMBER, PURPOSE
 from sento_drill.tally import Tally, present_everywhere
 from sento_proto.checkpoint import Checkpoint
 
 CHECKPOINT_DEADLINE_MS = 60_000
+PAYLOADS_SAMPLED = 40
+"""Payloads read of each site, spread evenly over its ledger."""
 _YIELD_EVERY = 50
 
 
@@ -59,13 +65,31 @@ class ReadingBack:
     async def _read(self, site: str, audit: LedgerAudit) -> None:
         """One site's ledger from position 0 to its end; what the site cannot show is a finding."""
         changes = self._auditor.changes(
-            registry="", from_position=0, purpose=PURPOSE, case_number=CASE_NUMBER, site=site
+            registry="",
+            from_position=0,
+            purpose=PURPOSE,
+            case_number=CASE_NUMBER,
+            site=site,
+            header_only=True,
         )
+        sampled: list[int] = []
         try:
             async for version in changes:
                 audit.take(version)
+                if version.header.payload_bytes:
+                    sampled.append(version.position)
                 if audit.size % _YIELD_EVERY == 0:
                     # The display and the other sites' streams want their turn too.
                     await asyncio.sleep(0)
+            for position in sampled[:: 1 + len(sampled) // PAYLOADS_SAMPLED]:
+                audit.take_payload(
+                    await self._auditor.read(
+                        position,
+                        purpose=PURPOSE,
+                        case_number=CASE_NUMBER,
+                        site=site,
+                        freshness=Freshness.LOCAL,
+                    )
+                )
         except SentoError as error:
             audit.find(audit.size, str(error))

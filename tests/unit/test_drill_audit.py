@@ -105,13 +105,16 @@ def ledger(keys: DevelopmentKeys, trust: Trust) -> list[Stored]:
     return ledger
 
 
+def version_of(trust: Trust, stored: Stored) -> Version:
+    header, findings = check_record(stored, trust)
+    assert header is not None
+    return Version(stored.position, AUTHOR, header, stored, AsOf(1, 7, 0, "jp-fukuoka"), findings, None, "")
+
+
 def audit(trust: Trust, ledger: list[Stored]) -> LedgerAudit:
     done = LedgerAudit()
     for stored in ledger:
-        header, findings = check_record(stored, trust)
-        assert header is not None
-        as_of = AsOf(1, len(ledger), 0, "jp-fukuoka")
-        done.take(Version(stored.position, AUTHOR, header, stored, as_of, findings, None, ""))
+        done.take(version_of(trust, stored))
     return done
 
 
@@ -124,7 +127,6 @@ def test_honest_ledger_has_no_findings(trust: Trust, ledger: list[Stored]) -> No
 
 LIES: dict[str, tuple[Callable[[Stored], Stored], str]] = {
     "spoiled payload": (lambda s: s._replace(payload=s.payload[:-1] + bytes([s.payload[-1] ^ 1])), "payload"),
-    "payload held back": (lambda s: s._replace(payload=b"", payload_withheld=True), "payload"),
     "other hash": (lambda s: s._replace(record_hash=bytes(32)), "record hash"),
     "cut path": (lambda s: s._replace(submission=s.submission._replace(path=())), "signature"),
     "hidden record of the subject": (lambda s: s._replace(previous_of_subject=None), "same subject"),
@@ -140,6 +142,20 @@ def test_each_lie_about_the_fifth_record_is_found_there(trust: Trust, ledger: li
     findings = audit(trust, ledger).findings
     assert findings[0].startswith("position 4: ")
     assert any(words in finding for finding in findings)
+
+
+def test_headers_alone_are_no_finding_and_a_payload_that_was_asked_for_must_come(
+    trust: Trust, ledger: list[Stored]
+) -> None:
+    done = audit(trust, [stored._replace(payload=b"") for stored in ledger])
+    assert done.findings == []
+    done.take_payload(version_of(trust, ledger[4]))
+    assert done.findings == []
+    done.take_payload(version_of(trust, ledger[4]._replace(payload=b"", payload_withheld=True)))
+    done.take_payload(version_of(trust, ledger[5]._replace(position=4)))
+    assert done.finding_count == 2
+    assert done.findings[0].startswith("position 4: payload")
+    assert "another record" in done.findings[1]
 
 
 def test_a_record_left_out_is_found(trust: Trust, ledger: list[Stored]) -> None:
