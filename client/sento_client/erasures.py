@@ -47,11 +47,7 @@ class SiteErasures(NamedTuple):
 
 def keys_ever(governance: Governance, site: str) -> list[SiteKeys]:
     """Every set of keys that the site has or had, as far as governance was followed."""
-    now = governance.site_keys.get(site)
-    before = [SiteKeys(key) for name, key in governance.site_keys_ever.values() if name == site]
-    return ([now] if now is not None else []) + [
-        keys for keys in before if now is None or keys.ed25519 != now.ed25519
-    ]
+    return list(governance.site_keys_since_genesis(site))
 
 
 def judge_certificate(data: bytes, governance: Governance, site: str | None = None) -> Certificate:

@@ -296,6 +296,11 @@ class Reader:
         header, findings = check_record(stored, trust, asked)
         if header is None or not findings.ok:
             raise damaged(site, findings.why)
+        order = trust.governance.withheld_by(
+            stored.record_hash, header.registry, header.subject, stored.position
+        )
+        if stored.payload and order is not None and order < as_of.size:
+            raise damaged(site, f"it gives out a payload that officers ordered erased at position {order}")
         author = trust.author_name(header.author_key_id)
         content, closed_because = self.opener.open(author, header, stored)
         return Version(stored.position, author, header, stored, as_of, findings, content, closed_because)

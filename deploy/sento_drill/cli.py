@@ -16,6 +16,7 @@ import click
 
 from sento_drill.bench.command import bench_command
 from sento_drill.bench.keys_command import bench_keys_command
+from sento_drill.bench.proofs.command import bench_proofs_command
 from sento_drill.config_files import OrderingSettings
 
 # Children are programs of their own from the first moment; what gRPC does at a fork would only write lines about it.
@@ -57,6 +58,7 @@ def main() -> None:
     sento-drill story-keys            officers, keys, readers, recovery: told with real commands
     sento-drill bench                 how fast, against etcd and PostgreSQL
     sento-drill bench-keys            how fast keys are sealed, opened, sealed again, unlocked
+    sento-drill bench-proofs          how fast receipts, verifying, confirmed reads, the scrub, erasure
     sento-drill client-kills          kill writing programs, lose and double nothing
     sento-drill outage                all sites gone for minutes, and back
     sento-drill soak                  the ordering log does not grow with what was written
@@ -241,6 +243,7 @@ def outage_command(seconds: float, directory: Path, base_port: int | None) -> No
 
 main.add_command(bench_command)
 main.add_command(bench_keys_command)
+main.add_command(bench_proofs_command)
 
 
 @main.command("soak")

@@ -60,7 +60,8 @@ def run(config_path: Path, log_level: str) -> None:
     from sento_node.ledger.lmdb_files import LedgerNotOpened
     from sento_node.ledger.store import LedgerDamaged, LedgerFailed
     from sento_node.ordering.etcd.version import EtcdUnusable
-    from sento_node.server import AGAIN, CannotListen, Node
+    from sento_node.server import AGAIN, Node
+    from sento_node.serving import CannotListen
 
     async def lives() -> int:
         """One life after the other, as long as each ends with AGAIN: its ledger is made anew, and the next begins with what was made."""
@@ -146,7 +147,12 @@ def verify(
 
 @main.command("rebuild")
 @_CONFIG
-@click.option("--reason", default="An operator asked for a new ledger.", show_default=True, help="One sentence, for status and log.")
+@click.option(
+    "--reason",
+    default="An operator asked for a new ledger.",
+    show_default=True,
+    help="One sentence, for status and log.",
+)
 @click.option("--from-nothing", is_flag=True, help="Keep nothing of the old ledger, not even what verifies.")
 def rebuild(config_path: Path, reason: str, from_nothing: bool) -> None:
     """Ask a stopped site to make its ledger anew from the other sites when it starts.

@@ -1,14 +1,15 @@
 """Watching the ordering log's head and the disk: from what they say, whether this site is current, takes part, and takes new records.
 
-Twice a second: is there a majority, how far is the order, who leads, is the log or the disk nearly full. Nothing here orders, applies or flushes; the
-answers go into the node's `Condition` and the site's ingress, and a stalled stream of blocks is reported to whoever follows it.
+Twice a second: is there a majority, how far is the order, who leads, who votes, is the log or the disk nearly full. Nothing here orders, applies or
+flushes; the answers go into the node's `Condition` and the site's ingress, and a stalled stream of blocks is reported to whoever follows it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
@@ -16,7 +17,7 @@ from sento_node.clock import Clock
 from sento_node.condition import Condition
 from sento_node.ledger.disk_guard import judge
 from sento_node.ledger.store import LedgerStore
-from sento_node.ordering.port import Head, OrderingError, OrderingLog
+from sento_node.ordering.port import Head, OrderingError, OrderingLog, OrderingMember
 from sento_node.site import Site
 from sento_proto.errors import Code
 
@@ -24,6 +25,7 @@ HEAD_EVERY_MS = 500
 HEAD_TIMEOUT_MS = 1_500
 STALLED_MS = 3_000
 """The log's head is ahead and no block has come for so long: a stream that is silent is not a stream that is current."""
+MEMBERS_ALARM = "ordering-members"
 NEAR_BLOCKS = 64
 """A site this close behind the head counts as taking part."""
 
@@ -65,6 +67,7 @@ class Watch:
         with contextlib.suppress(OrderingError):
             self._condition.ordering = await self._log.status(timeout_ms=HEAD_TIMEOUT_MS)
             self._site.checkpoints.is_lead = self._condition.ordering.is_lead
+            self._judge_members(self._condition.ordering.members)
         asked_at_ms = self._clock.wall_ms()
         try:
             head = await self._log.head(timeout_ms=HEAD_TIMEOUT_MS)
@@ -118,6 +121,14 @@ class Watch:
             self._progress = (state.block, now_ms)
             self._on_stalled()
 
+    def _judge_members(self, members: Sequence[OrderingMember]) -> None:
+        """An alarm while others vote than the ledger says; whoever runs a member can change that, and no signature shows who did."""
+        words = members_in_words(members, self._site.state.governance.voting_sites)
+        if words:
+            self._condition.raise_alarm(MEMBERS_ALARM, words)
+        else:
+            self._condition.end_alarm(MEMBERS_ALARM)
+
     def _judge_ingress(self) -> None:
         """Close ingress before the disk or the ordering log is full; open it again by itself."""
         closed: Code | None = None
@@ -139,3 +150,19 @@ class Watch:
                 "ordering-alarm",
                 f"The ordering log raised {', '.join(status.alarms)}. See the log of this site's ordering member.",
             )
+
+
+def members_in_words(members: Sequence[OrderingMember], voting_sites: Iterable[str]) -> str:
+    """How the members that vote differ from the sites that the ledger lets vote; empty where they do not, or where a member without a vote knows no list."""
+    if not members:
+        return ""
+    voting, expected = Counter(member.site for member in members if member.votes), Counter(voting_sites)
+    missing, strange = sorted(expected - voting), sorted(voting - expected)
+    if not missing and not strange:
+        return ""
+    what = [f"{site} does not vote" for site in missing]
+    what += [f"a member named {site or '(nothing)'} votes" for site in strange]
+    return (
+        f"The ordering log has other members than the ledger's voting sites: {', '.join(what)}, and no signed act says so. "
+        "Find out whose member changed that (runbook: ordering-members)."
+    )

@@ -238,8 +238,8 @@ TABLE: dict[Code, Entry] = {
     ),
     Code.RATE_LIMITED: Entry(
         _S.TRY_AGAIN,
-        "This program asks the pseudonym service for more names than it may in a minute.",
-        "Wait as long as the message says; if the load is meant, raise the limit for this institution at the service.",
+        "This program asks faster than it may: the pseudonym service for names, or a site for signed heads.",
+        "Wait as long as the message says; if the load is meant, raise the limit for this institution at the pseudonym service, or ask other sites too.",
         "RESOURCE_EXHAUSTED",
     ),
     Code.CLOCK_AHEAD: Entry(

@@ -39,7 +39,8 @@ from sento_proto.checkpoint import (
     decode_checkpoint,
     note_signature_holds,
 )
-from sento_proto.governance.state import Governance, ReceiptQuorum, keys_of_site
+from sento_proto.governance.site_keys import ReceiptQuorum
+from sento_proto.governance.state import Governance
 from sento_proto.head_statement import HeadStatement, decode_statement, statement_holds
 from sento_proto.header import Header
 from sento_proto.merkle import HASH_BYTES, verify_inclusion
@@ -88,16 +89,10 @@ class KnownSites:
 
     @classmethod
     def of(cls, governance: Governance) -> Self:
-        """All that governance knows. A key counts only where it is known which second key stood beside it: that is so for every site of a receipt set at any
-        time and for every site now."""
-        known: dict[str, dict[SiteKeys, None]] = {}
-        for quorum in governance.receipt_quorums:
-            for site, keys in quorum.keys.items():
-                known.setdefault(site, {})[keys] = None
-        for name, site_now in governance.sites.items():
-            known.setdefault(name, {})[keys_of_site(site_now)] = None
-        keys_ever = {name: tuple(keys) for name, keys in known.items()}
-        return cls(governance.ledger_id, keys_ever, governance.receipt_quorums)
+        """All that governance knows, replaced keys too, each with the second key that stood beside it."""
+        names = {name for name, _ in governance.site_keys_ever.values()}
+        known = {name: governance.site_keys_since_genesis(name) for name in names}
+        return cls(governance.ledger_id, known, governance.receipt_quorums)
 
     def receipt_quorum_at(self, size: int) -> ReceiptQuorum:
         """The receipt set by which trees of this size are judged."""

@@ -25,7 +25,7 @@ from raw_calls import Author, WriteStream
 from sento_client.cli.main import main
 from sento_drill.waiting import until
 from sento_proto.erasure_certificate import ErasureCertificate, certificate_holds, decode_certificate
-from sento_proto.governance.state import keys_of_site
+from sento_proto.governance.site_keys import keys_of_site
 from sento_proto.record import Record
 from sento_proto.v1 import admin_pb2
 from steady_writer import all_agree

@@ -22,7 +22,7 @@ from sento_drill import procfs
 from sento_drill.waiting import until
 from sento_proto.checkpoint import cosigners, decode_checkpoint
 from sento_proto.errors import Code
-from sento_proto.governance.state import keys_of_site
+from sento_proto.governance.site_keys import keys_of_site
 from sento_proto.v1 import admin_pb2, client_pb2, common_pb2
 from steady_writer import SteadyWriter, all_agree, nothing_is_lost
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -37,7 +38,7 @@ PLAN = replace(
 )
 OFFICERS = ("digital-minister", "ciso", "deputy-health-minister")
 PATIENT = "900000000131"
-FACT = {"registry": "health", "kind": "health/prescription", "fact": "prescription 17"}
+FACT: dict[str, Any] = {"registry": "health", "kind": "health/prescription", "fact": "prescription 17"}
 
 
 @dataclass

@@ -18,9 +18,9 @@ from sento_client.cli.bulk import LineResult, Load, Tally
 from sento_client.cli.lines import Defaults
 from sento_client.cli.source import open_source
 from sento_client.naming import Asked, Why
+from sento_client.pseudonym_service.macs import KeyName
 from sento_client.serving.log_chain import ChainBroken, ChainEnd, verify
 from sento_client.serving.log_files import log_lines
-from sento_client.pseudonym_service.macs import KeyName
 from sento_client.sync_client import SyncSentoClient
 from sento_drill.pki import Authority
 from sento_drill.waiting import until

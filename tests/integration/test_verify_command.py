@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +55,7 @@ async def write_and_stop(sites: LiveSites) -> bytes:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def written(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Written]:
     keep = tmp_path_factory.mktemp("verify")
-    async with running_sites(ONE_SITE) as sites:
+    async with running_sites(replace(ONE_SITE, rules=3)) as sites:
         root = await write_and_stop(sites)
         site = sites.files(sites.names[0])
         in_use = await asyncio.to_thread(verify, "--config", site.config)

@@ -17,6 +17,8 @@ from sento_proto.errors import Code
 if TYPE_CHECKING:
     from tests.simulation.site_host import SiteHost
 
+PROGRESS_EVERY_MS = 700
+
 
 class Agreeing:
     """One site's part in the talk; each life begins without open questions."""
@@ -60,13 +62,16 @@ class Agreeing:
             )
         if answer.lines:
             self._check_own(checkpoint)
-        store = host.disk.store
-        kept = store.checkpoint()
-        progress = (store.tip.block, 0 if kept is None else kept.block)
         heard = proposer.agreeing.answered
         host.around.network.send(
-            host.name, proposer.name, heard, life, host.name, checkpoint.size, answer.lines, progress
+            host.name, proposer.name, heard, life, host.name, checkpoint.size, answer.lines, self._progress()
         )
+
+    def _progress(self) -> tuple[int, int]:
+        """How far this site has flushed, and the block of the quorum checkpoint that it holds."""
+        store = self._host.disk.store
+        kept = store.checkpoint()
+        return store.tip.block, 0 if kept is None else kept.block
 
     def answered(
         self, life: int, site: str, size: int, lines: tuple[NoteSignature, ...], progress: tuple[int, int]
@@ -78,6 +83,26 @@ class Agreeing:
             host.carry_out(
                 host.site.cosign_reply(site, size, lines, flushed, host.heap.now_ms, held, host.wall_s)
             )
+
+    def ask_progress(self) -> None:
+        """Ask every other site how far it is, for as long as this life lasts: also when nothing new is there to agree on."""
+        host = self._host
+        for peer in host.others:
+            host.around.network.send(host.name, peer.name, peer.agreeing.asked_progress, host, host.life)
+        host.later(PROGRESS_EVERY_MS, self.ask_progress)
+
+    def asked_progress(self, asker: SiteHost, life: int) -> None:
+        """Another site asks how far this one is."""
+        host = self._host
+        if host.answers_peers:
+            told = asker.agreeing.told_progress
+            host.around.network.send(host.name, asker.name, told, life, host.name, self._progress())
+
+    def told_progress(self, life: int, site: str, progress: tuple[int, int]) -> None:
+        """Another site says how far it is."""
+        host = self._host
+        if life == host.life and host.state == "running":
+            host.site.checkpoints.heard(site, progress[0], host.heap.now_ms, progress[1])
 
     def hand_over(self, reached: QuorumReached) -> None:
         """Hand a quorum's checkpoint to the other sites."""

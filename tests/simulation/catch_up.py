@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tests.simulation.checkers import Violation
+from tests.simulation.erasing import governance_at
 
 from sento_node.ledger.adopt import NotProven
 from sento_node.ledger.apply import UnknownRules
@@ -153,10 +154,12 @@ def _chunk(giver: SiteHost, after_block: int) -> sync_pb2.Chunk | None:
     if kept is None:
         return None
     blocks = (store.block(number) for number in range(after_block + 1, kept.block + 1))
-    entries = [
-        encode_block_entry(
-            block, {record.position: record for record in store.records(block.size_before, block.size_after)}
-        )
-        for block in blocks
-    ]
+    governance, given = governance_at(giver), giver.around.hooks.given
+    applied = giver.site.state.block if giver.state == "running" else store.tip.block
+    entries = []
+    for block in blocks:
+        kept_there = store.records(block.size_before, block.size_after)
+        records = {record.position: given(governance, record) for record in kept_there}
+        giver.around.checkers.destroyed.given(giver.name, applied, records.values())
+        entries.append(encode_block_entry(block, records))
     return sync_pb2.Chunk(blocks=entries, checkpoint=kept.note)

@@ -14,6 +14,7 @@ flushed-is-kept          a restarted site has every block that it flushed
 reads-are-fresh          a linearizable read sees what was acknowledged before it began, and tells what stands
 proofs-hold              inclusion and consistency proofs from any site's store verify at any size
 heads-are-true           what a site would sign of a subject's last record, at any size, is what the reference says: so all say the same (`head_words.py`)
+destroyed-is-gone        what an order had destroyed no flush writes and no site gives; it is in no certified store or log, and at the end in none (`destroyed.py`)
 kept-until-proven        an outbox forgets a record only when it stands under a quorum's checkpoint, or was refused for good, or people gave it up with a reason
 permission-decision-equality  at equal positions every site has the same governance, and answers who may do what as the reference does (`decisions.py`)
 told-the-truth           what a client was told of a write is what became of it, and no write stands twice
@@ -30,7 +31,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tests.simulation.decisions import Decisions
-from tests.simulation.head_words import false_head
+from tests.simulation.destroyed import Destroyed
+from tests.simulation.head_words import HeadIn, false_head
 from tests.simulation.heap import EventHeap
 from tests.simulation.members import AppendOp
 from tests.simulation.ordering import OrderFeed
@@ -46,7 +48,7 @@ from sento_proto import merkle
 from sento_proto.checkpoint import Checkpoint, SiteKeys, cosigners
 from sento_proto.errors import STANDING_CODES, Code
 from sento_proto.genesis import Genesis
-from sento_proto.governance.state import keys_of_site
+from sento_proto.governance.site_keys import keys_of_site
 from sento_proto.header import ZERO16
 from sento_proto.record import Record
 from sento_proto.submission import Submission, decode_submission
@@ -85,6 +87,7 @@ class Checkers(OrderFeed):
         self._site_keys = {site.name: keys_of_site(site) for site in genesis.sites}
         self.reference = Reference(genesis_bytes, epoch, window)
         self.decisions = Decisions(window, self._differs)
+        self.destroyed = Destroyed(lambda: self.reference, self._not_destroyed)
         self.order: list[OrderedBlock] = []
         self.number_of: dict[tuple[str, int], int] = {}
         self.acknowledged: dict[tuple[str, bytes], Acknowledged] = {}
@@ -190,6 +193,9 @@ class Checkers(OrderFeed):
 
     def _differs(self, words: str) -> None:
         raise Violation("permission-decision-equality", words)
+
+    def _not_destroyed(self, words: str) -> None:
+        raise Violation("destroyed-is-gone", words)
 
     def governed(self, site: str, state: LedgerState) -> None:
         """A site's life began, or it applied or adopted up to its block."""
@@ -386,21 +392,23 @@ class Checkers(OrderFeed):
 
     # -- the end --------------------------------------------------------------------------------------------------------------
 
-    def ledger_at_end(self, site: str, store: LedgerStore) -> None:
+    def ledger_at_end(self, site: str, store: LedgerStore, head_in: HeadIn) -> None:
         """Compare a whole ledger, as its store gives it out, with the reference."""
         facts, tip = self.reference.facts, store.tip
         if (tip.block, tip.size) != (len(self.order), self.reference.size):
             raise Violation(
                 "progress", f"{site} ends at block {tip.block} and the order at {len(self.order)}"
             )
+        destroyed = self.destroyed.positions(len(self.order), range(tip.size))
         for kept, stand in zip(store.records(0, tip.size), facts.stands, strict=True):
             mine = (kept.position, kept.record_hash, kept.author, kept.link)
             if mine != (stand.position, stand.record.record_hash, stand.author, stand.link):
                 raise Violation("same-ledger", f"{site} keeps another record at position {kept.position}")
-            header = stand.record.header
-            of_record = kept.record_hash, header.registry, header.subject, kept.position
-            gone = kept.payload is None and self.reference.book.destroyed(*of_record) is not None
-            if kept.payload != stand.record.payload and not gone:
+            if kept.position in destroyed and kept.payload is not None:
+                raise Violation(
+                    "destroyed-is-gone", f"{site} still has the payload of position {kept.position}"
+                )
+            if kept.payload != stand.record.payload and kept.position not in destroyed:
                 raise Violation("same-ledger", f"{site} keeps another payload at position {kept.position}")
         for judged, block in zip(self.reference.blocks, self.order, strict=True):
             one = store.block(judged.number)
@@ -411,7 +419,7 @@ class Checkers(OrderFeed):
             if store.position_of_id(author, record_id) != told.position:
                 raise Violation("acknowledged-kept", f"{site} does not have position {told.position}")
         self._proofs(site, store, tip.size)
-        if words := false_head(store, facts.stands):
+        if words := false_head(store, facts.stands, head_in):
             raise Violation("heads-are-true", f"{site}: {words}")
 
     def hashes_standing(self) -> dict[bytes, int]:

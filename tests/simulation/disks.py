@@ -6,7 +6,7 @@ beside it. Each part can be lost or replaced alone; that is what the boot rules 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sento_node.compose import COSIGNED_NAME, FLOOR_NAME, encode_cosigned, recall_cosigned
@@ -100,11 +100,14 @@ class SiteDisk:
         self.altered = [Damage(position, None)]
         self.store = self.store.restore(disk)
 
-    def begin_anew(self, agreed: AgreedAt | None, note: Note, boot_number: int) -> None:
-        """Put a new ledger in place: what the old one has up to its agreed size, or nothing."""
+    def begin_anew(
+        self, agreed: AgreedAt | None, note: Note, boot_number: int, goes_over: Mapping[str, bytes]
+    ) -> None:
+        """Put a new ledger in place: what the old one has up to its agreed size, or nothing; `goes_over`: what it remembers of the old one's small facts."""
         old = self.store.snapshot()
         disk = MemoryDisk(self._ledger_id) if agreed is None else _cut_back(old, agreed)
         disk.remembered = {
+            **dict(sorted(goes_over.items())),
             NOTE_NAME: encode_note(note),
             FLOOR_NAME: u64(note.floor_size),
             OWN_BOOT_NAME: u64(boot_number),

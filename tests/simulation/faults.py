@@ -37,7 +37,15 @@ BOMBS = (
     "before a trim",
     "between the boot numbers",
 )
+ERASING_BOMBS = (
+    "before payloads are erased",
+    "after payloads are erased",
+    "before an erasure is certified",
+)
 GARBAGE_BOOT = 900
+FLUSH_LOOKS = 300
+LEDGER_WHERE_ERASED = 12
+"""Ledgers are made anew more often where payloads are erased, so that they are copied from sites that erase."""
 
 
 class Faults:
@@ -79,7 +87,7 @@ class Faults:
             (self._clock_off, 3),
             (self._old_release, 4),
             (self._disk, 4),
-            (self._ledger, 4),
+            (self._ledger, LEDGER_WHERE_ERASED if self._hosts[0].around.erases else 4),
             (self._disk_at_the_worst_time, 5),
         ]
         # A world in which everything happens at once hides what needs quiet: each seed has some kinds often and some never.
@@ -146,7 +154,7 @@ class Faults:
 
     def _bomb(self) -> None:
         host = self._host()
-        place = self._heap.one_of(list(BOMBS))
+        place = self._heap.one_of([*BOMBS, *(ERASING_BOMBS * 3 if host.around.erases else ())])
         if place == "between the boot numbers":
             host.crash()
         host.crash_at = place
@@ -266,9 +274,22 @@ class Faults:
 
     def _crash_client(self) -> None:
         client = self._heap.one_of(self._clients)
+        if self._hosts[0].around.erases and self._heap.chance(0.5):
+            self._crash_as_it_flushes(client, FLUSH_LOOKS)
+        else:
+            self._crash_and_start(client)
+
+    def _crash_and_start(self, client: ClientHost) -> None:
         self._heap.fault("client crashed", client.name)
         client.crash()
         self._heap.after(self._heap.between(50, 1_500), client.start)
+
+    def _crash_as_it_flushes(self, client: ClientHost, looks: int) -> None:
+        """Crash when something is on its way to the outbox's disk."""
+        if client.outbox.flushing or not looks:
+            self._crash_and_start(client)
+        else:
+            self._heap.after(1, self._crash_as_it_flushes, client, looks - 1)
 
     def _cut_client(self) -> None:
         client, host = self._heap.one_of(self._clients), self._host()
@@ -340,6 +361,8 @@ class Faults:
         store = host.disk.store
         kept, image = store.checkpoint(), self._older_ledger(host)
         which = self._heap.one_of(["lost", "old", "old", "altered", "altered"])
+        if image is not None and host.around.erases:
+            which = "old"
         if which == "altered" and kept is not None and kept.size:
             self._heap.fault("ledger altered", host.name)
             host.disk.alter_ledger(self._heap.between(0, kept.size - 1))

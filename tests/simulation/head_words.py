@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tests.simulation.reference import Stand
 
 from sento_node.ledger.store import LedgerStore
-from sento_node.service.heads import head_in
 from sento_proto.head_statement import NO_HEAD, Head
 
 ASKED_OF_A_SITE = 12
 
 
-def false_head(store: LedgerStore, stands: Sequence[Stand]) -> str:
+HeadIn = Callable[[LedgerStore, str, bytes, int], Head]
+"""What a site says of (its store, registry, subject, size)."""
+
+
+def false_head(store: LedgerStore, stands: Sequence[Stand], head_in: HeadIn) -> str:
     """The first word that is not the truth, as a complaint without the site; empty when all are true. The questions are the same for all sites of a ledger."""
     size = len(stands)
     chance = random.Random(size)

@@ -5,14 +5,20 @@ Bugs live in `planted.py` and nowhere in product code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from sento_client.outbox.keeping import Keeping
+from sento_node.erasure.deciding import payloads_left
+from sento_node.ledger.store import KeptRecord, LedgerStore
 from sento_node.ordering.boot import Announcement, BootDecision
-from sento_node.ordering.port import Head
+from sento_node.ordering.port import Head as LogHead
 from sento_node.rebuild.deciding import AgreedAt, Damage, Rebuild, agreed_size
 from sento_node.rebuild.preparing import floor_of
+from sento_node.service.heads import head_in
 from sento_node.site import Site
+from sento_node.sync.fetching import without_destroyed
+from sento_proto.governance.state import ErasureOrder, Governance
+from sento_proto.head_statement import Head
 from sento_proto.record import Record
 
 
@@ -50,7 +56,26 @@ class Hooks:
         """Whether a ledger that is made anew may be vouched for."""
         return rebuild.is_whole(flushed_size, current=current, others=others)
 
-    def resume_from(self, site: Site, head: Head, *, new_life: bool) -> Head:
+    def payloads_left(
+        self,
+        orders: Sequence[ErasureOrder],
+        due: Collection[int],
+        clear: Collection[int],
+        flushed_size: int,
+        present_since: int | None,
+    ) -> tuple[int, ...]:
+        """Which orders are looked through for payloads. `due`: those without a certificate; `present_since`: the ledger's size when this life caught up."""
+        return payloads_left(orders, clear, flushed_size)
+
+    def given(self, governance: Governance, kept: KeptRecord) -> KeptRecord:
+        """A record as another site's ledger gets it."""
+        return without_destroyed(governance, kept)
+
+    def head_in(self, store: LedgerStore, registry: str, subject: bytes, size: int) -> Head:
+        """What a site would sign of a subject's last record in the tree of that size."""
+        return head_in(store, registry, subject, size)
+
+    def resume_from(self, site: Site, head: LogHead, *, new_life: bool) -> LogHead:
         """From where the log is followed, at the start of a life or after a stream broke."""
         return head
 

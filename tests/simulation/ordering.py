@@ -14,6 +14,7 @@ snapshots (logs are kept whole), membership change in more than one step.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from tests.simulation.heap import EventHeap
 from tests.simulation.members import Answer, AppendOp, Entry, Member, TrimOp, shared_prefix, take_over
@@ -29,6 +30,7 @@ from sento_node.ordering.port import (
     OrderingError,
 )
 
+_T = TypeVar("_T")
 BEAT_MS = 120
 ELECTION_MS = (300, 1_200)
 LEAD_LOST_MS = 1_000
@@ -88,21 +90,27 @@ class SimOrdering:
         self._offer(TrimOp(site, dict(through_seq), through_revision))
 
     def head(self, site: str, answer: Callable[[Head], None]) -> None:
-        """The linearizable head: the lead's, confirmed by a majority after the question came."""
+        """The linearizable head."""
+        self.ask(site, lambda engine: engine.head, answer)
+
+    def ask(self, site: str, question: Callable[[OrderEngine], _T], answer: Callable[[_T], None]) -> None:
+        """A linearizable question: the lead's answer, confirmed by a majority after the question came."""
         lead = self.lead
         if self.members[site].up and lead is not None:
-            self._network.send(site, lead, self._confirm_head, site, self.term, answer)
+            self._network.send(site, lead, self._confirm, site, self.term, question, answer)
 
-    def _confirm_head(self, site: str, term: int, answer: Callable[[Head], None]) -> None:
+    def _confirm(
+        self, site: str, term: int, question: Callable[[OrderEngine], _T], answer: Callable[[_T], None]
+    ) -> None:
         lead = self.lead
         if lead is None or term != self.term or not self._has_majority(lead):
             return
-        head = self.engine.head
-        self._heap.after(self._heap.between(2, 40), self._tell_head, site, lead, term, head, answer)
+        told = question(self.engine)
+        self._heap.after(self._heap.between(2, 40), self._tell, site, lead, term, told, answer)
 
-    def _tell_head(self, site: str, lead: str, term: int, head: Head, answer: Callable[[Head], None]) -> None:
+    def _tell(self, site: str, lead: str, term: int, told: _T, answer: Callable[[_T], None]) -> None:
         if self.lead == lead and term == self.term and self._has_majority(lead):
-            self._network.send(lead, site, answer, head)
+            self._network.send(lead, site, answer, told)
 
     def is_lead(self, site: str) -> bool:
         """What the site's member believes of itself."""

@@ -105,6 +105,11 @@ class OutboxHost:
         self._life = 0
         self._checkpoint: Checkpoint | None = None
 
+    @property
+    def flushing(self) -> bool:
+        """Whether a submission is on its way to the disk."""
+        return bool(self._to_flush)
+
     def start(self) -> None:
         """A life begins: what is on disk is taken over."""
         self._life += 1

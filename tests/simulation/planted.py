@@ -10,6 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from tests.simulation.hooks import Hooks
+from tests.simulation.planted_erasure import (
+    AwayKeepsWhatWasDestroyed,
+    CertifiedBeforeErased,
+    DestroyedGivenToOthers,
+    DestroyedWrittenAgain,
+)
 from tests.simulation.planted_governance import (
     ActHoldsFromTheNextBlock,
     ActReplayedCounts,
@@ -24,6 +30,7 @@ from tests.simulation.planted_governance import (
     RevokedKeyAccepted,
     RulesWithinTheBlock,
 )
+from tests.simulation.planted_proofs import ForgottenBeforeTheReceipt, HeadOfToday
 from tests.simulation.planted_read_log import (
     CarriedOutErasureWithdrawn,
     DelayHoldsEverywhere,
@@ -393,6 +400,12 @@ PLANTED = (
     Planted(FloorForgotten, ("cosigned-never-smaller",), range(19, 60)),
     Planted(KeepsWhatIsDisputed, ("nothing-unforeseen", "same-ledger"), range(60)),
     Planted(PresentReceiptSetForAll, DECIDED_WRONGLY, range(10)),
+    Planted(ForgottenBeforeTheReceipt, ("kept-until-proven",), range(5)),
+    Planted(HeadOfToday, ("heads-are-true",), range(5)),
+    Planted(DestroyedWrittenAgain, ("destroyed-is-gone",), RULES_4),
+    Planted(DestroyedGivenToOthers, ("destroyed-is-gone",), range(3, 200, 4)),
+    Planted(AwayKeepsWhatWasDestroyed, ("destroyed-is-gone",), RULES_4),
+    Planted(CertifiedBeforeErased, ("destroyed-is-gone",), RULES_4),
     Planted(ErasedByOneAct, DECIDED_WRONGLY, RULES_4),
     Planted(CarriedOutErasureWithdrawn, DECIDED_WRONGLY, RULES_4),
     Planted(LaterRecordsDestroyedToo, DECIDED_WRONGLY, RULES_4),

@@ -26,7 +26,8 @@ from sento_proto.governance.acts import OFFICERS_AUTHOR, Judgement, decode_act, 
 from sento_proto.governance.changing import Unfit
 from sento_proto.governance.ledger_changes import SetRules
 from sento_proto.governance.parts import Budget
-from sento_proto.governance.state import Governance, ReceiptQuorum
+from sento_proto.governance.site_keys import ReceiptQuorum
+from sento_proto.governance.state import Governance
 from sento_proto.header import Header
 from sento_proto.keys import PublicKey
 from sento_proto.record import Record

@@ -26,6 +26,7 @@ from sento_node.rebuild.deciding import (
     Rebuild,
     decide_start,
 )
+from sento_node.rebuild.preparing import _OF_THIS_LEDGER
 
 if TYPE_CHECKING:
     from tests.simulation.site_host import SiteHost
@@ -83,9 +84,9 @@ class Rebuilding:
         damage = host.disk.altered
         agreed = host.around.hooks.agreed(kept, damage, None)
         floor = host.around.hooks.floor_of(old.remembered)
-        host.disk.begin_anew(
-            agreed, Note(decided.reason, 1, floor, 0 if agreed is None else agreed.size), boot_number
-        )
+        goes_over = {name: old.remembered[name] for name in old.remembered.keys() - _OF_THIS_LEDGER}
+        note = Note(decided.reason, 1, floor, 0 if agreed is None else agreed.size)
+        host.disk.begin_anew(agreed, note, boot_number, goes_over)
         host.around.checkers.ledger_anew(host.name, host.disk.store.tip)
         host.heap.faults["ledger made anew" if agreed is None else "ledger cut back to its agreed size"] += 1
 

@@ -18,6 +18,7 @@ from tests.simulation.booting import Booting
 from tests.simulation.catch_up import CatchUp
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.disks import SiteDisk
+from tests.simulation.erasing import Erasing
 from tests.simulation.heap import EventHeap
 from tests.simulation.hooks import Hooks
 from tests.simulation.network import Network
@@ -70,7 +71,7 @@ WALL_S = 1_767_225_600
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all sites of a world share."""
+    """What all sites of a world share. `erases`: whether there may be anything to erase."""
 
     heap: EventHeap
     network: Network
@@ -78,6 +79,7 @@ class Surroundings:
     checkers: Checkers
     genesis: Genesis
     hooks: Hooks
+    erases: bool
 
 
 def _nobody(number: int, epoch: int, answers: list[tuple[int, int, bytes]], error: int) -> None:
@@ -123,6 +125,7 @@ class SiteHost:
         self.catch_up = CatchUp(self)
         self.answering = Answering(self)
         self.agreeing = Agreeing(self)
+        self.erasing = Erasing(self)
 
     # -- lives ------------------------------------------------------------------------------------------------------------
 
@@ -177,6 +180,7 @@ class SiteHost:
         self.around.checkers.governed(self.name, self._site.state)
         self.heap.note(f"{self.name} lives as boot {boot_number} at block {store.tip.block}, {self.state}")
         self.later(TICK_MS, self._tick)
+        self.erasing.begin()
         if with_log:
             self.state = "running"
             if self.rebuilding.begin() and self.around.hooks.copies_first():
@@ -339,6 +343,7 @@ class SiteHost:
             return
         self.disk.store.commit(flush.batch)
         self.around.checkers.committed(self.name, flush.batch.tip)
+        self.around.checkers.destroyed.written(self.name, flush.batch, self.disk.store)
         if not self.bomb("after a flush"):
             self.carry_out(self.site.flushed(self.heap.now_ms, self.wall_s))
 

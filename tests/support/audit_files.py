@@ -141,9 +141,7 @@ class AuditLedger:
         path = tuple(reading.inclusion(self.driver.store, position, size))
         record = self.record(kept)._replace(link=None, previous_of_subject=None) if with_record else None
         return encode_receipt(
-            Receipt(
-                self.world.ledger_id, position, kept.record_hash, path, self.checkpoint(size), record
-            )
+            Receipt(self.world.ledger_id, position, kept.record_hash, path, self.checkpoint(size), record)
         )
 
     def trust(self, size: int | None = None) -> bytes:

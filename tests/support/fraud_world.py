@@ -12,7 +12,7 @@ from sento_client.testing.world import Numbers, derived
 from sento_proto.chain import link_over
 from sento_proto.checkpoint import Checkpoint, SiteSigners, cosign_all, sign_note
 from sento_proto.fraud import KnownSites, ProvenRecord
-from sento_proto.governance.state import ReceiptQuorum
+from sento_proto.governance.site_keys import ReceiptQuorum
 from sento_proto.head_statement import NO_HEAD, Head, HeadStatement, sign_head
 from sento_proto.header import ZERO16, ZERO32, Header
 from sento_proto.keys import Ed25519Signer

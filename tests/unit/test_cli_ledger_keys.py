@@ -13,7 +13,11 @@ from click.testing import CliRunner, Result
 from sento_client.cli.app import App
 from sento_client.cli.exits import Exit
 from sento_client.cli.main import main
+from sento_client.kek_keeping.keeper import KekKeeper
+from sento_client.kek_keeping.standing_kek import StandingKek
+from sento_client.recovery.standing import KekScope
 from sento_client.testing import Institution, Registry, Scope
+from sento_proto.governance.state import site_author
 
 HOSPITAL, PHARMACY, LATER = "iizuka-hospital", "pharmacy-desk", "relief-desk"
 PRESCRIPTION = Scope("health", "prescription")
@@ -107,6 +111,24 @@ def test_reseal_again_seals_anew_to_the_named_reader_alone(hospital: Desk) -> No
     hospital.run("keys", "make")
     done = hospital.value("keys", "reseal", "--again", PHARMACY)
     assert (done["keys"], done["sealed"]) == (1, 1)
+
+
+def test_keys_of_sites_are_left_out_and_counted_unless_they_are_asked_for(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope = KekScope(site_author("jp-fukuoka"), "health", "access", 1)
+
+    async def survey(*_: object) -> list[StandingKek]:
+        return [StandingKek(scope, bytes(32), {}, 1, ())]
+
+    monkeypatch.setattr(KekKeeper, "survey", survey)
+    reader = Desk(registry, PHARMACY)
+    shown = reader.value("keys", "show")
+    assert (shown["keys"], shown["site_keys_left_out"]) == ([], 1)
+    assert "1 keys of sites' read logs are left out; --sites shows them." in reader.run("keys", "show").stdout
+    every = reader.value("keys", "show", "--sites")
+    assert [key["author"] for key in every["keys"]] == [scope.author]
+    assert every["site_keys_left_out"] == 0
 
 
 def test_reader_that_does_not_write_is_told_that_it_cannot_make_keys(registry: Registry) -> None:

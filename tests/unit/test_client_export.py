@@ -83,7 +83,9 @@ async def test_only_the_named_registries_are_shown(registry: Registry, tmp_path:
     assert raised.value.code is Code.BAD_REQUEST
 
 
-async def test_payloads_come_only_when_asked_for_and_prove_themselves(registry: Registry, tmp_path: Path) -> None:
+async def test_payloads_come_only_when_asked_for_and_prove_themselves(
+    registry: Registry, tmp_path: Path
+) -> None:
     plain, whole = tmp_path / "plain.sento-export", tmp_path / "whole.sento-export"
     await exported(registry, "auditor", plain)
     assert not any("payload" in row for row in lines_of(plain))
@@ -118,7 +120,7 @@ async def test_sites_that_all_lie_make_no_file(registry: Registry, tmp_path: Pat
             reply.record_hash = bytes(32)
 
     for site in registry.sites:
-        site.alter = alter  # type: ignore[attr-defined]
+        site.alter = alter
     path = tmp_path / "a.sento-export"
     async with registry.client("auditor") as client:
         with pytest.raises(SentoError) as raised:
@@ -146,7 +148,9 @@ def test_the_command_writes_the_file_and_says_how_to_prove_it(terminal: Terminal
     assert f"--ledger-id {done['ledger_id']}" in people.stdout
 
 
-def test_the_command_refuses_a_place_and_certificates_that_are_none(terminal: Terminal, tmp_path: Path) -> None:
+def test_the_command_refuses_a_place_and_certificates_that_are_none(
+    terminal: Terminal, tmp_path: Path
+) -> None:
     terminal.write()
     assert terminal.run("export", "--out", str(tmp_path / "no" / "a"), *WHY).exit_code == Exit.USAGE
     certificates = tmp_path / "certificates"

@@ -81,7 +81,7 @@ def test_records_are_calls_times_batch_and_percentiles_are_those_of_a_call() -> 
     assert (found.records, found.failed, found.records_per_s, found.p50_ms) == (600, 100, 300.0, 10.0)
 
 
-def test_reads_stand_beside_etcds_and_say_what_is_not_in_them_yet() -> None:
+def test_reads_stand_beside_etcds_and_say_what_only_ours_leave_behind() -> None:
     runs = [run(LINEARIZABLE, 1, 500.0), run(LOCAL, 1, 1_500.0), run(ETCD_GET, 1, 1_000.0)]
     fields = reads_fields([Run(**{**each.fields(), "work": "read-64x1"}) for each in runs])  # type: ignore[arg-type]
     assert fields["ratios"] == {"linearizable": {"etcd": 0.5}, "local": {"etcd": 1.5}}

@@ -270,3 +270,16 @@ def test_a_site_that_dies_at_any_step_certifies_nothing_and_finishes_in_its_next
     run(driver, log)
     assert [at for at in range(driver.store.tip.size) if driver.store.record(at).erased] == covered
     assert len(kept.recall_certificates(driver.store)) == 1
+
+
+def test_a_payload_that_a_ledger_made_anew_copied_is_erased_again_though_its_order_has_a_certificate() -> (
+    None
+):
+    driver = governed(rules=4)
+    order, covered = order_carried_out(driver)
+    kept.remember_certificate(driver.store, order, b"of the former ledger")
+    log = FakeLog()
+    run(driver, log)
+    assert [at for at in range(driver.store.tip.size) if driver.store.record(at).erased] == covered
+    assert kept.recall_certificates(driver.store) == [b"of the former ledger"]
+    assert log.calls == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from acts import (
@@ -20,9 +22,12 @@ from genesis_builder import SITES, ed25519, make_block, make_submission
 from ledger_driver import LedgerDriver, code_of
 from sento_node.ledger.apply import apply_block
 from sento_node.ordering.port import OrderedBlock
+from sento_proto.checkpoint import Checkpoint, SiteKeys, SiteSigners, cosign_all
 from sento_proto.errors import Code
+from sento_proto.fraud import KnownSites
 from sento_proto.governance.site_rules import SiteRules, encode_site_rules
 from sento_proto.header import ZERO32
+from sento_proto.software_signers import MlDsa44Signer
 from sento_proto.submission import decode_submission
 
 ACCEPTED, NEW = Code.ACCEPTED, "jp-sapporo"
@@ -88,6 +93,27 @@ def test_a_rotated_key_of_the_receipt_set_counts_from_the_act_on() -> None:
     governance = driver.governance
     assert governance.receipt_quorum_at(2).keys[B].ed25519 == old
     assert governance.receipt_quorum_at(3).keys[B].ed25519 == ed25519("new").public_key
+
+
+def test_a_replaced_key_pair_stays_known_as_a_pair_though_the_site_was_in_no_receipt_set() -> None:
+    driver = governed()
+    enrolled(driver)
+    signers = [
+        SiteSigners(ed25519(f"key {number}"), MlDsa44Signer(bytes([number]) * 32)) for number in (1, 2)
+    ]
+    for one in signers:
+        rotated = rotate_site_key(NEW, one.ed25519)
+        second = one.keys.ml_dsa_44
+        assert second is not None
+        rotated["ml_dsa_44"] = base64.b64encode(second.data).decode()
+        assert driver.act(rotated) is ACCEPTED
+    first, now = signers
+    bare = Checkpoint(driver.governance.ledger_id, 1, 6, b"r" * 32)
+    known = KnownSites.of(driver.governance)
+    assert known.keys[NEW] == (SiteKeys(ed25519(NEW).public_key), first.keys, now.keys)
+    by_both = bare._replace(signatures=cosign_all(bare, NEW, first, 1_800_000_000))
+    assert known.signed_checkpoint(NEW, by_both)
+    assert not known.signed_checkpoint(NEW, by_both._replace(signatures=by_both.signatures[:1]))
 
 
 def test_two_changes_of_the_receipt_set_in_one_act_leave_one_entry() -> None:

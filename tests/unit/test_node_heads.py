@@ -10,10 +10,14 @@ from bare_node import BareNode
 from ledger_driver import LedgerDriver, signed_checkpoint, subject
 from lone_runner import SITE
 from sento_node import bounds
+from sento_node.compose import REBUILDING
 from sento_node.ledger import reading
+from sento_node.ledger.findings import INDEX, Finding, Kind
 from sento_node.ledger.store import KeptRecord, LedgerDamaged
 from sento_node.quorum.checkpoints import TreeAt
+from sento_node.scrub.scrubber import FENCED
 from sento_node.service.heads import Heads, Pace
+from sento_node.site import PAYLOADS_AWAITED
 from sento_proto.chain import link_over
 from sento_proto.checkpoint import SiteKeys, SiteSigners
 from sento_proto.errors import Code, SentoError
@@ -144,15 +148,16 @@ async def test_the_walk_back_from_the_newest_record_is_bounded(
 
 
 def test_the_pace_lets_a_burst_through_then_makes_wait_then_refuses() -> None:
-    pace = Pace(every_ms=2, burst_ms=10, patience_ms=6)
-    waits = [pace.wait_ms(1_000) for _ in range(9)]
+    pace = Pace(burst_ms=10, patience_ms=6)
+    waits = [pace.wait_ms(1_000, 2) for _ in range(9)]
     assert waits == [0, 0, 0, 0, 0, 0, 2, 4, 6]
     for _ in range(3):
         with pytest.raises(SentoError) as error:
-            pace.wait_ms(1_000)
-        assert error.value.code is Code.QUEUE_FULL
-    assert pace.wait_ms(1_002) == 6, "who was refused took no place"
-    assert pace.wait_ms(5_000) == 0
+            pace.wait_ms(1_000, 2)
+        assert error.value.code is Code.RATE_LIMITED
+        assert "ask again in 2 ms" in error.value.detail
+    assert pace.wait_ms(1_002, 2) == 6, "who was refused took no place"
+    assert pace.wait_ms(5_000, 2) == 0
 
 
 async def test_a_node_that_is_asked_for_too_many_statements_at_once_refuses(place: Place) -> None:
@@ -160,8 +165,47 @@ async def test_a_node_that_is_asked_for_too_many_statements_at_once_refuses(plac
     place.heads._pace = replace_taken(
         place.heads._pace, place.bare.clock.now_ms() + many * bounds.HEAD_EVERY_MS + 1
     )
-    with pytest.raises(SentoError, match="QUEUE_FULL"):
+    with pytest.raises(SentoError, match="RATE_LIMITED"):
         await place.said("a", 3)
+
+
+async def test_a_site_with_two_keys_has_a_slower_pace(place: Place) -> None:
+    place.bare.state.signers = SiteSigners(place.signers.ed25519, MlDsa44Signer(b"m" * 32))
+    await place.said("a", 3)
+    taken_ms = place.heads._pace._taken_until_ms - place.bare.clock.now_ms()
+    assert taken_ms == bounds.HEAD_ML_DSA_EVERY_MS > bounds.HEAD_EVERY_MS
+
+
+@pytest.mark.parametrize("reason", [FENCED, REBUILDING])
+async def test_a_site_that_knows_its_ledger_may_be_wrong_says_nothing_until_it_is_whole(reason: str) -> None:
+    place = Place()
+    async with place.bare.lone.running() as runner:
+        place.bare.state.runner = runner
+        runner.site.checkpoints.hold_back(reason, on=True)
+        with pytest.raises(SentoError, match="NOT_READY"):
+            await place.said("a", 3)
+        runner.site.checkpoints.hold_back(reason, on=False)
+        assert (await place.said("a", 3)).head == place.truth("a", 3)
+
+
+async def test_a_site_that_awaits_payloads_has_its_heads_all_the_same() -> None:
+    place = Place()
+    async with place.bare.lone.running() as runner:
+        place.bare.state.runner = runner
+        runner.site.checkpoints.hold_back(PAYLOADS_AWAITED, on=True)
+        assert (await place.said("a", 3)).head == place.truth("a", 3)
+
+
+async def test_while_an_index_entry_is_not_healed_nothing_is_said(place: Place) -> None:
+    mending = place.bare.state.scrub.mending
+    mending.found_now(
+        Finding(None, None, Kind.WRONG, "an entry names an older record", INDEX["subjects"], b"k" * 32)
+    )
+    with pytest.raises(SentoError, match="NOT_READY"):
+        await place.said("a", 3)
+    mending.round_ended()
+    mending.round_ended()
+    assert (await place.said("a", 3)).head == place.truth("a", 3)
 
 
 def replace_taken(pace: Pace, until_ms: int) -> Pace:

@@ -17,7 +17,6 @@ from sento_node import bounds
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.service.refusals import Refusals, deadline_s
 from sento_node.service.refusals import refusal_of as code_of
-from sento_node.sync.entries import PayloadMissing
 from sento_node.tallies import CANCELLED, Tallies
 from sento_proto.errors import Code, SentoError, describe
 from sento_proto.v1 import admin_pb2, admin_pb2_grpc, client_pb2, client_pb2_grpc, common_pb2
@@ -31,7 +30,6 @@ SECRET = "a caller's own words"
     [
         (SentoError(Code.STALE), Code.STALE),
         (LedgerDamaged("position 7"), Code.DAMAGED),
-        (PayloadMissing("position 7"), Code.DAMAGED),
         (LedgerFailed("no space"), Code.STOPPED),
         (Malformed("header: too short"), Code.MALFORMED),
         (KeyError(SECRET), Code.INTERNAL),

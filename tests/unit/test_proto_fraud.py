@@ -20,7 +20,8 @@ from sento_proto.block import Lane, sign_block
 from sento_proto.chain import link_over
 from sento_proto.checkpoint import Checkpoint, SiteSigners, cosign_all, sign_note
 from sento_proto.fraud import KINDS, Fraud, KnownSites, NotProven, verify_fraud
-from sento_proto.governance.state import ReceiptQuorum, from_genesis, receipt_quorum
+from sento_proto.governance.site_keys import ReceiptQuorum, receipt_quorum
+from sento_proto.governance.state import from_genesis
 from sento_proto.head_statement import NO_HEAD, Head
 from sento_proto.keys import Ed25519Signer
 from sento_proto.wire import Malformed
@@ -308,7 +309,7 @@ def test_the_record_of_a_file_is_named_by_its_own_bytes() -> None:
     assert subject(1) in base64.b64decode(json.loads(FILES[LIAR]["head-omits"])["record"]["header"])
 
 
-def test_what_is_known_of_sites_is_every_key_that_a_receipt_set_ever_had() -> None:
+def test_what_is_known_of_sites_is_every_key_that_one_ever_had() -> None:
     from genesis_builder import build_genesis
 
     world = build_genesis(embassies=("ch-bern",), rules=2)
@@ -322,6 +323,10 @@ def test_what_is_known_of_sites_is_every_key_that_a_receipt_set_ever_had() -> No
     }
     after = governance.changed(
         sites=rotated,
+        site_keys_ever={
+            **governance.site_keys_ever,
+            KEYS[LIAR].ed25519.key_id: ("jp-fukuoka", KEYS[LIAR].ed25519),
+        },
         receipt_quorums=(*governance.receipt_quorums, receipt_quorum(rotated, governance.receipt_set, 5)),
     )
     known = KnownSites.of(after)

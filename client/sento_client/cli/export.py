@@ -37,7 +37,9 @@ CERTIFICATE_MAX_BYTES = 4 * 1024 * 1024
     metavar="NAME",
     help="Show records of this registry only, and of the others their hashes; may be repeated.",
 )
-@click.option("--with-payloads", is_flag=True, help="With sealed payloads, where this institution may read them.")
+@click.option(
+    "--with-payloads", is_flag=True, help="With sealed payloads, where this institution may read them."
+)
 @click.option(
     "--certificates",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -67,7 +69,9 @@ def export(
         sento export --out 2026.sento-export.gz --purpose "yearly audit" --case 2026-9
         python audit_kit.py --ledger-id 7d71e555... 2026.sento-export.gz
     """
-    given = [] if certificates is None else [_certificate(path) for path in sorted(certificates.glob("*.json"))]
+    given = (
+        [] if certificates is None else [_certificate(path) for path in sorted(certificates.glob("*.json"))]
+    )
     wanted = Wanted(purpose, case_number, registries, with_payloads, given)
 
     async def work(sento: SentoClient) -> Exported:
@@ -131,6 +135,8 @@ def _show(app: App, exported: Exported) -> None:
         )
         if exported.hidden:
             console.print(f"{exported.hidden} of them with their hash alone.")
-        console.print(f"Prove it anywhere: python audit_kit.py --ledger-id {checkpoint.ledger_id.hex()} {exported.path}")
+        console.print(
+            f"Prove it anywhere: python audit_kit.py --ledger-id {checkpoint.ledger_id.hex()} {exported.path}"
+        )
 
     app.show(value, people)

@@ -194,6 +194,9 @@ def reseal(
 @_compartment
 @_key_epoch
 @click.option("--all", "everybody", is_flag=True, help="Also the keys of other authors.")
+@click.option(
+    "--sites", "with_sites", is_flag=True, help="Also the keys under which sites write the read log."
+)
 @_deadline
 @pass_app
 def show(
@@ -202,9 +205,12 @@ def show(
     compartment: str | None,
     key_epoch: int | None,
     everybody: bool,
+    with_sites: bool,
     deadline_ms: int | None,
 ) -> None:
     """Show which keys stand in the ledger, who holds a seal of each, and who should hold one and does not.
+
+    The sites' own keys of the read log, which sites make and seal by themselves, are left out and counted.
 
     \b
     Examples:
@@ -222,8 +228,11 @@ def show(
         selection = Selection(author, registry, compartment, key_epoch)
         return states_of(governance, [*standing, *in_file.only_here], selection), in_file
 
-    states, in_file = app.run(work, deadline_ms=deadline_ms)
+    found, in_file = app.run(work, deadline_ms=deadline_ms)
+    states = [state for state in found if with_sites or not state.of_site]
+    left_out = len(found) - len(states)
     value = {
+        "site_keys_left_out": left_out,
         "keys": [
             {
                 **state.scope._asdict(),
@@ -239,6 +248,8 @@ def show(
 
     def people(console: Console) -> None:
         _print_states(console, states)
+        if left_out:
+            console.print(f"{left_out:,} keys of sites' read logs are left out; --sites shows them.")
         _print_file_troubles(console, in_file)
 
     app.show(value, people)

@@ -34,7 +34,7 @@ from sento_proto.wire import Malformed
 SITE_TIMEOUT_MS = 3_000
 PAUSE_MS = 50
 ROUNDS_MAX = 20
-_BEHIND = (Code.NOT_FOUND, Code.OUT_OF_RANGE, Code.NOT_READY, Code.QUEUE_FULL)
+_BEHIND = (Code.NOT_FOUND, Code.OUT_OF_RANGE, Code.NOT_READY, Code.RATE_LIMITED)
 """What a site says that has not come so far, and may have a moment later."""
 
 

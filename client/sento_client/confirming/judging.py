@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sento_proto.checkpoint import Checkpoint, SiteKeys
-from sento_proto.governance.state import ReceiptQuorum
+from sento_proto.governance.site_keys import ReceiptQuorum
 from sento_proto.head_statement import Head, HeadStatement, decode_statement, statement_holds
 from sento_proto.wire import Malformed
 

@@ -16,7 +16,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 from sento_proto.checkpoint import Checkpoint, encode_checkpoint
 from sento_proto.record_object import RecordObject, record_value
@@ -25,10 +25,16 @@ FORMAT = "sento-export-1"
 _COMPRESSED = ".gz"
 
 
+class _Lines(Protocol):
+    """What takes bytes, compressed or not."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+
 class ExportFile:
     """Lines being written."""
 
-    def __init__(self, lines: IO[bytes]) -> None:
+    def __init__(self, lines: _Lines) -> None:
         self._lines = lines
 
     def begin(self, genesis_bytes: bytes, checkpoint: Checkpoint, made_at_ms: int) -> None:

@@ -94,4 +94,3 @@ class ExportedLedger:
                     f"a quorum cosigned another tree of size {each.size} before: one of two histories is false",
                 )
         return tuple(self._older)
-

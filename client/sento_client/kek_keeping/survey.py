@@ -12,6 +12,8 @@ from sento_proto.governance.state import Governance
 from sento_proto.seal import recipient_key_id, seal_suite_of
 
 FORMER_KEY = "a former key"
+SITES = "/sites/"
+"""What the names of sites as authors begin with; no institution has such a name."""
 
 
 class KekState(NamedTuple):
@@ -30,6 +32,11 @@ class KekState(NamedTuple):
     def only_in_file(self) -> bool:
         """Whether no record of it stands: whoever lacks a seal lacks the key."""
         return not self.standing.next_part
+
+    @property
+    def of_site(self) -> bool:
+        """Whether a site made it, for what it writes into the read log."""
+        return self.scope.author.startswith(SITES)
 
 
 class Selection(NamedTuple):

@@ -73,16 +73,20 @@ class CheckpointWatch:
             self._newest = checkpoint
 
     def judge(self, checkpoint: Checkpoint, trust: Trust) -> Finding:
-        """Whether a quorum of sites that are still trusted cosigned it. Raises SentoError DAMAGED when it proves that a site signed two trees."""
+        """Whether a quorum of sites that are still trusted cosigned it. Raises SentoError DAMAGED when it proves that a site signed two trees and has no quorum
+        without that site; one that has is the truth that the site lied about, whichever of the two came first."""
         conflicting = [
             other
             for other in self._seen.get((checkpoint.epoch, checkpoint.size), ())
             if other.root != checkpoint.root
         ]
+        words: list[str] = []
         if checkpoint.ledger_id == trust.ledger_id:
             for other in conflicting:
-                self._convict(trust, other, checkpoint)
+                words += self._convict(trust, other, checkpoint)
         finding = check_checkpoint(self._without_distrusted(checkpoint), trust)
+        if words and finding.verdict is not Verdict.HOLDS:
+            raise SentoError(Code.DAMAGED, " ".join(words))
         if finding.verdict is Verdict.HOLDS or self._is_signed(checkpoint, trust):
             self._remember(checkpoint)
         return finding
@@ -104,7 +108,8 @@ class CheckpointWatch:
         """Keep a proof that was made of other words than checkpoints, and believe it. Raises NotProven, Malformed."""
         return self._keep_fraud(KnownSites.of(self._trust().governance), data)
 
-    def _convict(self, trust: Trust, a: Checkpoint, b: Checkpoint) -> None:
+    def _convict(self, trust: Trust, a: Checkpoint, b: Checkpoint) -> list[str]:
+        """What each site did that signed both, in words."""
         known = KnownSites.of(trust.governance)
         words: list[str] = []
         for site in known.keys:
@@ -113,8 +118,7 @@ class CheckpointWatch:
             except NotProven:
                 continue
             words.append(self._keep_fraud(known, data).words)
-        if words:
-            raise SentoError(Code.DAMAGED, " ".join(words))
+        return words
 
     def _keep_fraud(self, known: KnownSites, data: bytes) -> Fraud:
         fraud = verify_fraud(data, known)

@@ -53,6 +53,11 @@ _OF_STATUS = (
     "disk_free_bytes",
     "disk_total_bytes",
     "certificate_expires_at_s",
+    "payloads_awaited",
+    "erasures_pending",
+    "access_records_spooled",
+    "rebuilt_size",
+    "rebuild_target_size",
 )
 """Fields of StatusReply that are given as they came."""
 _OF_SCRUB = (

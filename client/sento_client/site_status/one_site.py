@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sento_client.site_status.contacts import FRESH_MS, Contacts, contacts_of, heard_since
+from sento_client.site_status.keeping_whole import keeping_problems, rebuilt
 from sento_client.site_status.problems import Problem, Trouble
 from sento_client.site_status.report import SERVING, Look, SiteReport
 from sento_client.site_status.wording import counted, listed, size_text, span
@@ -99,7 +100,7 @@ def _counts(look: Look, site: str) -> bool:
 
 def _answering(look: Look, site: str, status: admin_pb2.StatusReply) -> Iterator[Problem]:
     if status.state != SERVING:
-        yield Problem(site, Trouble.STATE, f"it is {status.state}: {status.explanation}")
+        yield Problem(site, Trouble.STATE, f"it is {status.state}{rebuilt(status)}: {status.explanation}")
     for alarm in status.alarms:
         yield Problem(site, Trouble.ALARM, f"alarm {alarm}")
     for alarm in status.ordering_alarms:
@@ -109,18 +110,7 @@ def _answering(look: Look, site: str, status: admin_pb2.StatusReply) -> Iterator
     yield from _disk(site, status)
     yield from _ordering_log(site, status)
     yield from _certificate(site, status)
-    yield from _fenced(site, status)
-
-
-def _fenced(site: str, status: admin_pb2.StatusReply) -> Iterator[Problem]:
-    """What its own reading found damaged; it goes by itself when other sites' copies have healed it."""
-    scrub = status.scrub
-    if scrub.fenced:
-        words = (
-            f"{counted(scrub.fenced, 'place')} on its disk cannot be proven, and what stands there is not given out; "
-            f"{scrub.healed:,} of {scrub.found:,} that were found are healed"
-        )
-        yield Problem(site, Trouble.FENCED, words, may_pass=True)
+    yield from keeping_problems(site, status)
 
 
 def _cut_off(look: Look, site: str) -> Iterator[Problem]:

@@ -33,6 +33,7 @@ from sento_node.erasure.deciding import (
     WriteFiller,
     due_orders,
     next_step,
+    payloads_left,
     still_holding,
     with_volume,
 )
@@ -128,7 +129,9 @@ class Eraser:
         parts, due = self._parts, self.pending
         return Facts(
             due=due,
-            payloads_left=tuple(position for position in due if position not in self._clear),
+            payloads_left=payloads_left(
+                parts.governance().erasure_orders.values(), self._clear, self._store.tip.size
+            ),
             log=self._pass,
             files=parts.log.write_ahead_files() if due and parts.log is not None else frozenset(),
             is_lead=parts.is_lead(),

@@ -42,8 +42,9 @@ class LogPass:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """How a site stands. `due`: positions of carried-out orders that the flushed ledger holds and that have no certificate, rising; `payloads_left`: those of
-    them whose payloads are not known to be off the segments; `files`: the write-ahead files now; `log_writes_files`: False for a log without files."""
+    """How a site stands. `due`: positions of carried-out orders that the flushed ledger holds and that have no certificate, rising; `payloads_left`: those,
+    certified or not, whose payloads are not known to be off the segments; `files`: the write-ahead files now; `log_writes_files`: False for a log without
+    files."""
 
     due: tuple[int, ...]
     payloads_left: tuple[int, ...]
@@ -121,6 +122,14 @@ def due_orders(
             and order.position not in certified
         )
     )
+
+
+def payloads_left(
+    orders: Iterable[ErasureOrder], clear: Collection[int], flushed_size: int
+) -> tuple[int, ...]:
+    """Positions of the orders to be looked through for payloads, rising: all that were carried out in the flushed ledger, but for those in `clear`, looked
+    through in this life. Also those with a certificate: a ledger made anew since may have copied a payload from a site that did not know of the order yet."""
+    return tuple(position for position in due_orders(orders, (), flushed_size) if position not in clear)
 
 
 def next_step(facts: Facts) -> Step | None:

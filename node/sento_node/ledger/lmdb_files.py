@@ -171,13 +171,14 @@ def _open_tables(env: lmdb.Environment, directory: Path, ledger_id: bytes) -> Ta
             txn.put(META_LEDGER_ID, ledger_id, db=tables.meta)
             txn.put(META_TIP, encode_tip(EMPTY_TIP), db=tables.meta)
         else:
-            _check_meta(directory, form, txn.get(META_LEDGER_ID, db=tables.meta) or b"", ledger_id)
+            check_meta(directory, form, txn.get(META_LEDGER_ID, db=tables.meta) or b"", ledger_id)
     if form is None:
         sync_directory(database_directory(directory))
     return tables
 
 
-def _check_meta(directory: Path, form: bytes, found: bytes, ledger_id: bytes) -> None:
+def check_meta(directory: Path, form: bytes, found: bytes, ledger_id: bytes) -> None:
+    """Raises LedgerNotOpened for a ledger of another format or of another genesis file."""
     if form != FORMAT:
         raise LedgerNotOpened(
             f"The ledger in {directory} has format {form.decode('ascii', 'replace')!a} and this release knows {FORMAT.decode()}. "

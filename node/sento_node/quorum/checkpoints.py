@@ -219,6 +219,11 @@ class Checkpoints:
         """While a reason is on, this site vouches for nothing: what it has on disk is not whole."""
         (self._held_back.add if on else self._held_back.discard)(reason)
 
+    @property
+    def held_back_by(self) -> frozenset[str]:
+        """The reasons that are on."""
+        return frozenset(self._held_back)
+
     def _may_propose(self, now_ms: int) -> bool:
         if self._held_back:
             return False

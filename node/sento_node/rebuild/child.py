@@ -24,11 +24,12 @@ from sento_node.ledger.lmdb_cut import cut_ledger
 from sento_node.ledger.lmdb_files import (
     FORMAT,
     LedgerNotOpened,
+    check_meta,
     lock_directory,
     open_to_verify,
     payloads_directory,
 )
-from sento_node.ledger.segments import HEADER_BYTES, segment_header, segment_path
+from sento_node.ledger.segments import HEADER_BYTES, segment_header, segment_numbers, segment_path
 from sento_node.ledger.verify import Verification
 from sento_node.ledger.verify_files import verify_pages
 from sento_node.ledger.verify_image import Image
@@ -62,6 +63,9 @@ def _look_inside(directory: Path, genesis: Genesis) -> Iterator[Line]:
         form, ledger_id = image.meta()
         if form is None or (form == FORMAT and ledger_id is None):
             yield {"problem": "The ledger's database does not say what it is."}
+        elif not _has_segment_of(payloads_directory(directory), genesis.ledger_id):
+            # Nothing here says that it is ours: a wrong directory is a mistake of people, and no ledger to be made anew.
+            check_meta(directory, form, ledger_id or b"", genesis.ledger_id)
         _, finding = image.tip()
         if finding is not None:
             yield {"problem": finding.words}
@@ -70,6 +74,14 @@ def _look_inside(directory: Path, genesis: Genesis) -> Iterator[Line]:
             if words:
                 yield {"problem": words}
         yield from _remembered(image)
+
+
+def _has_segment_of(payloads: Path, ledger_id: bytes) -> bool:
+    for number in segment_numbers(payloads):
+        with segment_path(payloads, number).open("rb") as file:
+            if file.read(HEADER_BYTES) == segment_header(number, ledger_id):
+                return True
+    return False
 
 
 def _segment_problem(payloads: Path, ledger_id: bytes, key: bytes, row: bytes) -> str:

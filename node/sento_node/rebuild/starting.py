@@ -50,6 +50,12 @@ class Prepare:
         await self.preparing.run(self.decided, self.asked)
 
 
+_UNREADABLE = LocalDisk(
+    0, 1 << 32, member_started=False, member_has_data=False, ledger_size=0, cosigned_size=0
+)
+"""Boot numbers that are none: nothing is made anew for them, and the boot says in words what is wrong."""
+
+
 def open_at_start(config: NodeConfig, genesis: Genesis, files: BootFiles) -> Opened:
     """Look, decide, open. Raises LedgerFailed, LedgerNotOpened, BootFileDamaged, OSError."""
     places = Places(config.data_dir)
@@ -106,7 +112,7 @@ def _stand_in(
 
 def _look(places: Places, disk: LocalDisk, answer: Answer, asked: Asked | None, *, others: bool) -> Look:
     return Look(
-        had_life=max(disk.boot_number, disk.ordering_boot_number) > 0,
+        had_life=disk is not _UNREADABLE and max(disk.boot_number, disk.ordering_boot_number) > 0,
         refusal=refuse_locally(disk),
         present=places.has_database,
         problem=answer.problem,
@@ -131,9 +137,7 @@ def _local_disk(files: BootFiles) -> LocalDisk:
     try:
         return files.read(0, 0)
     except BootFileDamaged:
-        return LocalDisk(
-            0, 1 << 32, member_started=False, member_has_data=False, ledger_size=0, cosigned_size=0
-        )
+        return _UNREADABLE
 
 
 def ask_again(config: NodeConfig, reason: str, note: Note | None, disputed_size: int = 0) -> None:

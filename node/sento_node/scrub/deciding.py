@@ -135,6 +135,8 @@ class Mending:
     healed: int = 0
     fenced_records: frozenset[int] = frozenset()
     fenced_blocks: frozenset[int] = frozenset()
+    index_in_doubt: bool = False
+    """Whether an index entry was found wrong and is not known to be healed: it may lead to an older record than the newest."""
     _open: set[Finding] = field(default_factory=set)
     _of_round: set[Finding] = field(default_factory=set)
     _tried: Counter[Remedy] = field(default_factory=Counter)
@@ -190,3 +192,4 @@ class Mending:
         self.fenced_blocks = frozenset(
             one.block for one in fenced if one.block is not None and one.position is None
         )
+        self.index_in_doubt = any(finding.part in INDEX.values() for finding in self._open)

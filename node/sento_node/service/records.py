@@ -10,7 +10,9 @@ from sento_proto.v1 import common_pb2
 
 
 def stored_record(store: LedgerStore, kept: KeptRecord, *, header_only: bool) -> common_pb2.StoredRecord:
-    """The message. Raises LedgerDamaged for a record that is fenced. A payload that was erased is left out like one that was not asked for; the header says that there was one."""
+    """The message. Raises LedgerDamaged for a record that is fenced.
+
+    A payload that was erased is left out like one that was not asked for; the header says that there was one."""
     store.check_given_out(kept.position)
     proof = reading.submission_proof(store, kept)
     record = common_pb2.StoredRecord(

@@ -10,41 +10,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import grpc
 import grpc.aio
 
 from sento_node import bounds
 from sento_node.ledger import reading
-from sento_node.ledger.store import KeptRecord
-from sento_node.releases.deciding import is_held_back
 from sento_node.service.access import (
-    may_read,
-    may_see,
     require_author,
     require_bytes,
-    require_own,
     require_purpose,
     require_registry,
     require_role,
     require_unexpired,
 )
-from sento_node.service.errors import error_message
 from sento_node.service.freshness import as_of, require_reads, wait_fresh
 from sento_node.service.heads import Heads
+from sento_node.service.listing import Listing, ListRequest, Walk
 from sento_node.service.node_state import NodeState
-from sento_node.service.records import hidden_record, outcome_message, stored_record
-from sento_node.service.refusals import refusal_of
 from sento_node.service.releasing import Releasing, asked_by, named_fact, named_record, named_subject
-from sento_node.site import Reply
+from sento_node.service.write_stream import WriteStream
 from sento_node.tls import caller_of, certificate_end_s
-from sento_proto import header as header_layout
 from sento_proto import limits
 from sento_proto.errors import Code, SentoError
-from sento_proto.header import Header
-from sento_proto.identity import ROLES, Identity
+from sento_proto.identity import ROLES
 from sento_proto.merkle import HASH_BYTES
 from sento_proto.v1 import client_pb2, client_pb2_grpc, common_pb2
 
@@ -60,6 +50,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
     def __init__(self, node: NodeState) -> None:
         self._node = node
         self._heads = Heads(node)
+        self._listing = Listing(node)
         self._releasing = Releasing(node)
 
     # -- writing ----------------------------------------------------------------------------------------------------
@@ -76,61 +67,10 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
                 async with asyncio.timeout(bounds.REFUSED_STREAM_LISTENS_MS / 1000):
                     await anext(request_iterator, None)
             raise
-        end_s = certificate_end_s(context)
-        answers: asyncio.Queue[client_pb2.WriteReply | None] = asyncio.Queue()  # bounded by `room`
-        room = asyncio.Semaphore(bounds.WRITE_STREAM_IN_FLIGHT_MAX)
-        reading_on = asyncio.create_task(
-            self._read_submissions(request_iterator, author, end_s, answers, room)
-        )
-        try:
-            while (answer := await answers.get()) is not None:
-                yield answer
-                room.release()
-            await reading_on
-        finally:
-            reading_on.cancel()
-
-    async def _read_submissions(
-        self,
-        requests: AsyncIterator[client_pb2.WriteRequest],
-        author: str,
-        end_s: int | None,
-        answers: asyncio.Queue[client_pb2.WriteReply | None],
-        room: asyncio.Semaphore,
-    ) -> None:
-        """Start a task for each submission; when the client has ended its side and all are answered, end ours."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                async for request in requests:
-                    await room.acquire()
-                    group.create_task(self._answer(request, author, end_s, answers))
-        finally:
-            answers.put_nowait(None)
-
-    async def _answer(
-        self,
-        request: client_pb2.WriteRequest,
-        author: str,
-        end_s: int | None,
-        answers: asyncio.Queue[client_pb2.WriteReply | None],
-    ) -> None:
-        """One submission's answer; a failure of one never ends the stream of the others."""
-        began_s = time.perf_counter()
-        tallies = self._node.tallies
-        try:
-            require_unexpired(end_s, self._node.clock.wall_ms())
-            require_own(author, request.submission, self._node.governance)
-            answer = await self._node.running().submit(request.submission)
-            reply = write_reply(request.tag, answer)
-            if answer.code is None:
-                tallies.answered(time.perf_counter() - began_s, answer.outcomes)
-            else:
-                tallies.refused(time.perf_counter() - began_s, answer.code)
-        except Exception as error:  # noqa: BLE001 - the boundary where every failure becomes words
-            refusal = refusal_of(error)
-            tallies.refused(time.perf_counter() - began_s, refusal.code)
-            reply = client_pb2.WriteReply(tag=request.tag, error=error_message(refusal.code, refusal.detail))
-        answers.put_nowait(reply)
+        stream = WriteStream(self._node, author, certificate_end_s(context))
+        async with contextlib.aclosing(stream.replies(request_iterator)) as replies:
+            async for reply in replies:
+                yield reply
 
     async def Outcomes(
         self, request: client_pb2.OutcomesRequest, context: Context
@@ -166,30 +106,13 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         ):
             require_purpose(request.purpose)
             await wait_fresh(self._node, context, request.freshness)
-            reply = self._one(caller, request)
+            reply = self._listing.one(caller, self._position_of(request), header_only=request.header_only)
         access = await self._releasing.recorded(
             asked, [reply.record], may_spool=request.freshness == common_pb2.LOCAL
         )
         if access is not None:
             reply.access.CopyFrom(access)
         return reply
-
-    def _one(self, caller: Identity, request: client_pb2.ReadRequest) -> client_pb2.ReadReply:
-        """The record that the request names, as far as the caller may have it. Raises SentoError."""
-        position = self._position_of(request)
-        if position is None or position >= self._node.store.tip.size:
-            raise SentoError(Code.NOT_FOUND)
-        kept = self._node.store.record(position, with_payload=not request.header_only)
-        self._allow(caller, kept, header_only=request.header_only)
-        header = header_layout.decode(kept.header_bytes)
-        if not request.header_only and self._is_withheld(kept, header):
-            raise SentoError(Code.ERASED)
-        if not request.header_only and is_held_back(self._node.governance, header):
-            raise SentoError(Code.NOT_PERMITTED, "officers delay this access record until they release it")
-        if kept.payload is None:
-            raise SentoError(Code.PAYLOAD_AWAITED)
-        record = stored_record(self._node.store, kept, header_only=request.header_only)
-        return client_pb2.ReadReply(record=record, as_of=as_of(self._node))
 
     def _check_name(self, request: client_pb2.ReadRequest) -> None:
         match request.WhichOneof("name"):
@@ -223,10 +146,10 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
 
     async def _list(
         self,
-        request: client_pb2.FactRequest | client_pb2.SubjectRequest,
+        request: ListRequest,
         method: str,
         name: bytes,
-        walk: Callable[..., reading.Page],
+        walk: Walk,
         context: Context,
     ) -> client_pb2.ListReply:
         caller = require_role(caller_of(context), "author", "reader")
@@ -238,47 +161,12 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         if request.limit > limits.LIST_PAGE_MAX:
             raise SentoError(Code.BAD_REQUEST, f"limit is at most {limits.LIST_PAGE_MAX}")
         await wait_fresh(self._node, context, request.freshness)
-        reply = self._page(caller, self._walked(request, name, walk), header_only=request.header_only)
+        reply = self._listing.page(caller, request, name, walk)
         access = await self._releasing.recorded(
             asked, reply.records, may_spool=request.freshness == common_pb2.LOCAL
         )
         if access is not None:
             reply.access.CopyFrom(access)
-        return reply
-
-    def _walked(
-        self,
-        request: client_pb2.FactRequest | client_pb2.SubjectRequest,
-        name: bytes,
-        walk: Callable[..., reading.Page],
-    ) -> reading.Page:
-        """The part of the list that is asked for. Raises SentoError OUT_OF_RANGE."""
-        try:
-            return walk(
-                self._node.store,
-                request.registry,
-                name,
-                limit=max(1, request.limit),
-                before=request.before if request.HasField("before") else None,
-                as_of_size=request.as_of_size if request.HasField("as_of_size") else None,
-                with_payload=not request.header_only,
-            )
-        except IndexError:
-            raise SentoError(Code.OUT_OF_RANGE) from None
-
-    def _page(self, caller: Identity, page: reading.Page, *, header_only: bool) -> client_pb2.ListReply:
-        """The page as far as it fits a message; what the caller may not read comes as header alone, what it may not see without its header."""
-        reply = client_pb2.ListReply(as_of=as_of(self._node))
-        room_bytes = limits.GRPC_MESSAGE_MAX_BYTES - 64 * limits.KIB
-        for kept in page.records:
-            if room_bytes <= 0:
-                reply.next_before = reply.records[-1].position
-                return reply
-            record = self._listed(caller, kept, header_only=header_only) or hidden_record(kept)
-            room_bytes -= record.ByteSize()
-            reply.records.append(record)
-        if page.next_before is not None:
-            reply.next_before = page.next_before
         return reply
 
     async def Changes(
@@ -298,7 +186,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             require_unexpired(end_s, self._node.clock.wall_ms())
             while at < end:
                 page_end = min(at + CHANGES_PAGE, end)
-                page = self._changes_page(caller, request, at, page_end)
+                page = self._listing.stretch(caller, request, at, page_end)
                 await self._releasing.recorded(asked, page, may_spool=True)
                 for record in page:
                     yield record
@@ -310,22 +198,6 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
             await asyncio.sleep(FOLLOW_EVERY_MS / 1000)
             require_reads(self._node)
             end = self._node.store.tip.size
-
-    def _changes_page(
-        self, caller: Identity, request: client_pb2.ChangesRequest, start: int, end: int
-    ) -> list[common_pb2.StoredRecord]:
-        """What the caller gets of [start, end), which is recorded as a whole before any of it leaves."""
-        page = []
-        for kept in self._node.store.records(start, end, with_payload=not request.header_only):
-            header = header_layout.decode(kept.header_bytes)
-            if request.registry and header.registry != request.registry:
-                continue
-            record = self._listed(caller, kept, header_only=request.header_only)
-            if record is None and request.with_hidden:
-                record = hidden_record(kept)
-            if record is not None:
-                page.append(record)
-        return page
 
     # -- proofs -----------------------------------------------------------------------------------------------------
 
@@ -371,43 +243,3 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         require_reads(self._node)
         statement = await self._heads.statement(request.registry, request.subject, request.size)
         return client_pb2.HeadReply(statement=statement)
-
-    # -- shared -----------------------------------------------------------------------------------------------------
-
-    def _allow(self, caller: Identity, kept: KeptRecord, *, header_only: bool) -> None:
-        may, what = (may_see, "see") if header_only else (may_read, "read")
-        if not may(caller, self._node.governance, header_layout.decode(kept.header_bytes), kept.author):
-            raise SentoError(Code.NOT_PERMITTED, f"this institution may not {what} that record")
-
-    def _listed(
-        self, caller: Identity, kept: KeptRecord, *, header_only: bool
-    ) -> common_pb2.StoredRecord | None:
-        """The record as far as the caller may have it; None when it may not see it."""
-        header = header_layout.decode(kept.header_bytes)
-        if not may_see(caller, self._node.governance, header, kept.author):
-            return None
-        allowed = self._may_release(caller, kept, header)
-        record = stored_record(self._node.store, kept, header_only=header_only or not allowed)
-        record.payload_withheld = not allowed or kept.payload is None
-        return record
-
-    def _may_release(self, caller: Identity, kept: KeptRecord, header: Header) -> bool:
-        """Whether the payload may leave: the caller may read it, no order says that it is to be destroyed, and no delay holds it back."""
-        governance = self._node.governance
-        if self._is_withheld(kept, header) or is_held_back(governance, header):
-            return False
-        return may_read(caller, governance, header, kept.author)
-
-    def _is_withheld(self, kept: KeptRecord, header: Header) -> bool:
-        """Whether an order says that the payload is to be destroyed."""
-        order = self._node.governance.withheld_by(
-            kept.record_hash, header.registry, header.subject, kept.position
-        )
-        return order is not None
-
-
-def write_reply(tag: int, reply: Reply) -> client_pb2.WriteReply:
-    """A site's reply as the message of a write stream."""
-    if reply.code is not None:
-        return client_pb2.WriteReply(tag=tag, epoch=reply.epoch, error=error_message(reply.code))
-    return client_pb2.WriteReply(tag=tag, epoch=reply.epoch, outcomes=map(outcome_message, reply.outcomes))

@@ -18,7 +18,8 @@ from sento_proto.governance.parts import (
     read_receipt_set,
     read_site,
 )
-from sento_proto.governance.state import Governance, receipt_quorum
+from sento_proto.governance.site_keys import receipt_quorum, second_keys
+from sento_proto.governance.state import Governance
 from sento_proto.keys import PublicKey
 from sento_proto.strict_json import Fields
 
@@ -141,6 +142,7 @@ def _with_site(governance: Governance, site: Site) -> Governance:
     return governance.changed(
         sites=with_entry(governance.sites, site.name, site),
         site_keys_ever=with_entry(governance.site_keys_ever, site.key.key_id, (site.name, site.key)),
+        second_keys_ever={**governance.second_keys_ever, **second_keys([site])},
     )
 
 

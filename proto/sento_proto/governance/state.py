@@ -27,8 +27,9 @@ from sento_proto.governance.parts import (
     SigningKey,
     Site,
 )
+from sento_proto.governance.site_keys import ReceiptQuorum, keys_of_site, receipt_quorum, second_keys
 from sento_proto.header import ZERO32
-from sento_proto.keys import PublicKey, Suite
+from sento_proto.keys import PublicKey
 from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
 from sento_proto.rules import RULES
 
@@ -106,14 +107,6 @@ class Grant(NamedTuple):
     subjects: int
 
 
-class ReceiptQuorum(NamedTuple):
-    """The receipt set for trees of at least `from_size` records, with the keys its sites had."""
-
-    from_size: int
-    keys: Mapping[str, SiteKeys]
-    quorum: int
-
-
 class ErasureOrder(NamedTuple):
     """What the act at `position` ordered to be destroyed: records by their hashes, and (registry, subject) pairs. `wait`: the waiting period in words, empty
     for orders that name none. Nothing may be destroyed before an act that carries the order out, at `carried_out_at`; a withdrawn order orders nothing."""
@@ -180,6 +173,8 @@ class Governance:
     """Every order there ever was, by the position of its act."""
     read_log_delays: Mapping[str, ReadLogDelay] = field(default_factory=dict)
     """Every delay there ever was, by name."""
+    second_keys_ever: Mapping[bytes, PublicKey] = field(default_factory=dict)
+    """The ML-DSA-44 key that stands or stood beside a site's key, by that key's id; sites with one key have no entry."""
     key_agents: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(registry, compartment) to the reader that alone opens keys there, one release at a time."""
     site_rules: Mapping[str, frozenset[int]] = field(default_factory=dict)
@@ -335,6 +330,14 @@ class Governance:
         """The keys of each site now."""
         return {name: keys_of_site(site) for name, site in self.sites.items()}
 
+    def site_keys_since_genesis(self, site: str) -> tuple[SiteKeys, ...]:
+        """Every pair of keys that the site has or had, oldest first: what it signed under a replaced one is judged by that."""
+        return tuple(
+            SiteKeys(key, self.second_keys_ever.get(key_id))
+            for key_id, (name, key) in self.site_keys_ever.items()
+            if name == site
+        )
+
     def receipt_quorum_at(self, size: int) -> ReceiptQuorum:
         """The receipt set by which a checkpoint of this size is judged."""
         return next(entry for entry in reversed(self.receipt_quorums) if entry.from_size <= size)
@@ -355,18 +358,6 @@ class Governance:
 def covered(scopes: tuple[Scope, ...], registry: str, compartment: str) -> bool:
     """Whether one of the scopes contains the compartment of the registry."""
     return any(scope.covers(registry, compartment) for scope in scopes)
-
-
-def keys_of_site(site: Site) -> SiteKeys:
-    """The keys with which a site cosigns."""
-    return SiteKeys(site.key, PublicKey(Suite.ML_DSA_44, site.ml_dsa_44) if site.ml_dsa_44 else None)
-
-
-def receipt_quorum(sites: Mapping[str, Site], receipt_set: ReceiptSet, from_size: int) -> ReceiptQuorum:
-    """The receipt set with its sites' keys as they are now."""
-    return ReceiptQuorum(
-        from_size, {name: keys_of_site(sites[name]) for name in receipt_set.sites}, receipt_set.quorum
-    )
 
 
 def rights_of(author: Author) -> AuthorRights:
@@ -392,6 +383,7 @@ def from_genesis(genesis: Genesis) -> Governance:
         readers={reader.name: reader for reader in genesis.readers},
         sites=sites,
         site_keys_ever={site.key.key_id: (site.name, site.key) for site in genesis.sites},
+        second_keys_ever=second_keys(sites.values()),
         receipt_quorums=(receipt_quorum(sites, genesis.receipt_set, 0),),
         receipt_set=genesis.receipt_set,
         officers=genesis.officers,

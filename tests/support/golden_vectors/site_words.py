@@ -26,7 +26,7 @@ from sento_proto.block import Lane, sign_block
 from sento_proto.chain import link_over
 from sento_proto.checkpoint import Checkpoint, SiteSigners, cosign
 from sento_proto.fraud import KnownSites, ProvenRecord
-from sento_proto.governance.state import ReceiptQuorum
+from sento_proto.governance.site_keys import ReceiptQuorum
 from sento_proto.head_statement import NO_HEAD, Head, HeadStatement, encode_statement, sign_head
 from sento_proto.header import Header
 from sento_proto.merkle import inclusion_proof, root_of, subtree_reader

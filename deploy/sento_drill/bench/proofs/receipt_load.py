@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import threading
@@ -24,10 +25,11 @@ from pathlib import Path
 import uvloop
 
 from sento_client import SentoClient, SentoError
-from sento_client.config import decode_config
+from sento_client.opening import open_installation
 from sento_client.outbox.shelf import Belongs
 from sento_client.receipts.store import ReceiptStore
 from sento_drill.bench.works import RUN_ON_S, drafts
+from sento_drill.waiting import TooLate, until
 
 KEPT, ASKED = "kept", "asked"
 LOOK_EVERY_S = 0.01
@@ -120,7 +122,7 @@ async def write_on(client: SentoClient, callers: int, times: Times, way: str) ->
 async def load(arguments: argparse.Namespace) -> None:
     """Print the times."""
     path: Path = arguments.config
-    config = decode_config(path.read_bytes(), path)
+    config = open_installation(path).config
     if config.receipts is None:
         sys.exit("this client keeps no receipts")
     async with SentoClient.open(path) as client:
@@ -128,10 +130,18 @@ async def load(arguments: argparse.Namespace) -> None:
         times = Times(from_s, from_s + arguments.seconds)
         with Looker(config.receipts, Belongs(client.genesis.ledger_id, client.institution), times):
             await write_on(client, arguments.callers, times, arguments.way)
-            end_s = time.perf_counter() + STORED_WITHIN_S
-            while times.waiting and time.perf_counter() < end_s:
-                await asyncio.sleep(LOOK_EVERY_S)  # noqa: ASYNC110 - another thread empties it
+            await _wait_stored(times)
         print(times.printed())
+
+
+async def _wait_stored(times: Times) -> None:
+    """Wait for the receipts that are still to come; those that do not come are told as missing."""
+
+    async def stored() -> bool:
+        return not times.waiting
+
+    with contextlib.suppress(TooLate):
+        await until(stored, deadline_s=STORED_WITHIN_S, what="receipts are missing", poll_s=LOOK_EVERY_S)
 
 
 def main(words: Sequence[str]) -> None:

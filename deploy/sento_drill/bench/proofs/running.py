@@ -98,9 +98,7 @@ async def fill(client: SentoClient, more: Callable[[], bool]) -> list[int]:
                     raise LoadFailed(f"what is to be measured cannot be written: {result}")
                 positions.append(result.position)
 
-    async with asyncio.TaskGroup() as callers:
-        for _ in range(FILL_CALLERS):
-            callers.create_task(caller())
+    await asyncio.gather(*(caller() for _ in range(FILL_CALLERS)))
     return positions
 
 

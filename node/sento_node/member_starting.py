@@ -1,0 +1,63 @@
+"""This site's own ordering member: made from the node's configuration, started, and waited for until it can order."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from sento_node.boot_confirming import EPOCH
+from sento_node.boot_keeper import BootFiles
+from sento_node.condition import Condition
+from sento_node.config import NodeConfig
+from sento_node.member_reports import MemberReports
+from sento_node.ordering.etcd.member import EtcdMember, MemberNotReady
+from sento_node.ordering.etcd.settings import MemberSettings, PeerTls
+from sento_node.ordering.etcd.version import EtcdBinary
+from sento_proto.genesis import Genesis
+
+READY_AGAIN_MS = 5_000
+BEGUN_AGAIN_MS = 20
+
+
+def member_of(
+    config: NodeConfig, genesis: Genesis, files: BootFiles, etcd: EtcdBinary, condition: Condition
+) -> EtcdMember:
+    """The member, not started; what it reports goes into the condition."""
+    ordering = config.ordering
+    settings = MemberSettings(
+        site=config.site,
+        data_dir=files.member_dir,
+        run_dir=files.epoch_dir / "run",
+        peer_listen_url=ordering.peer_url,
+        peer_url=ordering.peer_url,
+        members={config.site: ordering.peer_url}
+        | {peer.name: peer.ordering_peer_url for peer in config.peers if peer.name in genesis.voting_sites},
+        cluster_token=f"sento-{genesis.ledger_id.hex()[:32]}-{EPOCH}",
+        tls=PeerTls(ordering.ca, ordering.certificate, ordering.key),
+        heartbeat_ms=ordering.heartbeat_ms,
+        election_ms=ordering.election_ms,
+        quota_bytes=ordering.quota_mib * 1024 * 1024,
+    )
+    reports = MemberReports(structlog.get_logger("sento.node").bind(site=config.site), condition)
+    return EtcdMember(settings, etcd, on_event=reports.event, on_log=reports.line)
+
+
+async def until_ready(member: EtcdMember, files: BootFiles, condition: Condition) -> bool:
+    """Start the member and wait until it can order. False when it is down for good. Raises DirectoryTaken, DirectoryUnsafe, OSError."""
+    condition.state = "starting"
+    condition.explanation = "The ordering member is starting; it needs a majority of the voting sites."
+    await member.start()
+    ended = asyncio.create_task(member.ended())
+    while not files.note_begun() and not ended.done():
+        await asyncio.wait({ended}, timeout=BEGUN_AGAIN_MS / 1000)
+    while not ended.done():
+        try:
+            await member.wait_ready(timeout_ms=READY_AGAIN_MS)
+        except MemberNotReady as error:
+            condition.explanation = str(error)
+        else:
+            ended.cancel()
+            return True
+    condition.state, condition.explanation = "stopped", ended.result().sentence
+    return False
