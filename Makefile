@@ -18,7 +18,7 @@ proto: setup
 	$(PROTOC) -Inode $(call STUBS,node) node/sento_node/ordering/etcd/api/etcd.proto
 sim: setup ; $(PY) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 story-keys: setup ; @$(PY) -m sento_drill.cli story-keys --directory .story
-malice: setup ; SENTO_MALICE_TABLE=1 $(PY) -m pytest -q tests/faults/test_malice.py
+malice: setup ; SENTO_MALICE_TABLE=1 $(PY) -m pytest -q tests/faults/test_malice_to_*.py
 soak: setup ; $(PY) -m sento_drill.cli soak
 bench: setup ; $(PY) -m sento_drill.cli bench
 bench-proofs: setup ; $(PY) -m sento_drill.cli bench-proofs

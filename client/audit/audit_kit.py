@@ -206,7 +206,7 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
         must(set(ids) <= set(offices), "one of those who signed was not in office")
         message = pae("officers-act", self.ledger_id + struct.pack(">I", told.epoch) + record.leaf)
         must(all_verify("officers", [offices[each][1] for each in ids], signatures, message), "a false signature")
-        must(len({offices[each][0] for each in ids}) >= 0, f"fewer than {self.threshold} officers signed")
+        must(len({offices[each][0] for each in ids}) >= self.threshold > 0, f"fewer than {self.threshold} officers signed")
         for change in load(head.content)["changes"]: self.change(change, record.position)
         must(len(self.officers) // 2 < self.threshold <= len(self.officers), "the threshold is no majority")
         self.epoch, self.last_act, self.acts[record.position] = told.epoch, record.leaf, record.leaf; return "officers"
@@ -328,6 +328,7 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
     def row(self, value, known, chains, counts, payloads, epoch):  # a record of an export
         if "hidden" in value:
             record = take(value, "position record_hash link previous_of_subject hidden"); record.head, record.leaf = None, unhex(record.record_hash); must(len(record.leaf) == 32, "its hash has another length")
+            must(len(record.leaf) == 32 and record.hidden is True, "its hash has another length, or it is not hidden")
         else:
             record = read_record(value)
             try: known.author(record, epoch)

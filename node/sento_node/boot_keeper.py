@@ -122,7 +122,9 @@ def write_durably(path: Path, data: bytes) -> None:
     draft = path.with_name(path.name + ".new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(descriptor, data)
+        left = memoryview(data)
+        while left:  # a disk that is nearly full takes a part and says so only by the count
+            left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

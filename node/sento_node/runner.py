@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import itertools
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 import structlog
 
 from sento_node import bounds
+from sento_node.appending import Appender
 from sento_node.clock import Clock
 from sento_node.compose import COSIGNED_NAME, encode_cosigned
 from sento_node.condition import Condition, Rebuilding
@@ -29,11 +29,8 @@ from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.state import Batch
 from sento_node.ledger.store import KeptCheckpoint, LedgerDamaged, LedgerFailed, LedgerStore
 from sento_node.ordering.port import (
-    LaneConflict,
     OrderingError,
-    OrderingFull,
     OrderingLog,
-    OrderingRefused,
 )
 from sento_node.peers import Peers, PeerSilent
 from sento_node.quorum.checkpoints import (
@@ -48,15 +45,12 @@ from sento_node.quorum.thinning import LOOKED_AT, Thinning
 from sento_node.rebuild.deciding import Rebuild
 from sento_node.site import Alarm, AlarmOver, Effect, Flush, Reply, ServeRead, Site, TrimLog
 from sento_node.tallies import Tallies
+from sento_node.waiting import Waiting, settle
 from sento_node.watch import HEAD_TIMEOUT_MS, TwoOrders, Watch
 from sento_proto.checkpoint import Checkpoint, encode_checkpoint
 from sento_proto.errors import Code, SentoError
 
 TICK_MS = 20
-APPEND_TIMEOUT_MS = 500
-APPEND_TIMEOUT_MAX_MS = 8_000
-RETRY_FIRST_MS = 30
-RETRY_MAX_MS = 1_000
 TRIM_TIMEOUT_MS = 5_000
 
 _STOPS_IN_WORDS = (LedgerFailed, UnknownRules, OrderingError, NobodyToCopyFrom, TwoOrders)
@@ -89,10 +83,7 @@ class Runner:
         self._log = log
         self._peers = peers
         self._clock = clock
-        self._tickets = itertools.count(1)
-        self._replies: dict[int, asyncio.Future[Reply]] = {}
-        self._reads: dict[int, asyncio.Future[None]] = {}
-        self._cosigns: dict[int, asyncio.Future[AnswerCosign]] = {}
+        self._waiting = Waiting()
         self._writer = writer
         self._tasks: set[asyncio.Task[Any]] = set()
         self._head_asked: asyncio.Task[int] | None = None
@@ -100,6 +91,7 @@ class Runner:
         self._thinning = Thinning()
         self._follower = Follower(site, log, peers, clock, condition, self.carry_out, rebuild)
         self._watch = Watch(site, store, log, clock, condition, self._follower.restart)
+        self._appender = Appender(site, log, condition, self._tallies, self.carry_out)
         self._log_lines = structlog.get_logger("sento.node")
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -123,8 +115,7 @@ class Runner:
 
     async def drained(self, timeout_ms: int) -> None:
         """Return when every submission is answered, or after `timeout_ms`."""
-        if self._replies:
-            await asyncio.wait(set(self._replies.values()), timeout=timeout_ms / 1000)
+        await self._waiting.drained(timeout_ms)
 
     async def stop(self) -> None:
         """End all tasks, flush what is applied, and refuse what waits. Raises LedgerFailed."""
@@ -133,7 +124,7 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._refuse_waiting(Code.STOPPING)
+        self._waiting.refuse_all(Code.STOPPING)
         if self.condition.state == "stopping":
             for effect in self.site.flush_now():
                 if isinstance(effect, Flush):
@@ -149,7 +140,7 @@ class Runner:
             return
         self.condition.state, self.condition.explanation = state, words
         self._log_lines.error("node halted", state=state, words=words)
-        self._refuse_waiting(_REFUSALS.get(state, Code.STOPPED))
+        self._waiting.refuse_all(_REFUSALS.get(state, Code.STOPPED))
         current = asyncio.current_task()
         for task in self._tasks:
             if task is not current:
@@ -169,16 +160,6 @@ class Runner:
         self.condition.rebuilding.reason = reason
         self.condition.rebuilding.disputed_size = disputed_size
         self.halt("rebuilding", "What is on disk is examined and set aside first.")
-
-    def _refuse_waiting(self, code: Code) -> None:
-        """Refuse reads and cosignatures with `code`; submissions may be ordered already, and are told so."""
-        others: list[asyncio.Future[Any]] = [*self._reads.values(), *self._cosigns.values()]
-        for waiting in others:
-            if not waiting.done():
-                waiting.set_exception(SentoError(code))
-        for reply in self._replies.values():
-            if not reply.done():
-                reply.set_exception(SentoError(Code.NO_ORDERING))
 
     def _spawn(self, job: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(self._guarded(job), name=name)
@@ -215,37 +196,30 @@ class Runner:
         """Order a submission and wait for its outcomes. Raises SentoError."""
         if not self.condition.takes_writes:
             raise SentoError(self.condition.code)
-        if len(self._replies) >= bounds.TICKETS_MAX:
+        if len(self._waiting.replies) >= bounds.TICKETS_MAX:
             raise SentoError(Code.QUEUE_FULL)
-        ticket = next(self._tickets)
-        waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._replies[ticket] = waiting
-        try:
-            async with asyncio.timeout(bounds.WRITE_ANSWER_TIMEOUT_MS / 1000):
-                self.carry_out(self.site.submit(ticket, data, self._clock.wall_ms() // 1000))
-                return await waiting
-        except TimeoutError:
-            raise SentoError(Code.NO_ORDERING) from None
-        finally:
-            self._replies.pop(ticket, None)
+        with self._waiting.place(self._waiting.replies) as (ticket, outcomes):
+            try:
+                async with asyncio.timeout(bounds.WRITE_ANSWER_TIMEOUT_MS / 1000):
+                    self.carry_out(self.site.submit(ticket, data, self._clock.wall_ms() // 1000))
+                    return await outcomes
+            except TimeoutError:
+                raise SentoError(Code.NO_ORDERING) from None
 
     async def fresh(self, timeout_ms: int) -> None:
         """Wait until the flushed ledger holds everything acknowledged before this call. Raises SentoError NOT_FRESH."""
-        if len(self._reads) >= bounds.READS_WAITING_MAX:
+        if len(self._waiting.reads) >= bounds.READS_WAITING_MAX:
             raise SentoError(Code.QUEUE_FULL)
-        ticket = next(self._tickets)
-        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._reads[ticket] = waiting
-        try:
-            async with asyncio.timeout(timeout_ms / 1000):
-                revision = await self._shared_head()
-                self.carry_out(self.site.read_after(ticket, revision, self._clock.now_ms()))
-                await waiting
-        except (TimeoutError, OrderingError):
-            raise SentoError(Code.NOT_FRESH) from None
-        finally:
-            self.site.read_given_up(ticket)
-            self._reads.pop(ticket, None)
+        with self._waiting.place(self._waiting.reads) as (ticket, flushed):
+            try:
+                async with asyncio.timeout(timeout_ms / 1000):
+                    revision = await self._shared_head()
+                    self.carry_out(self.site.read_after(ticket, revision, self._clock.now_ms()))
+                    await flushed
+            except (TimeoutError, OrderingError):
+                raise SentoError(Code.NOT_FRESH) from None
+            finally:
+                self.site.read_given_up(ticket)
 
     async def _shared_head(self) -> int:
         """Revision of the linearizable head, asked after this call began; callers that wait together share one question."""
@@ -268,16 +242,11 @@ class Runner:
         """Answer another site's proposal. Raises SentoError when this site takes no part."""
         if self.condition.state not in ("serving", "no-majority", "catching-up") or self.condition.rebuilding:
             raise SentoError(self.condition.code)
-        ticket = next(self._tickets)
-        waiting: asyncio.Future[AnswerCosign] = asyncio.get_running_loop().create_future()
-        self._cosigns[ticket] = waiting
-        try:
+        with self._waiting.place(self._waiting.cosigns) as (ticket, answer):
             self.carry_out(
                 self.site.cosign_request(ticket, proposer, checkpoint, block, self._clock.now_ms())
             )
-            return await waiting
-        finally:
-            self._cosigns.pop(ticket, None)
+            return await answer
 
     def published(self, checkpoint: Checkpoint, block: int) -> None:
         """Another site hands over a quorum's checkpoint. Raises SentoError when this site takes no part."""
@@ -292,13 +261,13 @@ class Runner:
         for effect in effects:
             match effect:
                 case Reply():
-                    _settle(self._replies, effect.ticket, effect)
+                    settle(self._waiting.replies, effect.ticket, effect)
                 case ServeRead():
-                    _settle(self._reads, effect.ticket, None)
+                    settle(self._waiting.reads, effect.ticket, None)
                 case AnswerCosign():
-                    _settle(self._cosigns, effect.ticket, effect)
+                    settle(self._waiting.cosigns, effect.ticket, effect)
                 case Append():
-                    self._spawn(self._append(effect), "append")
+                    self._spawn(self._appender.append(effect), "append")
                 case Flush():
                     self._spawn(self._flush(effect), "flush")
                 case WriteCosigned():
@@ -318,39 +287,6 @@ class Runner:
                         f"This site's tree at size {effect.size} is not the one that a quorum cosigned.",
                         effect.size,
                     )
-
-    async def _append(self, append: Append) -> None:
-        """Order one block: the same (lane, seq, bytes) until its outcome is known."""
-        pause_ms, timeout_ms = RETRY_FIRST_MS, APPEND_TIMEOUT_MS
-        began_s = time.perf_counter()
-        while True:
-            try:
-                place = await self._log.append(append.lane, append.seq, append.data, timeout_ms=timeout_ms)
-            except OrderingFull:
-                self.condition.raise_alarm(
-                    "ordering-full",
-                    "The ordering log's quota is reached; trimming has to free it before writing goes on.",
-                )
-            except LaneConflict:
-                if self.site.lanes.is_retired(append.lane):
-                    return
-                raise
-            except OrderingRefused:
-                raise
-            except OrderingError as error:
-                self._log_lines.warning(
-                    "append outcome unknown", lane=append.lane, seq=append.seq, why=str(error)[:200]
-                )
-            else:
-                self._tallies.ordered(time.perf_counter() - began_s, len(append.data))
-                self.carry_out(self.site.appended(append.lane, append.seq, place))
-                return
-            again, effects = self.site.append_failed(append.lane, append.seq)
-            self.carry_out(effects)
-            if again is None:
-                return
-            await asyncio.sleep(pause_ms / 1000)
-            pause_ms, timeout_ms = min(2 * pause_ms, RETRY_MAX_MS), min(2 * timeout_ms, APPEND_TIMEOUT_MAX_MS)
 
     async def _flush(self, flush: Flush) -> None:
         self._tallies.flushed(await self.in_writer(lambda: _seconds_of(self.store.commit, flush.batch)))
@@ -430,12 +366,6 @@ class Runner:
             await self._log.hand_over_lead(to_site, timeout_ms=timeout_ms)
         except OrderingError as error:
             raise SentoError(Code.NO_ORDERING, str(error)) from error
-
-
-def _settle(waiting: dict[int, asyncio.Future[_T]], ticket: int, value: Any) -> None:
-    future = waiting.get(ticket)
-    if future is not None and not future.done():
-        future.set_result(value)
 
 
 def _seconds_of(commit: Callable[[Batch], None], batch: Batch) -> float:

@@ -55,6 +55,11 @@ def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return value
 
 
+def is_one_line(text: str) -> bool:
+    """Whether a text may stand in a file of ours: in one line, without control or invisible characters."""
+    return _NOT_IN_ONE_LINE.search(text) is None
+
+
 class Fields:
     """One JSON object being read. Methods take a field off; `end` refuses what is left. All raise Malformed with the field's path."""
 
@@ -188,7 +193,7 @@ class Fields:
         return cast("list[object]", value)
 
     def _check_text(self, value: object, name: str) -> str:
-        if not isinstance(value, str) or _NOT_IN_ONE_LINE.search(value):
+        if not isinstance(value, str) or not is_one_line(value):
             raise self.wrong(name, "must be text in one line")
         return value
 

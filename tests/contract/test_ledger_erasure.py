@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from genesis_builder import TestWorld, build_genesis
 from ledger_driver import LedgerDriver, everything
 from sento_node.erasure.set_aside import remove_from_aside
-from sento_node.ledger import lmdb_erasure
+from sento_node.ledger import lmdb_erasure, rows
 from sento_node.ledger.adopt import (
     NotProven,
     OfferedBlock,
@@ -20,13 +22,13 @@ from sento_node.ledger.adopt import (
     OfferedSubmission,
     adopt_chunk,
 )
-from sento_node.ledger.lmdb_files import payloads_directory
+from sento_node.ledger.lmdb_files import database_directory, payloads_directory
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.rows import Locator
 from sento_node.ledger.segments import SegmentReader, segment_numbers
 from sento_node.ledger.state import LedgerState
-from sento_node.ledger.store import LedgerStore
+from sento_node.ledger.store import LedgerFailed, LedgerStore
 from sento_node.ledger.verify import Verification
 from sento_node.sync.entries import decode_block_entry, encode_block_entry
 from sento_proto.checkpoint import decode_checkpoint
@@ -367,3 +369,81 @@ def test_ledgers_set_aside_lose_the_segments_that_hold_an_erased_payload_and_no_
     assert files_hold(aside, records[len(records) // 2].payload)
     assert (aside / "database" / "data.mdb").exists()
     assert files_hold(tmp_path / "ledger", records[0].payload), "the ledger in use is not touched here"
+
+
+def in_one_segment(driver: LedgerDriver) -> list[Record]:
+    records = [driver.record(f"one{n}", content=b"content %d" % n) for n in range(4)]
+    driver.codes(records)
+    driver.flush()
+    return records
+
+
+@pytest.mark.parametrize("at", [0, 13, 49], ids=["magic", "number", "first frame"])
+def test_damage_to_a_header_or_a_frame_takes_no_living_payload_along_when_its_file_is_emptied(
+    world: TestWorld, tmp_path: Path, at: int
+) -> None:
+    directory = tmp_path / "ledger"
+    store = opened(directory, world)
+    records = in_one_segment(LedgerDriver(world, store))
+    store.close()
+    path = payloads_directory(directory) / "0000000001.segment"
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    store = opened(directory, world)
+    erase_all(store, [3])
+    assert not path.exists()
+    assert [store.record(n).payload for n in range(3)] == [one.payload for one in records[:3]]
+    assert store.awaited(10) == []
+    store.close()
+
+
+def test_a_file_that_is_out_of_reach_for_a_moment_is_not_taken_for_damage_and_nothing_is_removed(
+    world: TestWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "ledger"
+    store = opened(directory, world)
+    records = in_one_segment(LedgerDriver(world, store))
+
+    def too_many(*_: object) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    store.erase([3])
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentReader, "_segment", too_many)
+        with pytest.raises(LedgerFailed, match="Nothing was removed"):
+            erase_all(store, [3])
+    store.close()
+    again = opened(directory, world)
+    erase_all(again, [3])
+    assert [again.record(n).payload for n in range(3)] == [one.payload for one in records[:3]]
+    again.close()
+
+
+def test_a_segment_whose_account_is_lost_is_not_removed_at_the_start_while_records_lie_in_it(
+    world: TestWorld, tmp_path: Path
+) -> None:
+    directory = tmp_path / "ledger"
+    store = opened(directory, world)
+    written(LedgerDriver(world, store))
+    store.close()
+    numbers = segment_numbers(payloads_directory(directory))
+    with lmdb.open(str(database_directory(directory)), max_dbs=20, map_size=1 << 28) as env:
+        table = env.open_db(b"segments", create=False)
+        with env.begin(write=True) as txn:
+            assert txn.delete(rows.segment_key(numbers[1]), db=table)
+    with pytest.raises(LedgerFailed, match="does not name"):
+        opened(directory, world)
+    assert segment_numbers(payloads_directory(directory)) == numbers
+
+
+def test_a_ledger_set_aside_with_another_order_loses_the_erased_payload_too_which_stands_elsewhere_in_it(
+    world: TestWorld, tmp_path: Path
+) -> None:
+    store = opened(tmp_path / "damaged-1", world)
+    records = written(LedgerDriver(world, store))
+    store.close()
+    erased = records[9]
+    assert remove_from_aside(tmp_path, [1_000], [erased.payload_hash])
+    assert not files_hold(tmp_path / "damaged-1", erased.payload)
+    assert files_hold(tmp_path / "damaged-1", records[0].payload)

@@ -135,6 +135,18 @@ async def test_a_refused_attempt_is_recorded_with_its_code(site: ReleasingSite) 
     assert found == {(OTHER_AUTHOR, "NOT_PERMITTED", "read"), (AUTHOR, "PURPOSE_MISSING", "subject")}
 
 
+@pytest.mark.parametrize("text", ["a\x00b", "two\nlines", "\u2028|", "\x85|"])
+async def test_a_refused_attempt_is_recorded_whatever_its_caller_says_for_a_purpose(
+    site: ReleasingSite, text: str
+) -> None:
+    (position,) = await site.stand(site.record(SUBJECT))
+    twisted = common_pb2.Purpose(purpose=text, case_number="2026-118")
+    assert (await refusal(site.read(position, OTHER_AUTHOR, purpose=twisted))).code is Code.NOT_PERMITTED
+    await site.all_flushed()
+    (access,) = site.accesses()
+    assert (access.reader, access.purpose, access.case_number) == (OTHER_AUTHOR, "", "2026-118")
+
+
 async def test_an_attempt_at_what_nobody_has_is_not_recorded(site: ReleasingSite) -> None:
     await site.stand(site.record(SUBJECT))
     assert (await refusal(site.subject(OTHER, purpose=common_pb2.Purpose()))).code is Code.PURPOSE_MISSING

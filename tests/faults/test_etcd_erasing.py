@@ -142,3 +142,16 @@ async def test_what_a_member_left_half_written_goes_before_its_next_start_and_a_
         (directory / name).write_bytes(SECRET)
     assert remove_leftovers(tmp_path) == ["db.tmp.1234", "tmp99"]
     assert len(list(directory.iterdir())) == 3
+
+
+async def test_the_copy_that_etcd_keeps_of_a_torn_file_goes_with_the_first_that_are_removed(
+    tmp_path: Path,
+) -> None:
+    directory = wal_directory(tmp_path)
+    directory.mkdir(parents=True)
+    newest = directory / f"{1:016x}-{1:016x}.wal"
+    torn = directory / f"{0:016x}-{0:016x}.wal.broken"
+    for path in (newest, torn):
+        path.write_bytes(SECRET)
+    assert remove_released(tmp_path) == [torn.name]
+    assert list(directory.iterdir()) == [newest]

@@ -24,6 +24,7 @@ from sento_node.peers import offered_proof
 from sento_node.scrub.proving import NotProven, prove_block
 from sento_node.sync.fetching import fetched_block, fetched_payload
 from sento_proto.checkpoint import decode_checkpoint, encode_checkpoint
+from sento_proto.errors import Code
 from sento_proto.governance.state import Governance
 from sento_proto.v1 import sync_pb2
 
@@ -171,6 +172,27 @@ def test_a_proven_block_mends_what_was_damaged_of_it(
         assert store.vacate(1)
     store.close()
     assert findings(hurt, world) == []
+
+
+@pytest.mark.parametrize("offers", ["another block", "a refused one", "one that begins elsewhere"])
+def test_a_block_offered_in_the_place_of_another_is_not_written(
+    hurt: Path, sound: Path, world: TestWorld, offers: str
+) -> None:
+    item = offered(world, sound, BLOCK + 1 if offers == "another block" else BLOCK)
+    item.block.number = BLOCK
+    if offers == "a refused one":
+        del item.block.submissions[:], item.paths[:]
+        item.block.refusal = Code.MALFORMED
+    if offers == "one that begins elsewhere":
+        del item.block.submissions[:], item.paths[:]
+        item.block.size_before = 200
+    damage(hurt, block_row)
+    before = findings(hurt, world)
+    store = LmdbStore.open(hurt, world.ledger_id)
+    with pytest.raises(CannotMend, match="another one"):
+        store.mend_block(proven(governance_of(world.genesis, store), item, {}))
+    store.close()
+    assert findings(hurt, world) == before
 
 
 @pytest.mark.parametrize("level", [0, 1])

@@ -153,6 +153,19 @@ async def test_changes_pass_over_what_is_hidden_and_show_headers_of_what_may_be_
     assert all(record.payload_withheld and not record.payload for record in seen)
 
 
+async def test_with_hidden_entries_changes_leave_no_position_out_and_show_nothing_more(sites: Sites) -> None:
+    running, positions = sites
+    theirs = {position for position, name in zip(positions, WROTE, strict=True) if name == B}
+    async with running.caller(A) as caller:
+        request = client_pb2.ChangesRequest(purpose=PURPOSE, header_only=True, with_hidden=True)
+        seen = [record async for record in caller.registry.Changes(request, timeout=30)]
+    assert [record.position for record in seen] == list(range(len(seen)))
+    hidden = [record for record in seen if record.hidden]
+    assert theirs <= {record.position for record in hidden}
+    assert not any(record.header or record.payload or record.payload_hash for record in hidden)
+    assert all(record.record_hash and record.link for record in hidden)
+
+
 async def test_an_auditor_sees_every_header_and_gets_no_payload(sites: Sites) -> None:
     running, positions = sites
     async with running.caller(AUDITOR) as caller:

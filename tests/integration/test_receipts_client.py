@@ -310,6 +310,23 @@ async def test_site_that_cosigns_two_trees_of_one_size_is_named_and_counts_no_mo
         assert (await after_the_officers.checkpoint()).size == 1
 
 
+async def test_lie_that_comes_before_the_truth_convicts_its_site_and_does_not_stand_in_the_truths_way(
+    registry: Registry, outbox: Path
+) -> None:
+    registry.put(draft("address"))
+    liar = registry.sites[0]
+    lie = forged(registry, [liar.name])
+
+    def alter(message: Message) -> None:
+        if isinstance(message, client_pb2.CheckpointReply):
+            message.checkpoint = lie
+
+    liar.alter = alter
+    async with registry.client(outbox=outbox) as sento:
+        assert (await sento.checkpoint(deadline_ms=2_000)).size == 1
+        assert [fraud.site for fraud in sento.frauds] == [liar.name]
+
+
 async def test_note_that_nobody_signed_convicts_nobody(registry: Registry, outbox: Path) -> None:
     async with registry.client(outbox=outbox) as sento:
         await write(sento, "address")

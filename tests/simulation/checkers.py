@@ -14,7 +14,7 @@ flushed-is-kept          a restarted site has every block that it flushed
 reads-are-fresh          a linearizable read sees what was acknowledged before it began, and tells what stands
 proofs-hold              inclusion and consistency proofs from any site's store verify at any size
 heads-are-true           what a site would sign of a subject's last record, at any size, is what the reference says: so all say the same (`head_words.py`)
-destroyed-is-gone        what an order had destroyed no flush writes and no site gives; it is in no certified store or log, and at the end in none (`destroyed.py`)
+destroyed-is-gone        what an order had destroyed no flush writes and no site gives; no certified store or log has it, and at the end none (`destroyed.py`)
 kept-until-proven        an outbox forgets a record only when it stands under a quorum's checkpoint, or was refused for good, or people gave it up with a reason
 permission-decision-equality  at equal positions every site has the same governance, and answers who may do what as the reference does (`decisions.py`)
 told-the-truth           what a client was told of a write is what became of it, and no write stands twice

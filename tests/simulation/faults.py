@@ -328,11 +328,16 @@ class Faults:
         return all(memory is not None and memory.boot_number >= number > 0 for memory in memories)
 
     def _disk(self) -> None:
-        if self.all_whole():
-            rolling = [host for host in self._hosts if self._older_image(host) is not None]
-            host = self._heap.one_of(rolling) if rolling else self._host()
-            self._damage(host)
-            self._heap.after(self._heap.between(100, 1_500), self.start_site, host)
+        if not self.running or not self.all_whole():
+            return
+        rolling = [host for host in self._hosts if self._older_image(host) is not None]
+        host = self._heap.one_of(rolling) if rolling else self._host()
+        if not rolling and host.around.erases and self._heap.chance(0.7):
+            self._crash_and_return(host)
+            self._heap.after(self._heap.between(2_000, 4_000), self._disk)
+            return
+        self._damage(host)
+        self._heap.after(self._heap.between(100, 1_500), self.start_site, host)
 
     def _damage(self, host: SiteHost) -> None:
         host.crash()

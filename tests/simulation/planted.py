@@ -6,6 +6,7 @@ python -m tests.simulation --planted --seeds 0:100      prints the table that st
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -287,8 +288,11 @@ class _ShortSighted(Checkpoints):
 class LostDiskUnderOldId(Hooks):
     """starts the ordering member whatever the boot rules say, under a number that nobody had"""
 
+    def __init__(self) -> None:
+        self._numbers = itertools.count(500)
+
     def decided(self, decision: BootDecision, announced: int) -> BootDecision:
-        return Start(500 + announced) if isinstance(decision, Refuse) else decision
+        return Start(next(self._numbers)) if isinstance(decision, Refuse) else decision
 
 
 class RefusalWearsOff(Hooks):

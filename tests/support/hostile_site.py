@@ -10,56 +10,53 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
 
+from honest_sites import HOSTILE, HonestSites
 from hostile_node import hostile_node_command, order_evil
-from live_sites import AUTHOR, WAIT_S, LiveSites, running_sites, writes_again
-from raw_calls import CALL_TIMEOUT_S, all_records
+from live_sites import AUTHOR, running_sites
 from sento_client import SentoClient
 from sento_client.cli.main import main
 from sento_client.governing.client import GoverningClient
 from sento_client.governing.proposal import act_content, make_proposal
 from sento_client.keyfiles import read_signing_key
+from sento_client.outbox.keeping import Counts
 from sento_drill.cluster import LocalCluster
 from sento_drill.config_files import toml_text
-from sento_drill.places import PLACES
 from sento_drill.plan import OFFICERS, OFFICERS_THRESHOLD
 from sento_drill.processes import SiteProcesses
 from sento_drill.waiting import until
 from sento_node.keyfile import read_ml_dsa_44_signer
 from sento_node.ordering.etcd.client import EtcdClient
 from sento_node.ordering.etcd.log import EtcdLog
+from sento_proto.block import Lane, sign_block
 from sento_proto.chain import FIRST_LINK, next_link
 from sento_proto.checkpoint import (
     Checkpoint,
     SiteSigners,
     cosign_all,
-    cosigners,
-    decode_checkpoint,
     sign_note,
 )
-from sento_proto.erasure_certificate import ErasureCertificate, certificate_holds, decode_certificate
 from sento_proto.errors import SentoError
-from sento_proto.fraud import KnownSites
 from sento_proto.governance.state import from_genesis
 from sento_proto.ids import RANDOM_BYTES, uuid7
-from sento_proto.merkle import verify_consistency, verify_inclusion
-from sento_proto.receipt import Receipt, verify_receipt
-from sento_proto.v1 import admin_pb2, client_pb2, common_pb2, sync_pb2
+from sento_proto.receipt import Receipt
+from sento_proto.v1 import common_pb2
 
-HOSTILE, HONEST, OTHER = (place.site for place in PLACES[:3])
-"""The hostile site is the first in everybody's list, the other sites' as well."""
 KIT = Path(__file__).resolve().parents[2] / "client" / "audit" / "audit_kit.py"
 PERSON = "900000000115"
 FACT: dict[str, Any] = {"registry": "residency", "kind": "residence/entry", "subject": PERSON}
 WHY: dict[str, Any] = {"purpose": "address proof", "case_number": "2026-118"}
 QUOTA_BYTES = 1 << 31
+NO_PROOF = "no transferable proof: "
+ALONE_MS = 2_000
+"""For questions that only the hostile site is asked: nobody waits long for a better answer of the same site."""
 SIGNING = OFFICERS[:OFFICERS_THRESHOLD]
 
 
@@ -77,14 +74,11 @@ async def running_ground() -> AsyncIterator[HostileGround]:
 
 
 @dataclass(slots=True)
-class HostileGround:
+class HostileGround(HonestSites):
     """What the tests of malice share."""
 
-    sites: LiveSites
-    honest: tuple[str, ...] = (HONEST, OTHER)
     _configs: int = 0
     _facts: int = 0
-    receipts: list[Receipt] = field(default_factory=list)
 
     @contextmanager
     def evil(self, **evils: object) -> Iterator[None]:
@@ -226,144 +220,7 @@ class HostileGround:
         )
         return base64.b64encode(stored.SerializeToString()).decode()
 
-    # -- what must hold at the end ----------------------------------------------------------------------------------------
-
-    async def newest(self, site: str, at_least_size: int = 1) -> Checkpoint:
-        """A site's newest quorum checkpoint, once it has that size."""
-
-        async def look() -> Checkpoint | None:
-            async with self.sites.caller(AUTHOR, site) as caller:
-                try:
-                    reply = await caller.registry.Checkpoint(
-                        client_pb2.CheckpointRequest(), timeout=CALL_TIMEOUT_S
-                    )
-                except Exception:  # noqa: BLE001 - none yet, or the site is not there: asked again
-                    return None
-            note = decode_checkpoint(reply.checkpoint)
-            return note if note.size >= at_least_size else None
-
-        return await until(look, deadline_s=WAIT_S, what=f"{site} has no checkpoint of {at_least_size}")
-
-    async def lost(self, *sites: str) -> str:
-        """How many of the receipts so far do not verify at the honest sites, as the table says it."""
-        receipts, missing = self.receipts, set()
-        assert receipts
-        governance = from_genesis(self.sites.world.genesis)
-        at_least = max(receipt.checkpoint.size for receipt in receipts)
-        for site in sites or self.honest:
-            note = await self.newest(site, at_least)
-            for number, receipt in enumerate(receipts):
-                request = client_pb2.ProofRequest(
-                    size=note.size,
-                    positions=[receipt.position],
-                    consistent_with_size=receipt.checkpoint.size,
-                )
-                async with self.sites.caller(AUTHOR, site) as caller:
-                    reply = await caller.registry.Proof(request, timeout=CALL_TIMEOUT_S)
-                older, path = receipt.checkpoint, tuple(reply.inclusions[0].path)
-                holds = (
-                    verify_receipt(receipt, governance).holds
-                    and verify_inclusion(receipt.record_hash, receipt.position, note.size, path, note.root)
-                    and verify_consistency(
-                        older.size, older.root, note.size, note.root, tuple(reply.consistency)
-                    )
-                )
-                if not holds:
-                    missing.add(number)
-        assert not missing, f"receipted and lost: {missing}"
-        count = len(receipts)
-        self.receipts.clear()
-        return f"{len(missing)} of {count}"
-
-    async def cosigned_by_hostile(self, at_least_size: int) -> Checkpoint:
-        """A quorum checkpoint that the hostile site's cosignature is part of; somebody writes until there is one."""
-        keys = from_genesis(self.sites.world.genesis).site_keys
-        size = at_least_size
-
-        async def look() -> Checkpoint | None:
-            nonlocal size
-            note = await self.newest(HONEST, size)
-            if HOSTILE in cosigners(note, keys):
-                return note
-            await writes_again(self.sites, HOSTILE)
-            size = note.size + 1
-            return None
-
-        return await until(look, deadline_s=WAIT_S, what="the hostile site cosigns nothing")
-
-    async def make_anew(self, site: str) -> None:
-        """Stop a site, ask for a new ledger from nothing, and start it."""
-        command = [
-            sys.executable, "-m", "sento_node.cli", "rebuild", "--config", str(self.sites.files(site).config), "--from-nothing",
-        ]  # fmt: skip
-        await asyncio.to_thread(self.sites.cluster.processes[site].stop)
-        await asyncio.to_thread(subprocess.run, command, check=True, timeout=60)
-        self.sites.cluster.start(site)
-
-    async def certificate_of(self, order: int) -> ErasureCertificate:
-        """What the hostile site signed about an order, which verifies."""
-
-        async def look() -> ErasureCertificate | None:
-            async with self.sites.operator(HOSTILE) as operator:
-                reply = await operator.admin.Erasures(admin_pb2.ErasuresRequest(), timeout=CALL_TIMEOUT_S)
-            signed = [decode_certificate(data) for data in reply.certificates]
-            assert all(
-                certificate_holds(one, self.known.ledger_id, self.known.keys[HOSTILE]) for one in signed
-            )
-            return next((one.content for one in signed if one.content.order == order), None)
-
-        return await until(look, deadline_s=WAIT_S, what="no certificate")
-
-    async def payload_at(self, site: str, record_hash: bytes) -> sync_pb2.FetchedPayload:
-        """What a site gives another one that asks for a payload."""
-        speaker = next(name for name in self.honest if name != site)
-        async with self.sites.as_site(speaker, site) as caller:
-            request = sync_pb2.FetchPayloadsRequest(record_hashes=[record_hash])
-            answers = caller.sync.FetchPayloads(request, timeout=CALL_TIMEOUT_S)
-            return await anext(aiter(answers))
-
-    async def payload_gone(self, site: str, payload: bytes) -> None:
-        """Wait until a payload is in no file of a site's ledger."""
-        needle, ledger = payload[-64:], self.sites.data(site) / "ledger"
-
-        async def gone() -> bool:
-            files = [path for path in ledger.rglob("*") if path.is_file()]
-            return not any(needle in path.read_bytes() for path in files if path.exists())
-
-        await until(gone, deadline_s=WAIT_S, what=f"{site} still has the payload")
-
-    async def same_blocks(self, numbers: Sequence[int]) -> list[sync_pb2.BlockEntry]:
-        """These blocks as the honest sites' ledgers have them, which must be the same."""
-        first = min(numbers)
-
-        async def pulled(site: str, speaker: str) -> dict[int, sync_pb2.BlockEntry] | None:
-            found: dict[int, sync_pb2.BlockEntry] = {}
-            async with self.sites.as_site(speaker, site) as caller:
-                async for chunk in caller.sync.Pull(
-                    sync_pb2.PullRequest(after_block=first - 1), timeout=CALL_TIMEOUT_S
-                ):
-                    found |= {block.number: block for block in chunk.blocks}
-            return found if found.keys() >= set(numbers) else None
-
-        async def both() -> list[dict[int, sync_pb2.BlockEntry]] | None:
-            one, other = await asyncio.gather(pulled(HONEST, OTHER), pulled(OTHER, HONEST))
-            return None if one is None or other is None else [one, other]
-
-        one, other = await until(both, deadline_s=WAIT_S, what="no checkpoint covers these blocks")
-        assert [one[number] for number in numbers] == [other[number] for number in numbers]
-        return [one[number] for number in numbers]
-
-    async def hashes(self, site: str = HONEST) -> dict[int, bytes]:
-        """Position -> record hash of what the author may see at a site."""
-        async with self.sites.caller(AUTHOR, site) as caller:
-            return await all_records(caller)
-
     # -- proofs -----------------------------------------------------------------------------------------------------------
-
-    @property
-    def known(self) -> KnownSites:
-        """By whose keys proofs are judged."""
-        return KnownSites.of(from_genesis(self.sites.world.genesis))
 
     async def proven(self, data: bytes, kind: str, place: Path) -> str:
         """The proof is judged by the command and by the audit kit, each from the file and the genesis file alone; how the table names it."""
@@ -399,3 +256,35 @@ async def refused_with(call: object) -> SentoError:
     except SentoError as error:
         return error
     raise AssertionError(f"the call was answered: {str(answer)[:200]}")
+
+
+def draft(ground: HostileGround) -> dict[str, Any]:
+    """A new fact."""
+    return {**FACT, "fact": ground.fact(), "content": {"n": 1}}
+
+
+async def settled(sento: SentoClient) -> None:
+    """Wait until the outbox is empty: everything has its receipt."""
+
+    async def empty() -> bool:
+        return sento.outbox == Counts(0, 0)
+
+    await until(empty, deadline_s=30, what="something is still in the outbox")
+
+
+async def at_hostile(sento: SentoClient, position: int) -> SentoError:
+    """How reading a record ends where nobody but the hostile site is asked."""
+    return await refused_with(sento.read(position, site=HOSTILE, deadline_ms=ALONE_MS, **WHY))
+
+
+def receipt_set(*sites: str) -> dict[str, object]:
+    """The change that makes these the receipt set."""
+    return {"do": "set-receipt-set", "sites": list(sites), "quorum": 2}
+
+
+async def order(ground: HostileGround, k: int, *submissions: bytes) -> int:
+    """The hostile site orders what nobody gave it, in a well-formed block of a lane of its own; the block's number."""
+    lane = Lane(HOSTILE, 900, k)
+    data = sign_block(ground.known.ledger_id, 0, lane, 1, submissions, ground.signers.ed25519)
+    async with ground.log() as log:
+        return (await log.append(str(lane), 1, data, timeout_ms=5_000)).number

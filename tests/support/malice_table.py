@@ -26,15 +26,15 @@ MALICES = (
     "keeps an erased payload",
     "removes a member",
 )
-"""In the order in which the tests run: the last ones leave marks."""
+"""In the order of the table."""
 
 HEADING = """# What a hostile site can do
 
 Three real sites, over mutual TLS, each with its own etcd member. One of them is hostile: its node is our own with single pieces replaced
 (`support/hostile_node.py`), and whoever runs it also has its keys, its files and its ordering member. For each malice: what users see, what is caught, by
 whom, with which proof, and how many of the receipts that were collected before and meanwhile do not verify any more at the honest sites (inclusion, and
-consistency with the receipt's checkpoint). **This file is written by `make malice` from the run of `faults/test_malice.py`**; that test fails where a row is
-not what it found.
+consistency with the receipt's checkpoint). **This file is written by `make malice`** from the run of `faults/test_malice_to_users.py` and
+`faults/test_malice_to_sites.py`, which fail where a row is not what they find.
 
 "A proof" is a file that convicts the site by its own signatures: `sento fraud verify` and `client/audit/audit_kit.py` both judged it, from the genesis file
 alone. Where there is none, it says so: silence and deletion sign nothing.
@@ -79,15 +79,18 @@ class Table:
             )
 
     def close(self) -> None:
-        """Write the table. Raises AssertionError where a malice is missing: half a run is no table."""
+        """Write this run's rows in place of those that stand there for the same malices."""
         if self._writes:
-            assert {row.malice for row in self._rows} == set(MALICES), "only a whole run writes the table"
-            rows = sorted(self._rows, key=lambda row: MALICES.index(row.malice))
-            TABLE.write_text(HEADING + "".join(row.line + "\n" for row in rows), encoding="utf-8")
+            run = {row.malice for row in self._rows}
+            lines = [(name, line) for name, line in rows_in_table() if name not in run]
+            lines += [(row.malice, row.line) for row in self._rows]
+            lines.sort(key=lambda one: MALICES.index(one[0]))
+            TABLE.write_text(HEADING + "".join(f"{line}\n" for _, line in lines), encoding="utf-8")
 
 
-def malices_in_table() -> list[str]:
-    """First column of the committed table, each once, in order."""
-    lines = TABLE.read_text(encoding="utf-8").splitlines()
-    rows = [line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")]
-    return list(dict.fromkeys(rows[1:]))
+def rows_in_table() -> list[tuple[str, str]]:
+    """The committed table's lines, each with its malice."""
+    if not TABLE.exists():
+        return []
+    lines = [line for line in TABLE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    return [(line.split(" | ")[0].removeprefix("| "), line) for line in lines[1:]]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import acts as do
-from audit_files import TIME_S, run_kit
+from audit_files import TIME_S, AuditLedger, run_kit
 from audit_ledgers import golden_audit_ledger
 from genesis_builder import (
     OFFICERS,
@@ -234,3 +234,46 @@ def test_zeros_stand_for_officers_only_in_an_act(world: TestWorld, tmp_path: Pat
     data = make_act(world, b"", registry="residency", kind="address", subject=subject("a"), fact=fact("a"))
     result, why = result_of(tmp_path, world, [good, data])
     assert (result, "no act in form" in why) == ("failed", True)
+
+
+def two_leaves_as_one(ledger: AuditLedger, size: int) -> tuple[bytes, list[str]]:
+    """The first two records' hashes as if they were one record's, and a path that begins with nothing: they hash to the same node as the two."""
+    first, second, *_ = [kept.record_hash for kept in ledger.records()]
+    path = [
+        each.hex()
+        for each in inclusion_proof(
+            subtree_reader([kept.record_hash for kept in ledger.records()[:size]]), 0, size
+        )
+    ]
+    assert path[0] == second.hex()
+    return first + second, ["", *path[1:]]
+
+
+def test_a_record_hash_of_another_length_proves_nothing(tmp_path: Path) -> None:
+    ledger = golden_audit_ledger("ledger_rules_3")
+    leaf, path = two_leaves_as_one(ledger, ledger.size)
+    receipt = {
+        "format": "sento-receipt-1", "ledger_id": ledger.world.ledger_id.hex(), "position": 0, "record_hash": leaf.hex(),
+        "path": path, "checkpoint": ledger.note(ledger.size),
+    }  # fmt: skip
+    (tmp_path / "a.receipt.json").write_text(json.dumps(receipt))
+    (tmp_path / "genesis.json").write_bytes(ledger.world.genesis_bytes)
+    kit = run_kit(tmp_path, "--json", "--genesis", "genesis.json", "a.receipt.json")
+    assert kit.of("sento-receipt-1") == ["failed"]
+
+
+def test_an_honest_site_is_not_convicted_of_two_histories_by_hashes_of_another_length(tmp_path: Path) -> None:
+    ledger = golden_audit_ledger("ledger_rules_3")
+    small = ledger.size - 1
+    hashes = [kept.record_hash for kept in ledger.records()[:small]]
+    leaf, path = two_leaves_as_one(ledger, ledger.size)
+    site = next(iter(ledger.signers(small).keys() & ledger.signers(ledger.size).keys()))
+    fraud = {
+        "format": "sento-fraud-1", "kind": "two-histories", "ledger_id": ledger.world.ledger_id.hex(), "site": site, "position": 0,
+        "a": ledger.note(small), "leaf_a": hashes[0].hex(), "path_a": [each.hex() for each in inclusion_proof(subtree_reader(hashes), 0, small)],
+        "b": ledger.note(ledger.size), "leaf_b": leaf.hex(), "path_b": path,
+    }  # fmt: skip
+    (tmp_path / "a.fraud.json").write_text(json.dumps(fraud))
+    (tmp_path / "genesis.json").write_bytes(ledger.world.genesis_bytes)
+    kit = run_kit(tmp_path, "--json", "--genesis", "genesis.json", "a.fraud.json")
+    assert kit.of("sento-fraud-1") == ["failed"]

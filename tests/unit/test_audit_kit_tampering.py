@@ -143,3 +143,18 @@ def test_an_export_with_something_moved_fails(what: str, tmp_path: Path) -> None
     kit = run_kit(tmp_path, "--json", "--ledger-id", ledger.world.ledger_id.hex(), "a.sento-export")
     assert (kit.code, kit.stderr) == (1, "")
     assert kit.of("sento-export-1") == ["failed"], kit.stdout
+
+
+def test_a_trust_file_without_one_of_the_acts_between_fails(tmp_path: Path) -> None:
+    ledger = golden_audit_ledger("ledger_rules_4")
+    whole = json.loads(ledger.trust())
+    acts = [at for at, record in enumerate(whole["records"]) if record["submission"]["officers"]]
+    (tmp_path / "genesis.json").write_bytes(ledger.world.genesis_bytes)
+    for name, place in (("whole", None), ("first", acts[0]), ("between", acts[len(acts) // 2])):
+        value = {**whole, "records": list(whole["records"]), "proofs": list(whole["proofs"])}
+        if place is not None:
+            del value["records"][place], value["proofs"][place]
+        (tmp_path / name).write_text(json.dumps(value))
+    kit = run_kit(tmp_path, "--json", "--genesis", "genesis.json", "whole", "first", "between")
+    assert kit.of("sento-trust-2") == ["ok", "failed", "failed"]
+    assert all("does not follow the act before it" in each["why"] for each in kit.results[-2:])

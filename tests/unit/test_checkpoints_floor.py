@@ -1,4 +1,4 @@
-"""The floor of a ledger that was made anew: nothing below it is cosigned or proposed, whatever the site's own note says; while it is rebuilt, nothing at all."""
+"""The floor of a ledger that was made anew: nothing below it is cosigned or proposed, whatever the own note says; while it is rebuilt, nothing at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a site still owes to be whole and lawful stands in `sento status`, in words and for programs: damage, awaited payloads, erasures, access records, a rebuild."""
+"""What a site still owes to be whole and lawful, in words and for programs: damage, awaited payloads, erasures, access records, a rebuild."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from sento_drill.bench.proofs.erasing import CERTIFIED, STAGES, stages_of
 from sento_drill.bench.proofs.made_ledger import MadeLedger
 from sento_drill.bench.proofs.parts import Found, Part, Place, Row
 from sento_drill.bench.proofs.rates import Timed, marginal_per_s, rounds_per_s
-from sento_drill.bench.proofs.read_load import WAYS
+from sento_drill.bench.proofs.read_load import WAYS, called
 from sento_drill.bench.proofs.reading import RATIOS, Window, decode_windows, ratio
 from sento_drill.bench.proofs.receipt_latency import decode_times
 from sento_drill.bench.proofs.scrub_cost import WITH, WITHOUT, PairedRun, paired
@@ -85,13 +86,23 @@ def test_the_cost_of_the_scrub_is_the_median_of_ratios_within_pairs_and_half_a_p
 
 def test_ways_to_read_are_compared_within_a_round() -> None:
     def window(way: str, number: int, p50_ms: float, callers: int = 1) -> Window:
-        return Window(way, callers, number, 1.0, p50_ms, 9.0, 0, 0)
+        return Window(way, callers, number, 5, 1.0, p50_ms, 9.0, 0, 0)
 
     windows = [window("a", 0, 2.0), window("b", 0, 1.0), window("a", 1, 30.0), window("b", 1, 10.0)]
     windows += [window("a", 2, 5.0), window("a", 0, 400.0, callers=64)]
     assert ratio(windows, 1, "a", "b") == 2.5
     assert ratio(windows, 64, "a", "b") is None
     assert {name for pair in RATIOS.values() for name in pair} <= WAYS.keys()
+
+
+def test_reads_slower_than_their_window_are_counted_with_all_they_took() -> None:
+    async def slow() -> bool:
+        await asyncio.sleep(0.02)
+        return True
+
+    calls = asyncio.run(called(slow, 3, 0.001))
+    assert len(calls.took_us) == 3
+    assert calls.percentile_ms(50) >= 20.0
 
 
 @pytest.mark.parametrize("decode", [decode_times, decode_windows])

@@ -10,8 +10,8 @@ from lone_runner import SITE, LoneSite, ManualClock
 from sento_node import watch
 from sento_node.ledger.store import DiskSpace
 from sento_node.ordering.in_process import InProcessLog
-from sento_node.ordering.port import OrderedBlock
-from sento_node.watch import STALLED_MS, TwoOrders, Watch
+from sento_node.ordering.port import OrderedBlock, OrderingMember
+from sento_node.watch import STALLED_MS, TwoOrders, Watch, members_in_words
 from sento_proto.errors import Code
 
 GIB = 1 << 30
@@ -133,3 +133,24 @@ async def test_a_log_that_counts_other_blocks_at_the_same_revision_stops_the_sit
     watched.site.state.revision = other.engine.head.revision
     with pytest.raises(TwoOrders, match="counts 1 blocks and the ordering log 2"):
         await watched.watch.look()
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (["a+", "b+", "c+"], ""),
+        ([], ""),
+        (["a+", "b+"], "c does not vote"),
+        (["a+", "b+", "c-"], "c does not vote"),
+        (["a+", "b+", "c+", "x+"], "a member named x votes"),
+        (["a+", "b+", "c+", "c+"], "a member named c votes"),
+        (["a+", "b+", "x+"], "c does not vote, a member named x votes"),
+        (["a+", "b+", "c+", "d-"], ""),
+    ],
+    ids=["all", "a learner knows none", "one less", "one only learns", "a stranger", "twice", "exchanged", "one that learns"],
+)  # fmt: skip
+def test_other_voters_than_the_ledgers_are_told_by_name(members: list[str], said: str) -> None:
+    listed = [OrderingMember(number, one[:-1], votes=one[-1] == "+") for number, one in enumerate(members)]
+    words = members_in_words(listed, ("a", "b", "c"))
+    assert said in words
+    assert bool(words) == bool(said)

@@ -8,7 +8,7 @@ import pytest
 
 from sento_node.boot_keeper import BootFileDamaged, memory_name
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
-from sento_node.rebuild.boot_memories import LOST_NAME, BootMemories, memories_path
+from sento_node.rebuild.boot_memories import LOST_NAME, BootMemories, memories_path, read_memories
 
 PEER = "jp-ishikawa"
 ONE, TWO, THREE = bytes([1]) * 16, bytes([2]) * 16, bytes([3]) * 16
@@ -74,3 +74,15 @@ def test_the_ledgers_copy_alone_is_enough(tmp_path: Path) -> None:
     assert store.recall(memory_name(PEER))
     memories_path(tmp_path).unlink()
     assert memories(tmp_path, store).announced(PEER, 5, TWO) == 7
+
+
+def test_a_site_that_was_unsure_while_its_new_ledger_was_prepared_stays_so_although_it_wrote_the_file_meanwhile(
+    tmp_path: Path,
+) -> None:
+    stand_in = empty_store()
+    stand_in.remember(LOST_NAME, b"1")
+    assert memories(tmp_path, stand_in).announced(PEER, 4, ONE) is None
+    kept = read_memories(memories_path(tmp_path))
+    assert kept is not None
+    assert kept.lost
+    assert memories(tmp_path, empty_store()).announced("se-lulea", 3, TWO) is None

@@ -165,10 +165,15 @@ class Eraser:
             await self._in_writer(lambda: kept.remember_erasures(self._store, self._kept))
         if step.done:
             if self._parts.data_dir is not None and positions:
-                gone = await asyncio.to_thread(remove_from_aside, self._parts.data_dir, positions)
+                gone = await asyncio.to_thread(
+                    remove_from_aside, self._parts.data_dir, positions, self._payload_hashes(positions)
+                )
                 self._log_lines.info("ledgers set aside are searched", segments_removed=len(gone))
             self._clear.add(order.position)
             self._log_lines.info("payloads erased", order=order.position, payloads=len(positions))
+
+    def _payload_hashes(self, positions: tuple[int, ...]) -> list[bytes]:
+        return [self._store.record(at, with_payload=False).payload_hash for at in positions]
 
     # -- the ordering log -------------------------------------------------------------------------------------------
 

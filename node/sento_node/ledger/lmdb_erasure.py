@@ -26,13 +26,14 @@ from sento_node.ledger.segments import (
     FRAME_BYTES,
     HEADER_BYTES,
     PayloadMissing,
+    PayloadOutOfReach,
     PayloadWrong,
     SegmentWriter,
     entries_of,
     remove_segment,
     segment_path,
 )
-from sento_node.ledger.store import ErasureStep
+from sento_node.ledger.store import ErasureStep, LedgerFailed
 
 MARKED_PER_STEP = 1_000
 """Rows that one step marks as erased."""
@@ -144,12 +145,20 @@ class LmdbErasure(LmdbReads):
         return moving
 
     def _living(self, position: int, row: RecordRow) -> bytes | None:
+        """What is carried over of an entry. The file is removed behind it, so damage to its header or a frame takes no payload along that its hash proves.
+
+        Raises LedgerFailed where the file is out of reach: that is no damage, and nothing may be given up for it."""
         if row.locator.kind != rows.STORED:
             return None
         try:
             return self._payloads.read(position, row.payload_hash, row.locator)
+        except PayloadOutOfReach as error:
+            raise _out_of_reach(error) from error
         except (PayloadMissing, PayloadWrong):
-            return None
+            try:
+                return self._payloads.rescue(row.payload_hash, row.locator)
+            except PayloadOutOfReach as error:
+                raise _out_of_reach(error) from error
 
     def _moved_to(self, txn: Txn, item: _Moving, locator: Locator) -> Locator:
         """The new place; for an erased payload none, and for one that no longer verifies: awaited from another site."""
@@ -232,3 +241,10 @@ class LmdbErasure(LmdbReads):
                 txn.delete(rows.awaited_key(item.position), db=self._tables.remembered)
             for number, end in ends.items():
                 txn.put(rows.segment_key(number), rows.encode_segment_row(end), db=self._tables.segments)
+
+
+def _out_of_reach(error: PayloadOutOfReach) -> LedgerFailed:
+    return LedgerFailed(
+        f"A payload that lives could not be moved out of a segment that is being emptied: {error}. "
+        "Nothing was removed; see to the node's limits and the permissions of its data directory, then start the site again."
+    )

@@ -72,6 +72,7 @@ class LmdbRepair(LmdbErasure):
             self._check_usable()
             if not 0 < proven.block.number <= self._tip.block:
                 raise CannotMend("the block is not flushed here")
+            self._check_between(proven.block)
             written += self._replace(
                 self._tables.blocks,
                 position_key(proven.block.number),
@@ -85,6 +86,30 @@ class LmdbRepair(LmdbErasure):
                 except (LedgerDamaged, Malformed) as error:
                     raise CannotMend(str(error)) from error
         return written
+
+    def _check_between(self, block: KeptBlock) -> None:
+        """The block must lie where this ledger has its number: what proves its records does not say which block they came in. Raises CannotMend."""
+        before, after = self._block_row(block.number - 1), self._block_row(block.number + 1)
+        begins = 0 if block.number == 1 else None if before is None else before.size_after
+        ends = (
+            self._tip.size
+            if block.number == self._tip.block
+            else None
+            if after is None
+            else after.size_before
+        )
+        if begins not in (None, block.size_before) or ends not in (None, block.size_after):
+            raise CannotMend("the block that was offered is another one than was asked for")
+
+    def _block_row(self, number: int) -> KeptBlock | None:
+        """A block's row, without its records' hashes; None where there is none that can be read."""
+        row = (
+            self._read(lambda txn: txn.get(position_key(number), db=self._tables.blocks)) if number else None
+        )
+        try:
+            return None if row is None else rows.decode_block_row(number, row, lambda _: ZERO32)
+        except Malformed:
+            return None
 
     def _replace(self, table: lmdb._Database, key: bytes, row: bytes) -> int:
         """Write a row if it is not the one that stands; 1 if it was written."""

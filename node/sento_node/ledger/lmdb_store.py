@@ -22,7 +22,15 @@ from sento_node.ledger.lmdb_reads import Txn, cannot_keep
 from sento_node.ledger.lmdb_repair import LmdbRepair
 from sento_node.ledger.results import StandingRecord
 from sento_node.ledger.rows import name_prefix, position_key
-from sento_node.ledger.segments import SEGMENT_MAX_BYTES, SegmentReader, SegmentWriter, cut_back
+from sento_node.ledger.segments import (
+    SEGMENT_MAX_BYTES,
+    SegmentReader,
+    SegmentWriter,
+    cut_back,
+    positions_named,
+    segment_numbers,
+    segment_path,
+)
 from sento_node.ledger.state import Batch
 from sento_node.ledger.store import KeptCheckpoint, LedgerFailed, LedgerStore
 from sento_proto.wire import Malformed
@@ -38,6 +46,7 @@ class LmdbStore(LmdbRepair, LedgerStore):
             with txn.cursor(tables.segments) as cursor:
                 ends = dict(rows.decode_segment_row(key, row) for key, row in cursor)
             super().__init__(files, tip, SegmentReader(files.payloads, ledger_id))
+            self._check_emptied(txn, ends)
             self._edge = tiles.TileEdge(tip.size, functools.partial(self._tile, txn))
         cut_back(files.payloads, ends)
         last = max(ends.items(), default=None)
@@ -68,6 +77,26 @@ class LmdbStore(LmdbRepair, LedgerStore):
         except BaseException:
             files.close()
             raise
+
+    def _check_emptied(self, txn: Txn, ends: Collection[int]) -> None:
+        """A segment that no account names is removed at the start, because an erasure emptied it or its commit never came to be: no record lies in it then.
+
+        Raises LedgerFailed where one does: the account is lost, not the payloads."""
+        for number in segment_numbers(self._files.payloads):
+            if number in ends:
+                continue
+            for position in positions_named(segment_path(self._files.payloads, number)):
+                row = (
+                    txn.get(position_key(position), db=self._tables.rows)
+                    if position < self._tip.size
+                    else None
+                )
+                locator = None if row is None else rows.decode_record_row(position, row).locator
+                if locator is not None and (locator.kind, locator.segment) == (rows.STORED, number):
+                    raise LedgerFailed(
+                        f"The database does not name payload segment {number} any more, and the record at position {position} lies in it. "
+                        "Run sento-node verify, and rebuild the ledger from another site."
+                    )
 
     # -- writing ----------------------------------------------------------------------------------------------------
 

@@ -15,12 +15,13 @@ Source: A. Rebello et al., "Can Applications Recover from fsync Failures?", USEN
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import struct
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sento_node.ledger.rows import STORED, WITHOUT_PAYLOAD, Locator
@@ -33,6 +34,7 @@ _HEADER = struct.Struct(">8sII32s")
 _FRAME = struct.Struct(">QI8s")
 HEADER_BYTES = _HEADER.size
 FRAME_BYTES = _FRAME.size
+HASH_PREFIX_BYTES = 8
 _SUFFIX = ".segment"
 
 
@@ -42,6 +44,15 @@ class PayloadMissing(LookupError):
 
 class PayloadWrong(ValueError):
     """Bytes are there and they are not this record's payload."""
+
+
+class PayloadOutOfReach(PayloadWrong):
+    """The file could not be opened or read just now, for a reason that says nothing of its bytes: too many open files, no memory, no permission."""
+
+
+_NOT_OF_THE_BYTES = frozenset(
+    (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM, errno.EAGAIN)
+)
 
 
 def segment_path(directory: Path, number: int) -> Path:
@@ -121,6 +132,22 @@ def entries_of(path: Path, end: int) -> list[int] | None:
     except OSError:
         return None
     return positions if at == end else None
+
+
+def positions_named(path: Path) -> Iterator[int]:
+    """The position that each whole entry of a file names, as far as its entries can be followed; what a file without an account holds. Raises OSError."""
+    return (position for position, _ in entries_named(path))
+
+
+def entries_named(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Position and first `HASH_PREFIX_BYTES` of the payload hash of each whole entry, as far as they can be followed. Raises OSError."""
+    at, end = HEADER_BYTES, path.stat().st_size
+    with path.open("rb") as file:
+        while at + FRAME_BYTES <= end:
+            position, length, prefix = _FRAME.unpack(os.pread(file.fileno(), FRAME_BYTES, at))
+            at += FRAME_BYTES + length
+            if at <= end:
+                yield position, prefix
 
 
 def remove_segment(directory: Path, number: int) -> None:
@@ -263,7 +290,8 @@ class SegmentReader:
         except FileNotFoundError:
             raise PayloadMissing("its segment file is gone") from None
         except OSError as error:
-            raise PayloadWrong(f"its segment file cannot be read: {error.strerror}") from error
+            kind = PayloadOutOfReach if error.errno in _NOT_OF_THE_BYTES else PayloadWrong
+            raise kind(f"its segment file cannot be read: {error.strerror}") from error
         if len(entry) < FRAME_BYTES + locator.length:
             raise PayloadMissing("its segment file ends before it")
         if entry[:FRAME_BYTES] != _FRAME.pack(position, locator.length, payload_hash[:8]):
@@ -272,6 +300,19 @@ class SegmentReader:
         if hashlib.sha256(payload).digest() != payload_hash:
             raise PayloadWrong("its bytes do not have its hash")
         return payload
+
+    def rescue(self, payload_hash: bytes, locator: Locator) -> bytes | None:
+        """The payload by its hash alone, whatever the file's header and the entry's frame say; None where the bytes do not make the hash.
+
+        For moving what lives out of a file that is going to be removed. Raises PayloadOutOfReach."""
+        try:
+            segment = _OpenSegment(segment_path(self._directory, locator.segment))
+            payload = os.pread(segment.fd, locator.length, locator.offset + FRAME_BYTES)
+        except OSError as error:
+            if error.errno in _NOT_OF_THE_BYTES:
+                raise PayloadOutOfReach(f"its segment file cannot be read: {error.strerror}") from error
+            return None
+        return payload if hashlib.sha256(payload).digest() == payload_hash else None
 
     def _segment(self, number: int) -> _OpenSegment:
         with self._lock:

@@ -15,8 +15,10 @@ from sento_node.rebuild.deciding import AgreedAt, Damage
 
 @dataclass(slots=True)
 class Answer:
-    """What the child said. `problem` is the first reason why the ledger cannot be opened as it is, or ""; `sound_size` the size that verified whole."""
+    """What the child said. `unbegun`: the file has nothing in it; `problem` is the first reason why the ledger cannot be opened as it is, or "";
+    `sound_size` the size that verified whole."""
 
+    unbegun: bool = False
     problem: str = ""
     damage: list[Damage] = field(default_factory=list)
     kept: list[AgreedAt] = field(default_factory=list)
@@ -65,6 +67,7 @@ def _answer(said: bytes, code: int | None) -> Answer:
         if "in_use" in line:
             raise LedgerNotOpened(line["in_use"])
         done = done or "done" in line
+        answer.unbegun = answer.unbegun or "unbegun" in line
         if "problem" in line and not answer.problem:
             answer.problem = line["problem"]
         if "damage" in line:

@@ -4,13 +4,16 @@ A site that comes back with a rolled-back disk is found out by what the others r
 forget. The file is written first; where the two differ, the higher number counts. When neither holds anything for a site because both were lost, this site
 is *unsure*: it notes what it is told, and confirms nobody by it; a later life of that site, which somebody with a memory confirmed, it knows again.
 
-    data/boot-memories    JSON {"format":"sento-boot-memories-1","sites":{"<site>":"<hex of boot_keeper.encode_memory>"}}
+    data/boot-memories    JSON {"format":"sento-boot-memories-1","sites":{"<site>":"<hex of boot_keeper.encode_memory>"},"lost":true}
+
+`lost` stands in the file as well as in the ledger, and only where something was lost: the file is begun by whoever is unsure too, and must not look whole then.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 from sento_node.boot_keeper import BootFileDamaged, decode_memory, encode_memory, memory_name, write_durably
 from sento_node.ledger.store import LedgerStore
@@ -20,6 +23,7 @@ from sento_proto.wire import Malformed
 FORMAT = "sento-boot-memories-1"
 LOST_NAME = "boot-memories-lost"
 """A ledger remembers under this name that it began without what the former one remembered of boots."""
+_LOST = "lost"
 
 
 def memories_path(data_dir: Path) -> Path:
@@ -27,13 +31,21 @@ def memories_path(data_dir: Path) -> Path:
     return data_dir / "boot-memories"
 
 
-def read_memories(path: Path) -> dict[str, BootMemory] | None:
-    """The file's memories by site; None when there is no file. Raises BootFileDamaged."""
+class KeptMemories(NamedTuple):
+    """What the file says: memories by site, and whether it was begun without what was remembered before it."""
+
+    sites: dict[str, BootMemory]
+    lost: bool
+
+
+def read_memories(path: Path) -> KeptMemories | None:
+    """The file; None when there is none. Raises BootFileDamaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["format"] != FORMAT:
             raise ValueError("another format")
-        return {str(site): decode_memory(bytes.fromhex(data)) for site, data in found["sites"].items()}
+        sites = {str(site): decode_memory(bytes.fromhex(data)) for site, data in found["sites"].items()}
+        return KeptMemories(sites, bool(found.get(_LOST)))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, Malformed) as error:
@@ -50,7 +62,9 @@ class BootMemories:
         """Raises BootFileDamaged."""
         self._path = path
         self._store = store
-        self._kept = read_memories(path) or {}
+        found = read_memories(path) or KeptMemories({}, lost=False)
+        self._kept = found.sites
+        self._lost = found.lost or bool(store.recall(LOST_NAME))
 
     def complete(self, sites: list[str]) -> None:
         """Bring file and ledger to what either knows. Raises OSError, LedgerFailed."""
@@ -77,8 +91,7 @@ class BootMemories:
         """Remember an announcement, flushed in both places: the number remembered before that life; None when this site is unsure.
 
         Raises OSError, LedgerFailed."""
-        unsure = bool(self._store.recall(LOST_NAME))
-        memory, before = remember_boot(self.recall(site), number, life, unsure=unsure)
+        memory, before = remember_boot(self.recall(site), number, life, unsure=self._lost)
         self._write(site, memory)
         self._store.remember(memory_name(site), encode_memory(memory))
         return None if before == UNSURE else before
@@ -90,4 +103,7 @@ class BootMemories:
 
     def _save(self) -> None:
         sites = {site: encode_memory(memory).hex() for site, memory in sorted(self._kept.items())}
-        write_durably(self._path, json.dumps({"format": FORMAT, "sites": sites}).encode())
+        words: dict[str, object] = {"format": FORMAT, "sites": sites}
+        if self._lost:
+            words[_LOST] = True
+        write_durably(self._path, json.dumps(words).encode())

@@ -4,8 +4,8 @@
     python -m sento_node.rebuild.child whole LEDGER GENESIS      everything derived anew from the genesis file, and the checkpoints that it keeps
     python -m sento_node.rebuild.child cut LEDGER GENESIS SIZE BLOCK   cut a copy back to an agreed size (`ledger/lmdb_cut.py`)
 
-One JSON object a line: {"problem"}, {"damage"}, {"remembered"}, {"checkpoint"}, {"sound"}, {"ends"}, {"in_use"}, and {"done": true} at the end. Without the
-last line it died: what it had said until then holds, and the ledger is damaged.
+One JSON object a line: {"unbegun"}, {"problem"}, {"damage"}, {"remembered"}, {"checkpoint"}, {"sound"}, {"ends"}, {"in_use"}, and {"done": true} at the end.
+Without the last line it died: what it had said until then holds, and the ledger is damaged.
 """
 
 from __future__ import annotations
@@ -25,11 +25,19 @@ from sento_node.ledger.lmdb_files import (
     FORMAT,
     LedgerNotOpened,
     check_meta,
+    database_directory,
     lock_directory,
+    open_to_read,
     open_to_verify,
     payloads_directory,
 )
-from sento_node.ledger.segments import HEADER_BYTES, segment_header, segment_numbers, segment_path
+from sento_node.ledger.segments import (
+    HEADER_BYTES,
+    positions_named,
+    segment_header,
+    segment_numbers,
+    segment_path,
+)
 from sento_node.ledger.verify import Verification
 from sento_node.ledger.verify_files import verify_pages
 from sento_node.ledger.verify_image import Image
@@ -43,6 +51,8 @@ def look(directory: Path, genesis: Genesis) -> Iterator[Line]:
     """Whether the ledger can be opened, and what it remembers. Raises LedgerNotOpened when it is in use."""
     lock_fd = lock_directory(directory)
     try:
+        if _is_unbegun(directory):
+            yield {"unbegun": True}
         damaged = list(verify_pages(directory))
         for finding in damaged[:1]:
             yield {"problem": finding.words}
@@ -50,6 +60,19 @@ def look(directory: Path, genesis: Genesis) -> Iterator[Line]:
             yield from _look_inside(directory, genesis)
     finally:
         os.close(lock_fd)
+
+
+def _is_unbegun(directory: Path) -> bool:
+    """Whether a node made the database's file and ended before its first commit: nothing is in it, and no payload lies beside it."""
+    if segment_numbers(payloads_directory(directory)):
+        return False
+    if (database_directory(directory) / "data.mdb").stat().st_size == 0:
+        return True
+    try:
+        with open_to_read(directory, beside_writer=False) as env:
+            return int(env.stat()["entries"]) == 0
+    except lmdb.Error:
+        return False
 
 
 def _look_inside(directory: Path, genesis: Genesis) -> Iterator[Line]:
@@ -69,10 +92,17 @@ def _look_inside(directory: Path, genesis: Genesis) -> Iterator[Line]:
         _, finding = image.tip()
         if finding is not None:
             yield {"problem": finding.words}
+        named: set[int] = set()
         for key, row in image.scan(tables.segments):
             words = _segment_problem(payloads_directory(directory), genesis.ledger_id, key, row)
             if words:
                 yield {"problem": words}
+            named.add(int.from_bytes(key, "big"))
+        for number in sorted(set(segment_numbers(payloads_directory(directory))) - named):
+            if _is_lived_in(image, payloads_directory(directory), number):
+                yield {
+                    "problem": f"The database does not name payload segment {number} any more, and records lie in it."
+                }
         yield from _remembered(image)
 
 
@@ -81,6 +111,21 @@ def _has_segment_of(payloads: Path, ledger_id: bytes) -> bool:
         with segment_path(payloads, number).open("rb") as file:
             if file.read(HEADER_BYTES) == segment_header(number, ledger_id):
                 return True
+    return False
+
+
+def _is_lived_in(image: Image, payloads: Path, number: int) -> bool:
+    """Whether a record's row leads into this segment, by what the segment's own entries name."""
+    for position in positions_named(segment_path(payloads, number)):
+        if position > rows.POSITION_MAX:
+            continue
+        row = image.get(image.tables.rows, rows.position_key(position))
+        try:
+            locator = None if row is None else rows.decode_record_row(position, row).locator
+        except Malformed:
+            continue
+        if locator is not None and (locator.kind, locator.segment) == (rows.STORED, number):
+            return True
     return False
 
 

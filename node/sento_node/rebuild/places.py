@@ -10,6 +10,7 @@ data/damaged-<n>/         ledgers that were set aside, never removed by the node
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +59,12 @@ class Places:
             return Asked(str(found["reason"]), int(found["attempt"]), int(found["disputed_size"]))
         except (ValueError, KeyError, TypeError):
             return Asked("A new ledger was asked for, and the file that says why cannot be read.")
+
+    def drop_draft(self) -> None:
+        """What a life that was killed left of a draft holds payloads, and nobody would look for them there. Raises OSError."""
+        if self.draft.exists():
+            shutil.rmtree(self.draft)
+            sync_directory(self.data_dir)
 
     def no_longer_asked(self) -> None:
         """The new ledger is in place."""

@@ -123,9 +123,10 @@ class Preparing:
 
     def _knows_boots(self) -> bool:
         try:
-            return read_memories(memories_path(self._places.data_dir)) is not None
+            kept = read_memories(memories_path(self._places.data_dir))
         except BootFileDamaged:
             return False
+        return kept is not None and not kept.lost
 
 
 def floor_of(remembered: Mapping[str, bytes]) -> int:

@@ -61,6 +61,7 @@ def open_at_start(config: NodeConfig, genesis: Genesis, files: BootFiles) -> Ope
     places = Places(config.data_dir)
     if places.ready.exists():
         put_in_place(places)
+    places.drop_draft()
     asked = places.asked()
     disk = _local_disk(files)
     others = len(genesis.sites) > 1
@@ -114,7 +115,7 @@ def _look(places: Places, disk: LocalDisk, answer: Answer, asked: Asked | None, 
     return Look(
         had_life=disk is not _UNREADABLE and max(disk.boot_number, disk.ordering_boot_number) > 0,
         refusal=refuse_locally(disk),
-        present=places.has_database,
+        present=places.has_database and not answer.unbegun,
         problem=answer.problem,
         ledger_boot=_own_boot(answer.remembered.get(OWN_BOOT_NAME)),
         boot_number=disk.boot_number,

@@ -32,6 +32,7 @@ from sento_proto.access_record import COMPARTMENT, KIND_DELAYED
 from sento_proto.errors import Code, SentoError
 from sento_proto.identity import Identity
 from sento_proto.keys import Signer
+from sento_proto.strict_json import is_one_line
 from sento_proto.v1 import client_pb2, common_pb2
 
 
@@ -124,9 +125,11 @@ def asked_by(caller: Identity, purpose: common_pb2.Purpose, method: str) -> Aske
 
 def _presentable(asked: Asked) -> Asked:
     """A refused request may carry anything for a purpose; what no access record can hold is left out of it."""
-    if max(len(asked.purpose), len(asked.case_number)) > PURPOSE_MAX_CHARACTERS:
-        return asked._replace(purpose="", case_number="")
-    return asked
+    return asked._replace(purpose=_told(asked.purpose), case_number=_told(asked.case_number))
+
+
+def _told(text: str) -> str:
+    return text if len(text) <= PURPOSE_MAX_CHARACTERS and is_one_line(text) else ""
 
 
 def named_record(store: LedgerStore, position: int | None) -> Named | None:

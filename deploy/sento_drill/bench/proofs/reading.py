@@ -45,6 +45,7 @@ class Window(NamedTuple):
     way: str
     callers: int
     round: int
+    calls: int
     per_s: float
     p50_ms: float
     p99_ms: float
@@ -107,7 +108,7 @@ def _show(found: Found, windows: Sequence[Window]) -> None:
                 "per_s": round(per_s, 1),
             }
             note = f"p99 {p99_ms:,.1f} ms, {per_s:,.0f} reads/s" + (f", {failed} failed" if failed else "")
-            note += f"; {added:,} records added meanwhile"
+            note += f"; {sum(each.calls for each in mine):,} calls, {added:,} records added meanwhile"
             what = f"{callers} caller{'s' if callers > 1 else ''}, {_WORDS[way]}"
             found.rows.append(Row(what, f"p50 {p50_ms:,.1f} ms", note))
     ratios: dict[str, float] = {}

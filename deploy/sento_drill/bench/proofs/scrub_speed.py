@@ -1,7 +1,7 @@
 """How fast the scrub's child reads a ledger, without bound and at the rate that sites have by default, and the CPU that a gigabyte takes.
 
 A gigabyte is 10^9 bytes of the ledger's files. The site is stopped, so nobody else reads them; they lie in the page cache, so no disk is measured: the child is
-bound by its own work on every record (hash, tree, signature's place, indexes), not by reading. It runs in the lowest priority: where others want the cores, its
+bound by its own work on every record and page, not by reading. It runs in the lowest priority: where others want the cores, its
 speed by the clock is what they leave, and CPU seconds say what it needs.
 """
 

@@ -52,8 +52,8 @@ FULL = Sizes(
     pair=Timing(2.0, 5.0),
     erasures=3,
     erased_records=200,
-    read_rounds=5,
-    read_window_s=1.2,
+    read_rounds=3,
+    read_window_s=1.0,
 )
 QUICK = Sizes(
     rounds=1,

@@ -5,7 +5,9 @@ and looks every 30 s. What is removed here follows etcd's own rule with fewer ke
 lock is etcd's kind (an open file description lock). It is held on for a moment after the removal: etcd's own purge, if it has just opened the same
 file, finds it taken and lets it be, where it would otherwise fail to remove what is gone and end the member.
 
-Source: etcd 3.4, pkg/fileutil/purge.go and lock_linux.go, wal/wal.go (ReleaseLockTo); tried with 3.4.23.
+A file that a crash left torn is copied by etcd to `<name>.broken` before it mends it, and never looked at again: it holds blocks like the others, and goes too.
+
+Source: etcd 3.4, wal/repair.go, pkg/fileutil/purge.go and lock_linux.go, wal/wal.go (ReleaseLockTo); tried with 3.4.23.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Final
 
 HELD_ON_S: Final = 1.0
 _SUFFIX: Final = ".wal"
+_TORN: Final = ".broken"
 _LOCK_WHOLE_FILE: Final = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
@@ -34,9 +37,12 @@ def wal_files(data_dir: Path) -> list[str]:
 
 
 def remove_released(data_dir: Path) -> list[str]:
-    """Remove the files that no snapshot needs any more; returns their names. Raises OSError."""
+    """Remove the files that no snapshot needs any more, and copies of torn ones; returns their names. Raises OSError."""
     directory = wal_directory(data_dir)
     removed: list[str] = []
+    for copy in sorted(directory.glob(f"*{_SUFFIX}{_TORN}")):
+        copy.unlink()
+        removed.append(copy.name)
     for name in wal_files(data_dir)[:-1]:
         fd = _locked(directory / name)
         if fd is None:
