@@ -209,7 +209,7 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
         must(len({offices[each][0] for each in ids}) >= self.threshold > 0, f"fewer than {self.threshold} officers signed")
         for change in load(head.content)["changes"]: self.change(change, record.position)
         must(len(self.officers) // 2 < self.threshold <= len(self.officers), "the threshold is no majority")
-        self.epoch, self.last_act, self.acts[record.position] = told.epoch, record.leaf, record.leaf; return "officers"
+        self.epoch, self.last_act, self.acts[record.position] = told.epoch, record.leaf, (record.leaf, told); return "officers"
     def author(self, record, epoch):  # who signed it, by the keys in force at its position; give acts once, in order
         told, at = take(record.submission, "author_key_id count index path signatures officers epoch"), record.position
         key, signer = unhex(told.author_key_id), self.signers.get(record.head.author_key_id)
@@ -301,8 +301,9 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
         who = self.checkpoint(file, note, [("position", at, leaf)])
         if told.record is not None:
             record = read_record(told.record); must((record.position, record.leaf) == (at, leaf), "the record is not the receipt's")
-            act = record.head.author_key_id == ZERO16
-            must(not act or self.known.acts.get(at) == leaf or None, "the act is not among those that are known")
+            act = record.head.author_key_id == ZERO16; stands, signed = self.known.acts.get(at, (None, None))
+            must(not act or stands == leaf or None, "the act is not among those that are known")
+            must(not act or take(record.submission, signed._fields) == signed, "it is not what officers signed")
             who = "signed by " + ("officers" if act else self.known.author(record, note.epoch))
         size, why = self.forks.get(note.epoch, (note.size,))[0], f"not known from {self.known.size} on: the receipt set may be another at {note.size}"
         if at >= size: raise Finding(LOST, f"position {at}: a recovery left epoch {note.epoch} at size {size}")

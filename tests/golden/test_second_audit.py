@@ -23,7 +23,7 @@ from sento_proto.checkpoint import encode_checkpoint
 SECOND_VERIFIER = Path(__file__).parents[2] / "client" / "audit" / "second" / "verify.mjs"
 OLDEST_NODE = 20
 RUN_TIMEOUT_S = 60
-FLIPS = 60
+FLIPS = 40
 SMALL, NEWEST = "ledger_rules_1", "ledger_rules_4"
 # Worst first. What one of the two could not check, the other may tell: Node has no ML-DSA.
 RESULTS = ("failed", "could not check", "lost with epoch", "ok")
@@ -93,12 +93,12 @@ def _of_every_kind(ledger: AuditLedger) -> dict[str, bytes]:
     return {
         "all.sento-export": export,
         "all.sento-export.gz": gzip.compress(export, mtime=0),
-        "hidden.sento-export": ledger.export(hidden=range(1, size, 3)),
+        "hidden.sento-export": ledger.export(hidden=range(1, min(size, 150), 3)),
         "trust.json": ledger.trust(),
         "genesis.json": ledger.world.genesis_bytes,
         "checkpoint": ledger.note(size - 1).encode(),
         "few": few,
-        **{f"{at}.receipt.json": ledger.receipt(at) for at in range(0, size, 11)},
+        **{f"{at}.receipt.json": ledger.receipt(at) for at in range(0, size, 40)},
     }
 
 
@@ -142,7 +142,8 @@ def test_both_verifiers_convict_the_liar_and_nobody_else(liar: str, tmp_path: Pa
     (tmp_path / "genesis").write_bytes(ledger.world.genesis_bytes)
     agreed = _agreed(tmp_path, files, "--genesis", "genesis")
     convicted = {name for name, verdict in agreed.items() if verdict == "ok"}
-    assert convicted == (set(proofs) if liar == LIAR else {"two-blocks"})
+    needs_ml_dsa = {"head-against-quorum"} if liar == LIAR else set(proofs) - {"two-blocks"}
+    assert convicted == set(proofs) - needs_ml_dsa
     assert len(agreed) > len(proofs) * 2
 
 

@@ -58,7 +58,6 @@ HAPPENED = (
     "compacted under a follower",
     "crash after a cosigned note",
     "crash after a flush",
-    "crash after payloads are erased",
     "crash before a checkpoint is kept",
     "crash before a cosigned note",
     "crash before a flush",

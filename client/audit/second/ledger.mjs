@@ -79,7 +79,7 @@ function parseNote(note) {
   const root = b64(lines[2])
   demand(root.length === 32, 'not a checkpoint\'s root')
   const signatures = lines.slice(4).map(line => {
-    const [, name, data] = /^\u2014 (\S+) (\S+)$/.exec(line) ?? fail('not a signature line')
+    const [, name, data] = /^\u2014 ([a-z0-9-]{1,32}) (\S+)$/.exec(line) ?? fail('not a signature line')
     return { name, hash: b64(data).subarray(0, 4), data: b64(data).subarray(4) }
   })
   return { ledger, epoch: u32(+epoch), size: whole(BigInt(lines[1])), root, origin: lines[0], text: ascii(lines.slice(0, 3).join('\n') + '\n'), signatures }
@@ -203,7 +203,8 @@ class Ledger {
 
   demandAct(one, ceilingEpoch) {
     const { submission: by, of: header, position, record_hash: hash } = one
-    demand(header.keyEpoch === 0 && same(header.subject, GOVERNANCE) && same(header.fact, GOVERNANCE.subarray(0, 16)) && same(header.group, zeros(16)) &&
+    demand(same(by.author_key_id, zeros(16)) && same(header.author, zeros(16)) && header.keyEpoch === 0 && same(header.subject, GOVERNANCE) &&
+      same(header.fact, GOVERNANCE.subarray(0, 16)) && same(header.group, zeros(16)) &&
       header.registry === 'governance' && header.compartment === '' && header.kind === 'act', 'not an act, and no author')
     demand(by.count === 1 && by.index === 0 && !by.path.length && !by.signatures.length, 'an act in a submission')
     const last = this.acts.at(-1)

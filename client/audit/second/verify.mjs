@@ -94,7 +94,9 @@ class Run {
   }
 
   receipt(file, value) {
-    const read = RECEIPT(value), { checkpoint: note, position, record: one } = read, { ledger } = this
+    let read
+    if (this.item(file, 'receipt', () => { read = RECEIPT(value) }, false) !== OK) return
+    const { checkpoint: note, position, record: one } = read, { ledger } = this
     this.item(file, 'receipt', () => {
       demand(read.ledger_id.toString('hex') === note.ledger, 'a checkpoint of another ledger')
       demand(same(rootOf(read.record_hash, position, note.size, read.path), note.root), 'the path does not lead to the checkpoint\'s root')

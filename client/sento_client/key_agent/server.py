@@ -51,8 +51,10 @@ class ClientLedger:
         self._keyring = keyring
 
     async def trust(self) -> Trust:
-        """Every act that the answering site has: a reader whose rights ended there is refused here."""
-        return Trust.of(await self._client.governance(freshness=Freshness.LOCAL))
+        """Every act that stands: a reader whose rights ended is refused here, also where the site that answers is behind.
+
+        It costs nobody an answer: what is unwrapped needs an access record under a fresh quorum checkpoint, which a site that is cut off has not either."""
+        return Trust.of(await self._client.governance(freshness=Freshness.LINEARIZABLE))
 
     async def kek(self, scope: KekScope) -> bytes:
         """From the keyring, or from its seal in the ledger."""

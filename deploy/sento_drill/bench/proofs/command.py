@@ -40,7 +40,7 @@ NAMES = ("receipts", "verify", "latency", "export", "reads", "scrub", "scrub-cos
 @click.option(
     "--only", "names", multiple=True, type=click.Choice(NAMES), help="This part only; may be repeated."
 )
-@click.option("--quick", is_flag=True, help="So little that every part has run, in less than three minutes.")
+@click.option("--quick", is_flag=True, help="So little that every part has just run: some minutes.")
 def bench_proofs_command(directory: Path, output: Path, names: tuple[str, ...], quick: bool) -> None:
     """Measure proofs: receipts, verifying, from write to receipt, export, ways to read, the scrub and what it costs, erasure.
 
