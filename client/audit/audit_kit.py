@@ -302,8 +302,7 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
         if told.record is not None:
             record = read_record(told.record); must((record.position, record.leaf) == (at, leaf), "the record is not the receipt's")
             act = record.head.author_key_id == ZERO16; stands, signed = self.known.acts.get(at, (None, None))
-            must(not act or stands == leaf or None, "the act is not among those that are known")
-            must(not act or take(record.submission, signed._fields) == signed, "it is not what officers signed")
+            must(not act or stands == leaf or None, "no act that is known"); must(not act or vars(signed) == record.submission, "false signatures")
             who = "signed by " + ("officers" if act else self.known.author(record, note.epoch))
         size, why = self.forks.get(note.epoch, (note.size,))[0], f"not known from {self.known.size} on: the receipt set may be another at {note.size}"
         if at >= size: raise Finding(LOST, f"position {at}: a recovery left epoch {note.epoch} at size {size}")
@@ -328,7 +327,7 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
         return f"{told.site} says that {body['payloads_destroyed']} payloads of order {body['order']} are destroyed"
     def row(self, value, known, chains, counts, payloads, epoch):  # a record of an export
         if "hidden" in value:
-            record = take(value, "position record_hash link previous_of_subject hidden"); record.head, record.leaf = None, unhex(record.record_hash); must(len(record.leaf) == 32, "its hash has another length")
+            record = take(value, "position record_hash link previous_of_subject hidden"); record.head, record.leaf = None, unhex(record.record_hash)
             must(len(record.leaf) == 32 and record.hidden is True, "its hash has another length, or it is not hidden")
         else:
             record = read_record(value)

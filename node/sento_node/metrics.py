@@ -235,9 +235,7 @@ class NodeCollector(Collector):
             ("sento_scrub_deaths", "Readers that a page of the database ended.", scrub.deaths),
         ):
             yield CounterMetricFamily(name, words, value=count)
-        yield _gauge(
-            "sento_scrub_fenced", "Records and blocks that are not given out.", scrub.mending.fenced
-        )
+        yield _gauge("sento_scrub_fenced", "Records and blocks that are not given out.", scrub.mending.fenced)
         yield _gauge(
             "sento_scrub_round_ended_timestamp_seconds",
             "When the last round ended; 0 before the first.",

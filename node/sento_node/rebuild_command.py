@@ -36,7 +36,11 @@ def ask(config_path: Path, reason: str, *, from_nothing: bool) -> int:
     except (ConfigMistake, LedgerNotOpened, OSError) as error:
         click.echo(f"sento-node: {error}", err=True)
         return EXIT_MISTAKE
-    kept = "nothing of the old one is kept" if from_nothing else "what verifies up to its last agreed size is kept"
+    kept = (
+        "nothing of the old one is kept"
+        if from_nothing
+        else "what verifies up to its last agreed size is kept"
+    )
     click.echo(
         f"{config.site} makes its ledger anew when it starts; {kept}, and all of the old one is set aside in {config.data_dir}."
     )

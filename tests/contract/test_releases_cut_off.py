@@ -208,7 +208,9 @@ async def test_keys_are_on_disk_for_their_owner_alone_before_their_seals_stand(t
         with pytest.raises(SentoError):
             await site.log.keys.settle()
         assert {own.sealed for own in read_keks(tmp_path).values()} == {False}
-        assert site.log.keys.usable("residency") is None, "no record is sealed under a key whose seals do not stand"
+        assert site.log.keys.usable("residency") is None, (
+            "no record is sealed under a key whose seals do not stand"
+        )
         assert (tmp_path / kek_file.NAME).stat().st_mode & 0o077 == 0
         site.lone.log.requests_to_lose = 0
 

@@ -407,16 +407,16 @@ PLANTED = (
     Planted(ForgottenBeforeTheReceipt, ("kept-until-proven",), range(5)),
     Planted(HeadOfToday, ("heads-are-true",), range(5)),
     Planted(DestroyedWrittenAgain, ("destroyed-is-gone",), RULES_4),
-    Planted(DestroyedGivenToOthers, ("destroyed-is-gone",), range(3, 200, 4)),
+    Planted(DestroyedGivenToOthers, ("destroyed-is-gone",), range(59, 200, 4)),
     Planted(AwayKeepsWhatWasDestroyed, ("destroyed-is-gone",), RULES_4),
     Planted(CertifiedBeforeErased, ("destroyed-is-gone",), RULES_4),
     Planted(ErasedByOneAct, DECIDED_WRONGLY, RULES_4),
     Planted(CarriedOutErasureWithdrawn, DECIDED_WRONGLY, RULES_4),
     Planted(LaterRecordsDestroyedToo, DECIDED_WRONGLY, RULES_4),
     Planted(InstitutionsWriteAccessRecords, DECIDED_WRONGLY, RULES_4),
-    Planted(FormerSiteRecordsReleases, DECIDED_WRONGLY, RULES_4),
+    Planted(FormerSiteRecordsReleases, DECIDED_WRONGLY, range(75, 140, 4)),
     Planted(ReleaseUnderAClosedKeyEpoch, DECIDED_WRONGLY, RULES_4),
-    Planted(DelayHoldsEverywhere, DECIDED_WRONGLY, RULES_4),
+    Planted(DelayHoldsEverywhere, DECIDED_WRONGLY, range(35, 100, 4)),
 )
 
 

@@ -44,7 +44,8 @@ class Layout {
 // --- JSON in its one form: no member twice, none missing, none unknown (section 1) ---
 
 function parseJson(source) {
-  const tokens = /[ \t\n\r]*(?:([{}[\],:])|("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?)|(true|false|null))/y
+  const tokens =
+    /[ \t\n\r]*(?:([{}[\],:])|("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?)|(true|false|null))/y
   let mark, value
   const next = () => {
     const found = tokens.exec(source)

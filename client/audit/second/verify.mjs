@@ -191,7 +191,7 @@ class Run {
     else this.item(file, 'certificate', () => demandCertificate(value, this.ledger))
   }
 
-  /** Takes the keys from a file of the ledger that is meant, if it knows acts further than what was taken before. `trust`: it says which is meant. */
+  /** Takes the keys from a file of the ledger that is meant, if it knows acts further than what was taken before. `trust`: says which is meant. */
   learn(bytes, trust) {
     try {
       const { form, value, lines } = recognise(bytes)
@@ -274,7 +274,10 @@ function linesOf(bytes) {
 
 // --- The command ---
 
-function wrongUse(why) { process.stderr.write(`${why}\nnode verify.mjs [--ledger-id HEX] [--trust F | --genesis F] [--fork EPOCH:SIZE:ROOT] [--json] FILES\n`); process.exit(2) }
+function wrongUse(why) {
+  process.stderr.write(`${why}\nnode verify.mjs [--ledger-id HEX] [--trust F | --genesis F] [--fork EPOCH:SIZE:ROOT] [--json] FILES\n`)
+  process.exit(2)
+}
 
 function main(given) {
   const run = new Run(), files = []
