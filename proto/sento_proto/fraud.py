@@ -19,7 +19,8 @@ hashes alone. `head-against-quorum` rests on a quorum's word as well: that a lin
 list is whole; with one left out it would make another link, and convict whoever told the truth. So the quorum says it, which an honest site is never against.
 That a site kept a payload that the law wanted gone cannot be shown by a signature, so it is no kind.
 
-What is shown is what was signed, not why: a stolen key, or a disk that was rolled back unseen, signs like a liar does. A signature counts with all that the
+What is shown is what was signed, not why: a stolen key, a disk that was rolled back unseen, or an index entry that a disk spoiled before the scrub came to
+it, signs like a liar does; officers ask for the site's disk before they judge its people. A signature counts with all that the
 site's keys demand: one that has an ML-DSA-44 key signs with both, and a checkpoint's bare note signature (type 0x01) is not enough of it.
 """
 

@@ -29,7 +29,7 @@ from sento_node.scrub.pace import Pace
 from sento_node.scrub.round import Round
 
 PAGE_BYTES = 4_096
-FLIPS = 400
+FLIPS = 160
 CHILD_TIMEOUT_S = 60
 
 

@@ -10,6 +10,7 @@ from genesis_builder import SITES, TestWorld, build_genesis
 from planted_status import GIB, NOW_MS, A, B, C, PlantedSites, lines, troubles
 from sento_client.site_status import Trouble
 from sento_proto.errors import Code
+from sento_proto.v1 import admin_pb2
 
 MIB = 1024 * 1024
 NOW_S = NOW_MS // 1000
@@ -343,6 +344,10 @@ PLANTED: dict[Trouble, Callable[[PlantedSites], object]] = {
     Trouble.LEADS_DIFFER: lambda sites: sites.say(C, lead_site=B),
     Trouble.RELEASES_DIFFER: lambda sites: sites.say(C, version="2"),
     Trouble.CHECKPOINT_OLD: lambda sites: sites.say_all(quorum_size=1, quorum_time_s=1),
+    Trouble.FENCED: lambda sites: sites.say(C, scrub=admin_pb2.ScrubStatus(fenced=1, found=1)),
+    Trouble.PAYLOADS_AWAITED: lambda sites: sites.say(C, payloads_awaited=1),
+    Trouble.ERASURE_PENDING: lambda sites: sites.say(C, erasures_pending=1),
+    Trouble.ACCESS_RECORDS_WAIT: lambda sites: sites.say(C, access_records_spooled=1),
     Trouble.NO_RECEIPTS: lambda sites: sites.say(B, state="catching-up").say(C, state="catching-up"),
 }
 
