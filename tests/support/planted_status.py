@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from google.protobuf.message import Message
+
 from genesis_builder import SITES, TestWorld
 from sento_client.site_status import Judgement, SiteReport, judge
 from sento_proto.errors import Code
@@ -59,6 +61,8 @@ class PlantedSites:
             if isinstance(value, list):
                 del getattr(self._said[site], name)[:]
                 getattr(self._said[site], name).extend(value)
+            elif isinstance(value, Message):
+                getattr(self._said[site], name).CopyFrom(value)
             else:
                 setattr(self._said[site], name, value)
         return self
