@@ -8,7 +8,7 @@ PROTO := proto/sento_proto/v1/*.proto
 PROTOC = $(PY) -m grpc_tools.protoc --plugin=.venv/bin/protoc-gen-mypy --plugin=.venv/bin/protoc-gen-mypy_grpc
 STUBS = --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1)
 
-.PHONY: setup demo test check proto sim soak bench bench-proofs story-keys malice
+.PHONY: setup demo test check proto sim soak bench bench-proofs story-keys malice long
 setup: ; @deploy/setup.sh
 demo: setup ; @$(PY) -m sento_drill.cli demo $(if $(filter 1,$(STAY)),--stay)
 test: setup ; $(PY) -m pytest -q -n 3 --dist loadfile
@@ -18,7 +18,8 @@ proto: setup
 	$(PROTOC) -Inode $(call STUBS,node) node/sento_node/ordering/etcd/api/etcd.proto
 sim: setup ; $(PY) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 story-keys: setup ; @$(PY) -m sento_drill.cli story-keys --directory .story
-malice: setup ; SENTO_MALICE_TABLE=1 $(PY) -m pytest -q tests/faults/test_malice_to_*.py
+long: setup ; SENTO_LONG=1 $(PY) -m pytest -q -m long
+malice: setup ; SENTO_LONG=1 SENTO_MALICE_TABLE=1 $(PY) -m pytest -q tests/faults/test_malice_to_*.py
 soak: setup ; $(PY) -m sento_drill.cli soak
 bench: setup ; $(PY) -m sento_drill.cli bench
 bench-proofs: setup ; $(PY) -m sento_drill.cli bench-proofs

@@ -37,7 +37,7 @@ from sento_proto.checkpoint import cosigners
 from sento_proto.errors import Code
 from sento_proto.governance.state import from_genesis
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -49,7 +49,7 @@ from sento_proto.merkle import inclusion_proof, root_of, subtree_reader
 from sento_proto.submission import sign_submission
 from sento_proto.v1 import client_pb2
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 QUICK = Settings(cover_ms=2_000, check_ms=200, again_ms=200)
 """In place of 30 s until a record without a proof is sent to another site."""
 

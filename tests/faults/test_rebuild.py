@@ -132,7 +132,13 @@ def remove_segment(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "hurt",
-    [remove_database, cut_database, spoil_pages, remove_all, remove_segment],
+    [
+        cut_database,
+        spoil_pages,
+        remove_all,
+        pytest.param(remove_database, marks=pytest.mark.long),
+        pytest.param(remove_segment, marks=pytest.mark.long),
+    ],
     ids=lambda hurt: hurt.__name__,
 )
 async def test_a_site_whose_ledger_alone_is_hurt_makes_it_anew_by_itself(
