@@ -192,7 +192,7 @@ async def test_site_with_a_wrong_certificate_gets_nothing_and_another_takes_the_
         done = await write(sento)
         await until(lambda: sento.outbox == NOTHING)
         reports = await sento.status(timeout_ms=DEADLINE_MS)
-    assert done.site == SITES[1]
+    assert done.site in SITES[1:], "either of the others, whichever answered first"
     assert wrong.site.submissions == []
     assert [report.serves for report in reports] == [False, True, True]
 
