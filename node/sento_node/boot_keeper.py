@@ -12,10 +12,10 @@ they are kept until the number is confirmed, so that a refused site that is star
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from sento_node.durable_files import sync_directory, write_durably
 from sento_node.ordering.boot import (
     Announcement,
     BootMemory,
@@ -81,7 +81,7 @@ class BootFiles:
     def note_confirmed(self) -> None:
         """The number is confirmed: the next start raises it again. Before the member starts, so that no two lives share a number."""
         self._unconfirmed.unlink(missing_ok=True)
-        _sync_directory(self._unconfirmed.parent)
+        sync_directory(self._unconfirmed.parent)
 
     def raise_to(self, number: int) -> None:
         """Write the number in both places, flushed, the copy first."""
@@ -115,29 +115,6 @@ def _read_number(path: Path) -> int:
             "Check the disk, and let the site join again as one with a new disk (runbook)."
         )
     return int(text)
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Replace a file's content so that after a crash it is the old or the new one. Raises OSError."""
-    draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        left = memoryview(data)
-        while left:  # a disk that is nearly full takes a part and says so only by the count
-            left = left[os.write(descriptor, left) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    draft.replace(path)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def memory_name(site: str) -> str:

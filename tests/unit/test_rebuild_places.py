@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sento_node import boot_keeper
+from sento_node.durable_files import write_durably
 from sento_node.rebuild.places import Places
 
 
@@ -21,7 +21,7 @@ def test_a_file_is_written_whole_where_the_disk_takes_a_part_at_a_time(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", in_parts)
-        boot_keeper.write_durably(tmp_path / "spool", b"eleven bytes")
+        write_durably(tmp_path / "spool", b"eleven bytes")
     assert (tmp_path / "spool").read_bytes() == b"eleven bytes"
 
 

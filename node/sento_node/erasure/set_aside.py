@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from sento_node.ledger.segments import HASH_PREFIX_BYTES, entries_named, entries_of, sync_directory
+from sento_node.durable_files import sync_directory
+from sento_node.ledger.segments import HASH_PREFIX_BYTES, entries_named, entries_of
 
 ASIDE = "damaged-*"
 

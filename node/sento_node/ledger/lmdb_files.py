@@ -17,8 +17,9 @@ from pathlib import Path
 
 import lmdb
 
+from sento_node.durable_files import sync_directory
 from sento_node.ledger.rows import encode_tip
-from sento_node.ledger.segments import segment_numbers, sync_directory
+from sento_node.ledger.segments import segment_numbers
 from sento_node.ledger.state import EMPTY_TIP
 from sento_node.ledger.store import LedgerFailed
 

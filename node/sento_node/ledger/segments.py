@@ -24,6 +24,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from sento_node.durable_files import sync_directory
 from sento_node.ledger.rows import STORED, WITHOUT_PAYLOAD, Locator
 from sento_node.ledger.store import LedgerFailed
 
@@ -69,15 +70,6 @@ def segment_numbers(directory: Path) -> list[int]:
 def segment_header(number: int, ledger_id: bytes) -> bytes:
     """What the file of segment `number` begins with."""
     return _HEADER.pack(_MAGIC, 1, number, ledger_id)
-
-
-def sync_directory(directory: Path) -> None:
-    """Flush a directory, so that files created or removed in it stay so."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _failed(doing: str, error: OSError) -> LedgerFailed:

@@ -15,7 +15,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from sento_node.boot_keeper import BootFileDamaged, decode_memory, encode_memory, memory_name, write_durably
+from sento_node.boot_keeper import BootFileDamaged, decode_memory, encode_memory, memory_name
+from sento_node.durable_files import write_durably
 from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.boot import UNSURE, BootMemory, remember_boot
 from sento_proto.wire import Malformed

@@ -14,9 +14,9 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from sento_node.boot_keeper import write_durably
+from sento_node.durable_files import sync_directory, write_durably
 from sento_node.ledger.lmdb_files import database_directory, payloads_directory
-from sento_node.ledger.segments import segment_numbers, segment_path, sync_directory
+from sento_node.ledger.segments import segment_numbers, segment_path
 
 
 class Asked(NamedTuple):

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import structlog
 
-from sento_node.boot_keeper import BootFileDamaged, memory_name, write_durably
+from sento_node.boot_keeper import BootFileDamaged, memory_name
 from sento_node.compose import COSIGNED_NAME, FLOOR_NAME, decode_cosigned
+from sento_node.durable_files import sync_directory, write_durably
 from sento_node.ledger.lmdb_files import database_directory, payloads_directory
 from sento_node.ledger.lmdb_store import LmdbStore
-from sento_node.ledger.segments import segment_numbers, segment_path, sync_directory
+from sento_node.ledger.segments import segment_numbers, segment_path
 from sento_node.rebuild.asking import Answer, ask_aside
 from sento_node.rebuild.boot_memories import LOST_NAME, memories_path, read_memories
 from sento_node.rebuild.deciding import (

@@ -69,21 +69,17 @@ def open_at_start(config: NodeConfig, genesis: Genesis, files: BootFiles) -> Ope
     if places.has_database and not places.as_closed():
         answer = ask("look", places.ledger, config.genesis)
     look = _look(places, disk, answer, asked, others=others)
-    decided = decide_start(look)
-    match decided:
-        case Stop(words):
-            raise LedgerFailed(words)
-        case MakeAnew():
-            return _stand_in(config, genesis, places, disk, decided, asked)
+    anew = _made_anew(look)
+    if anew is not None:
+        return _stand_in(config, genesis, places, disk, anew, asked)
     store = LmdbStore.open(places.ledger, genesis.ledger_id)
     try:
         # Files that nobody touched are not looked at, so their own word on their age is heard here.
         own = _own_boot(store.recall(OWN_BOOT_NAME))
-        if isinstance(decide_start(look._replace(ledger_boot=own)), MakeAnew):
+        anew = _made_anew(look._replace(ledger_boot=own))
+        if anew is not None:
             store.close()
-            again = decide_start(look._replace(ledger_boot=own))
-            assert isinstance(again, MakeAnew)
-            return _stand_in(config, genesis, places, disk, again, asked)
+            return _stand_in(config, genesis, places, disk, anew, asked)
         places.opened()
         memories = BootMemories(memories_path(config.data_dir), store)
         memories.complete([site.name for site in genesis.sites])
@@ -91,6 +87,14 @@ def open_at_start(config: NodeConfig, genesis: Genesis, files: BootFiles) -> Ope
     except BaseException:
         store.close()
         raise
+
+
+def _made_anew(look: Look) -> MakeAnew | None:
+    """How the ledger is made anew, or None to open it as it is. Raises LedgerFailed where neither can be."""
+    decided = decide_start(look)
+    if isinstance(decided, Stop):
+        raise LedgerFailed(decided.words)
+    return decided if isinstance(decided, MakeAnew) else None
 
 
 def _stand_in(

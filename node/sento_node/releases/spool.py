@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sento_node.boot_keeper import write_durably
+from sento_node.durable_files import sync_directory, write_all, write_durably
 from sento_proto import header as header_layout
 from sento_proto import limits
 from sento_proto.record import Record, record_of
@@ -123,7 +123,7 @@ class Spool:
         new = not self._path.exists()
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
             os.fsync(descriptor)
         except OSError:
             os.ftruncate(descriptor, self._bytes)  # what follows must not stand behind half a frame
@@ -131,7 +131,7 @@ class Spool:
         finally:
             os.close(descriptor)
         if new:
-            _sync_directory(self._path.parent)
+            sync_directory(self._path.parent)
         self._bytes += len(data)
         self._records |= {record.header.record_id: record for record in records}
 
@@ -161,7 +161,7 @@ class Spool:
             write_durably(self._path, data)
         else:
             self._path.unlink(missing_ok=True)
-            _sync_directory(self._path.parent)
+            sync_directory(self._path.parent)
         self._bytes = len(data)
         self._ordered.clear()
 
@@ -171,17 +171,3 @@ def _aside(path: Path) -> Path:
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
     return aside
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

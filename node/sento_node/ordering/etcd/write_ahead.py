@@ -20,6 +20,8 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from sento_node.durable_files import sync_directory
+
 HELD_ON_S: Final = 1.0
 _SUFFIX: Final = ".wal"
 _TORN: Final = ".broken"
@@ -51,7 +53,7 @@ def remove_released(data_dir: Path) -> list[str]:
         removed.append(name)
         threading.Timer(HELD_ON_S, os.close, (fd,)).start()
     if removed:
-        _flush(directory)
+        sync_directory(directory)
     return removed
 
 
@@ -81,13 +83,5 @@ def remove_leftovers(data_dir: Path) -> list[str]:
     for path in left:
         path.unlink()
     if left:
-        _flush(directory)
+        sync_directory(directory)
     return sorted(path.name for path in left)
-
-
-def _flush(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
