@@ -49,6 +49,8 @@ class Code(IntEnum):
     RULES_NOT_ANNOUNCED = 25
     TOO_LARGE = 30
     WRONG_LEDGER = 31
+    EPOCH_ENDED = 32
+    NOT_PROVEN = 33
     QUEUE_FULL = 40
     ORDERING_FULL = 41
     NO_ORDERING = 42
@@ -58,6 +60,7 @@ class Code(IntEnum):
     STOPPED = 46
     RATE_LIMITED = 47
     CLOCK_AHEAD = 48
+    IMPORT_RUNNING = 49
     NOT_FOUND = 50
     NOT_FRESH = 51
     PURPOSE_MISSING = 52
@@ -75,9 +78,12 @@ class Code(IntEnum):
     OUTBOX_FAILED = 64
     IDENTITY_EXPIRED = 65
     SIGNER_FAILED = 66
+    NO_LEDGER_HERE = 67
+    EXTRACT_ENDED = 68
     DIVERGED = 70
     DAMAGED = 71
     REBUILDING = 72
+    MEMBER_NOT_CHANGED = 73
     BAD_REQUEST = 80
     INTERNAL = 90
 
@@ -199,6 +205,18 @@ TABLE: dict[Code, Entry] = {
         "Compare the ledger id in the client's configuration with the site's; a training ledger is never the production one.",
         "FAILED_PRECONDITION",
     ),
+    Code.EPOCH_ENDED: Entry(
+        _S.TRY_AGAIN,
+        "A newer epoch of this ledger has begun, and this site still stands in an older one: it takes nothing more.",
+        "Send to a site of the newer epoch; operators bring this one over (runbook: restore).",
+        "FAILED_PRECONDITION",
+    ),
+    Code.NOT_PROVEN: Entry(
+        _S.FINAL,
+        "What was brought does not follow from this ledger and from what a quorum cosigned, so nothing of it was used.",
+        "Bring a good copy of the piece that the message names; what is proven already stays.",
+        "FAILED_PRECONDITION",
+    ),
     Code.QUEUE_FULL: Entry(
         _S.TRY_AGAIN,
         "This site's queue for the author is full.",
@@ -247,6 +265,12 @@ TABLE: dict[Code, Entry] = {
         "The record's time is minutes ahead of the site's clock, so one of the two clocks is wrong.",
         "Set this computer's clock by a time server; if it is right, try another site and tell the operators of this one.",
         "FAILED_PRECONDITION",
+    ),
+    Code.IMPORT_RUNNING: Entry(
+        _S.TRY_AGAIN,
+        "Another import is running at this site.",
+        "Wait for it to end, then run this one again: it goes on from where the site stands.",
+        "UNAVAILABLE",
     ),
     Code.NOT_FOUND: Entry(
         _S.FIX_CALL,
@@ -350,6 +374,18 @@ TABLE: dict[Code, Entry] = {
         "Look at the token or key service that the message names; once it answers, the same record may be sent again.",
         "UNAVAILABLE",
     ),
+    Code.NO_LEDGER_HERE: Entry(
+        _S.TRY_AGAIN,
+        "This site is a tie-breaker: it votes in the ordering log and keeps no ledger.",
+        "Ask a site that keeps the ledger.",
+        "FAILED_PRECONDITION",
+    ),
+    Code.EXTRACT_ENDED: Entry(
+        _S.FIX_CALL,
+        "The extract's time is over, so it is not opened any more.",
+        "Ask a site for the records, or for a new extract.",
+        "FAILED_PRECONDITION",
+    ),
     Code.DIVERGED: Entry(
         _S.TRY_AGAIN,
         "This site's ledger differs from the quorum's at equal size, so it answers nothing.",
@@ -366,6 +402,12 @@ TABLE: dict[Code, Entry] = {
         _S.TRY_AGAIN,
         "This site makes its ledger anew from other sites and answers nothing until it is proven.",
         "Ask another site; sento status shows how far it is.",
+        "UNAVAILABLE",
+    ),
+    Code.MEMBER_NOT_CHANGED: Entry(
+        _S.TRY_AGAIN,
+        "The ordering log's members were not changed.",
+        "Look at what the message names; the same command goes on from where it stands.",
         "UNAVAILABLE",
     ),
     Code.BAD_REQUEST: Entry(

@@ -24,33 +24,43 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asento_proto/v1/admin.proto\x12\x08sento.v1\"\x11\n\x0f\x45rasuresRequest\"6\n\rErasuresReply\x12\x0f\n\x07pending\x18\x01 \x03(\x04\x12\x14\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0c\"N\n\x11NoteVolumeRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\"\x11\n\x0fNoteVolumeReply\"\x0f\n\rStatusRequest\"i\n\nPeerStatus\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\treachable\x18\x02 \x01(\x08\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x17\n\x0flast_contact_ms\x18\x04 \x01(\x04\x12\x13\n\x0b\x63lock_off_s\x18\x05 \x01(\x12\"\xcb\x07\n\x0bStatusReply\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\tledger_id\x18\x02 \x01(\x0c\x12\x13\n\x0bledger_name\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\r\x12\x13\n\x0b\x62oot_number\x18\x05 \x01(\x04\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x08 \x01(\t\x12\x14\n\x0c\x61pplied_size\x18\t \x01(\x04\x12\x14\n\x0c\x66lushed_size\x18\n \x01(\x04\x12\x15\n\rapplied_block\x18\x0b \x01(\x04\x12\x15\n\rflushed_block\x18\x0c \x01(\x04\x12\x15\n\rordered_block\x18\r \x01(\x04\x12\x13\n\x0bquorum_size\x18\x0e \x01(\x04\x12\x15\n\rquorum_time_s\x18\x0f \x01(\x04\x12\x11\n\tlead_site\x18\x10 \x01(\t\x12\x0f\n\x07is_lead\x18\x11 \x01(\x08\x12\x0e\n\x06now_ms\x18\x12 \x01(\x04\x12\x17\n\x0f\x63onfirmed_at_ms\x18\x13 \x01(\x04\x12\x18\n\x10ordering_version\x18\x14 \x01(\t\x12\x1b\n\x13ordering_size_bytes\x18\x15 \x01(\x04\x12\x1d\n\x15ordering_in_use_bytes\x18\x16 \x01(\x04\x12\x1c\n\x14ordering_quota_bytes\x18\x17 \x01(\x04\x12\x1f\n\x17ordering_resident_bytes\x18\x18 \x01(\x04\x12\x17\n\x0fordering_alarms\x18\x19 \x03(\t\x12\x17\n\x0f\x64isk_free_bytes\x18\x1a \x01(\x04\x12\x18\n\x10\x64isk_total_bytes\x18\x1b \x01(\x04\x12 \n\x18\x63\x65rtificate_expires_at_s\x18\x1c \x01(\x04\x12#\n\x05peers\x18\x1d \x03(\x0b\x32\x14.sento.v1.PeerStatus\x12\x0e\n\x06\x61larms\x18\x1e \x03(\t\x12\x16\n\x0equeued_records\x18\x1f \x01(\x04\x12\r\n\x05rules\x18  \x01(\x04\x12\x15\n\rtrimmed_block\x18! \x01(\x04\x12\x0e\n\x06lag_ms\x18\" \x01(\x04\x12\x10\n\x08\x66lush_ms\x18# \x01(\x04\x12$\n\x05scrub\x18$ \x01(\x0b\x32\x15.sento.v1.ScrubStatus\x12\x18\n\x10payloads_awaited\x18% \x01(\x04\x12\x18\n\x10\x65rasures_pending\x18& \x01(\x04\x12\x1e\n\x16\x61\x63\x63\x65ss_records_spooled\x18\' \x01(\x04\x12\x14\n\x0crebuilt_size\x18( \x01(\x04\x12\x1b\n\x13rebuild_target_size\x18) \x01(\x04\"\xb6\x01\n\x0bScrubStatus\x12\x0e\n\x06rounds\x18\x01 \x01(\x04\x12\x18\n\x10round_bytes_done\x18\x02 \x01(\x04\x12\x19\n\x11round_bytes_total\x18\x03 \x01(\x04\x12\x16\n\x0eround_began_ms\x18\x04 \x01(\x04\x12\x1b\n\x13last_round_ended_ms\x18\x05 \x01(\x04\x12\r\n\x05\x66ound\x18\x06 \x01(\x04\x12\x0e\n\x06healed\x18\x07 \x01(\x04\x12\x0e\n\x06\x66\x65nced\x18\x08 \x01(\x04\"&\n\x13HandOverLeadRequest\x12\x0f\n\x07to_site\x18\x01 \x01(\t\"\x13\n\x11HandOverLeadReply2\x93\x02\n\x05\x41\x64min\x12\x38\n\x06Status\x12\x17.sento.v1.StatusRequest\x1a\x15.sento.v1.StatusReply\x12J\n\x0cHandOverLead\x12\x1d.sento.v1.HandOverLeadRequest\x1a\x1b.sento.v1.HandOverLeadReply\x12>\n\x08\x45rasures\x12\x19.sento.v1.ErasuresRequest\x1a\x17.sento.v1.ErasuresReply\x12\x44\n\nNoteVolume\x12\x1b.sento.v1.NoteVolumeRequest\x1a\x19.sento.v1.NoteVolumeReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asento_proto/v1/admin.proto\x12\x08sento.v1\"t\n\x0bImportPiece\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\x0c\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06volume\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12 \n\x03\x65nd\x18\x05 \x01(\x0b\x32\x13.sento.v1.ImportEnd\"C\n\tImportEnd\x12\x0b\n\x03set\x18\x01 \x01(\t\x12)\n\x07volumes\x18\x02 \x03(\x0b\x32\x18.sento.v1.ImportedVolume\"A\n\x0eImportedVolume\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x0f\n\x07verdict\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"y\n\x0cImportReport\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\x0c\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\r\n\x05words\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\x12\x18\n\x10payloads_awaited\x18\x05 \x01(\x04\x12\x0f\n\x07\x61rrival\x18\x06 \x01(\x0c\"\x11\n\x0f\x45rasuresRequest\"6\n\rErasuresReply\x12\x0f\n\x07pending\x18\x01 \x03(\x04\x12\x14\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0c\"N\n\x11NoteVolumeRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\"\x11\n\x0fNoteVolumeReply\"\x0f\n\rStatusRequest\"i\n\nPeerStatus\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\treachable\x18\x02 \x01(\x08\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x17\n\x0flast_contact_ms\x18\x04 \x01(\x04\x12\x13\n\x0b\x63lock_off_s\x18\x05 \x01(\x12\"\xa7\x08\n\x0bStatusReply\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\tledger_id\x18\x02 \x01(\x0c\x12\x13\n\x0bledger_name\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\r\x12\x13\n\x0b\x62oot_number\x18\x05 \x01(\x04\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x08 \x01(\t\x12\x14\n\x0c\x61pplied_size\x18\t \x01(\x04\x12\x14\n\x0c\x66lushed_size\x18\n \x01(\x04\x12\x15\n\rapplied_block\x18\x0b \x01(\x04\x12\x15\n\rflushed_block\x18\x0c \x01(\x04\x12\x15\n\rordered_block\x18\r \x01(\x04\x12\x13\n\x0bquorum_size\x18\x0e \x01(\x04\x12\x15\n\rquorum_time_s\x18\x0f \x01(\x04\x12\x11\n\tlead_site\x18\x10 \x01(\t\x12\x0f\n\x07is_lead\x18\x11 \x01(\x08\x12\x0e\n\x06now_ms\x18\x12 \x01(\x04\x12\x17\n\x0f\x63onfirmed_at_ms\x18\x13 \x01(\x04\x12\x18\n\x10ordering_version\x18\x14 \x01(\t\x12\x1b\n\x13ordering_size_bytes\x18\x15 \x01(\x04\x12\x1d\n\x15ordering_in_use_bytes\x18\x16 \x01(\x04\x12\x1c\n\x14ordering_quota_bytes\x18\x17 \x01(\x04\x12\x1f\n\x17ordering_resident_bytes\x18\x18 \x01(\x04\x12\x17\n\x0fordering_alarms\x18\x19 \x03(\t\x12\x17\n\x0f\x64isk_free_bytes\x18\x1a \x01(\x04\x12\x18\n\x10\x64isk_total_bytes\x18\x1b \x01(\x04\x12 \n\x18\x63\x65rtificate_expires_at_s\x18\x1c \x01(\x04\x12#\n\x05peers\x18\x1d \x03(\x0b\x32\x14.sento.v1.PeerStatus\x12\x0e\n\x06\x61larms\x18\x1e \x03(\t\x12\x16\n\x0equeued_records\x18\x1f \x01(\x04\x12\r\n\x05rules\x18  \x01(\x04\x12\x15\n\rtrimmed_block\x18! \x01(\x04\x12\x0e\n\x06lag_ms\x18\" \x01(\x04\x12\x10\n\x08\x66lush_ms\x18# \x01(\x04\x12$\n\x05scrub\x18$ \x01(\x0b\x32\x15.sento.v1.ScrubStatus\x12\x18\n\x10payloads_awaited\x18% \x01(\x04\x12\x18\n\x10\x65rasures_pending\x18& \x01(\x04\x12\x1e\n\x16\x61\x63\x63\x65ss_records_spooled\x18\' \x01(\x04\x12\x14\n\x0crebuilt_size\x18( \x01(\x04\x12\x1b\n\x13rebuild_target_size\x18) \x01(\x04\x12\x0c\n\x04role\x18* \x01(\t\x12\"\n\x04sync\x18+ \x01(\x0b\x32\x14.sento.v1.SyncStatus\x12\x0f\n\x07joining\x18, \x01(\t\x12\x17\n\x0f\x66ollows_through\x18- \x01(\t\"\xb5\x01\n\nSyncStatus\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x10\n\x08registry\x18\x03 \x01(\t\x12\x0c\n\x04\x64one\x18\x04 \x01(\x04\x12\x0e\n\x06wanted\x18\x05 \x01(\x04\x12\x12\n\nbytes_done\x18\x06 \x01(\x04\x12\x14\n\x0c\x62ytes_wanted\x18\x07 \x01(\x04\x12\x18\n\x10rate_bytes_per_s\x18\x08 \x01(\x04\x12\x14\n\x0ctime_to_go_s\x18\t \x01(\x04\"\xb6\x01\n\x0bScrubStatus\x12\x0e\n\x06rounds\x18\x01 \x01(\x04\x12\x18\n\x10round_bytes_done\x18\x02 \x01(\x04\x12\x19\n\x11round_bytes_total\x18\x03 \x01(\x04\x12\x16\n\x0eround_began_ms\x18\x04 \x01(\x04\x12\x1b\n\x13last_round_ended_ms\x18\x05 \x01(\x04\x12\r\n\x05\x66ound\x18\x06 \x01(\x04\x12\x0e\n\x06healed\x18\x07 \x01(\x04\x12\x0e\n\x06\x66\x65nced\x18\x08 \x01(\x04\"&\n\x13HandOverLeadRequest\x12\x0f\n\x07to_site\x18\x01 \x01(\t\"\x13\n\x11HandOverLeadReply2\xd0\x02\n\x05\x41\x64min\x12\x38\n\x06Status\x12\x17.sento.v1.StatusRequest\x1a\x15.sento.v1.StatusReply\x12J\n\x0cHandOverLead\x12\x1d.sento.v1.HandOverLeadRequest\x1a\x1b.sento.v1.HandOverLeadReply\x12>\n\x08\x45rasures\x12\x19.sento.v1.ErasuresRequest\x1a\x17.sento.v1.ErasuresReply\x12\x44\n\nNoteVolume\x12\x1b.sento.v1.NoteVolumeRequest\x1a\x19.sento.v1.NoteVolumeReply\x12;\n\x06Import\x12\x15.sento.v1.ImportPiece\x1a\x16.sento.v1.ImportReport(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sento_proto.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ERASURESREQUEST']._serialized_start=40
-  _globals['_ERASURESREQUEST']._serialized_end=57
-  _globals['_ERASURESREPLY']._serialized_start=59
-  _globals['_ERASURESREPLY']._serialized_end=113
-  _globals['_NOTEVOLUMEREQUEST']._serialized_start=115
-  _globals['_NOTEVOLUMEREQUEST']._serialized_end=193
-  _globals['_NOTEVOLUMEREPLY']._serialized_start=195
-  _globals['_NOTEVOLUMEREPLY']._serialized_end=212
-  _globals['_STATUSREQUEST']._serialized_start=214
-  _globals['_STATUSREQUEST']._serialized_end=229
-  _globals['_PEERSTATUS']._serialized_start=231
-  _globals['_PEERSTATUS']._serialized_end=336
-  _globals['_STATUSREPLY']._serialized_start=339
-  _globals['_STATUSREPLY']._serialized_end=1310
-  _globals['_SCRUBSTATUS']._serialized_start=1313
-  _globals['_SCRUBSTATUS']._serialized_end=1495
-  _globals['_HANDOVERLEADREQUEST']._serialized_start=1497
-  _globals['_HANDOVERLEADREQUEST']._serialized_end=1535
-  _globals['_HANDOVERLEADREPLY']._serialized_start=1537
-  _globals['_HANDOVERLEADREPLY']._serialized_end=1556
-  _globals['_ADMIN']._serialized_start=1559
-  _globals['_ADMIN']._serialized_end=1834
+  _globals['_IMPORTPIECE']._serialized_start=40
+  _globals['_IMPORTPIECE']._serialized_end=156
+  _globals['_IMPORTEND']._serialized_start=158
+  _globals['_IMPORTEND']._serialized_end=225
+  _globals['_IMPORTEDVOLUME']._serialized_start=227
+  _globals['_IMPORTEDVOLUME']._serialized_end=292
+  _globals['_IMPORTREPORT']._serialized_start=294
+  _globals['_IMPORTREPORT']._serialized_end=415
+  _globals['_ERASURESREQUEST']._serialized_start=417
+  _globals['_ERASURESREQUEST']._serialized_end=434
+  _globals['_ERASURESREPLY']._serialized_start=436
+  _globals['_ERASURESREPLY']._serialized_end=490
+  _globals['_NOTEVOLUMEREQUEST']._serialized_start=492
+  _globals['_NOTEVOLUMEREQUEST']._serialized_end=570
+  _globals['_NOTEVOLUMEREPLY']._serialized_start=572
+  _globals['_NOTEVOLUMEREPLY']._serialized_end=589
+  _globals['_STATUSREQUEST']._serialized_start=591
+  _globals['_STATUSREQUEST']._serialized_end=606
+  _globals['_PEERSTATUS']._serialized_start=608
+  _globals['_PEERSTATUS']._serialized_end=713
+  _globals['_STATUSREPLY']._serialized_start=716
+  _globals['_STATUSREPLY']._serialized_end=1779
+  _globals['_SYNCSTATUS']._serialized_start=1782
+  _globals['_SYNCSTATUS']._serialized_end=1963
+  _globals['_SCRUBSTATUS']._serialized_start=1966
+  _globals['_SCRUBSTATUS']._serialized_end=2148
+  _globals['_HANDOVERLEADREQUEST']._serialized_start=2150
+  _globals['_HANDOVERLEADREQUEST']._serialized_end=2188
+  _globals['_HANDOVERLEADREPLY']._serialized_start=2190
+  _globals['_HANDOVERLEADREPLY']._serialized_end=2209
+  _globals['_ADMIN']._serialized_start=2212
+  _globals['_ADMIN']._serialized_end=2548
 # @@protoc_insertion_point(module_scope)

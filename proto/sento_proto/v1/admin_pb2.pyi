@@ -19,6 +19,130 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class ImportPiece(_message.Message):
+    """A chunk in pieces, or a question. The pieces of a chunk follow each other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_ID_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    chunk_id: _builtins.bytes
+    """On the first piece of a chunk: its id (SHA-256 of its bytes), its length, and the volume that it was in."""
+    total_bytes: _builtins.int
+    volume: _builtins.str
+    data: _builtins.bytes
+    @_builtins.property
+    def end(self) -> Global___ImportEnd:
+        """After the last chunk: the volumes that were used and those that were not, in words, for the arrival receipt. The site signs and answers it."""
+
+    def __init__(
+        self,
+        *,
+        chunk_id: _builtins.bytes = ...,
+        total_bytes: _builtins.int = ...,
+        volume: _builtins.str = ...,
+        data: _builtins.bytes = ...,
+        end: Global___ImportEnd | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "data", b"data", "end", b"end", "total_bytes", b"total_bytes", "volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportPiece: _TypeAlias = ImportPiece  # noqa: Y015
+
+@_typing.final
+class ImportEnd(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SET_FIELD_NUMBER: _builtins.int
+    VOLUMES_FIELD_NUMBER: _builtins.int
+    set: _builtins.str
+    @_builtins.property
+    def volumes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedVolume]: ...
+    def __init__(
+        self,
+        *,
+        set: _builtins.str = ...,
+        volumes: _abc.Iterable[Global___ImportedVolume] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["set", b"set", "volumes", b"volumes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportEnd: _TypeAlias = ImportEnd  # noqa: Y015
+
+@_typing.final
+class ImportedVolume(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    number: _builtins.str
+    verdict: _builtins.str
+    """used, damaged, missing, duplicate, foreign"""
+    digest: _builtins.bytes
+    """SHA-256 of the file, where there is one."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.str = ...,
+        verdict: _builtins.str = ...,
+        digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "number", b"number", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportedVolume: _TypeAlias = ImportedVolume  # noqa: Y015
+
+@_typing.final
+class ImportReport(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    PAYLOADS_AWAITED_FIELD_NUMBER: _builtins.int
+    ARRIVAL_FIELD_NUMBER: _builtins.int
+    chunk_id: _builtins.bytes
+    """What became of a chunk: adopted, filled, known, waiting (for the spine before it), refused."""
+    outcome: _builtins.str
+    words: _builtins.str
+    """Why, in words, for refused ones."""
+    size: _builtins.int
+    payloads_awaited: _builtins.int
+    arrival: _builtins.bytes
+    """Last: the signed arrival receipt (sento_proto/arrival.py)."""
+    def __init__(
+        self,
+        *,
+        chunk_id: _builtins.bytes = ...,
+        outcome: _builtins.str = ...,
+        words: _builtins.str = ...,
+        size: _builtins.int = ...,
+        payloads_awaited: _builtins.int = ...,
+        arrival: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrival", b"arrival", "chunk_id", b"chunk_id", "outcome", b"outcome", "payloads_awaited", b"payloads_awaited", "size", b"size", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportReport: _TypeAlias = ImportReport  # noqa: Y015
+
+@_typing.final
 class ErasuresRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -199,6 +323,10 @@ class StatusReply(_message.Message):
     ACCESS_RECORDS_SPOOLED_FIELD_NUMBER: _builtins.int
     REBUILT_SIZE_FIELD_NUMBER: _builtins.int
     REBUILD_TARGET_SIZE_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    SYNC_FIELD_NUMBER: _builtins.int
+    JOINING_FIELD_NUMBER: _builtins.int
+    FOLLOWS_THROUGH_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     ledger_id: _builtins.bytes
     ledger_name: _builtins.str
@@ -243,6 +371,12 @@ class StatusReply(_message.Message):
     rebuilt_size: _builtins.int
     """While a ledger is made anew from other sites: records so far, and as many as are known to stand."""
     rebuild_target_size: _builtins.int
+    role: _builtins.str
+    """voting, embassy, tie-breaker"""
+    joining: _builtins.str
+    """While it joins, replaces its disk or begins an epoch: the step, in words; empty otherwise."""
+    follows_through: _builtins.str
+    """Through which voting site an embassy follows the order."""
     @_builtins.property
     def ordering_alarms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -251,6 +385,10 @@ class StatusReply(_message.Message):
     def alarms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def scrub(self) -> Global___ScrubStatus: ...
+    @_builtins.property
+    def sync(self) -> Global___SyncStatus:
+        """While this site copies from another, or fetches payloads."""
+
     def __init__(
         self,
         *,
@@ -295,14 +433,67 @@ class StatusReply(_message.Message):
         access_records_spooled: _builtins.int = ...,
         rebuilt_size: _builtins.int = ...,
         rebuild_target_size: _builtins.int = ...,
+        role: _builtins.str = ...,
+        sync: Global___SyncStatus | None = ...,
+        joining: _builtins.str = ...,
+        follows_through: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["scrub", b"scrub"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scrub", b"scrub", "sync", b"sync"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_records_spooled", b"access_records_spooled", "alarms", b"alarms", "applied_block", b"applied_block", "applied_size", b"applied_size", "boot_number", b"boot_number", "certificate_expires_at_s", b"certificate_expires_at_s", "confirmed_at_ms", b"confirmed_at_ms", "disk_free_bytes", b"disk_free_bytes", "disk_total_bytes", b"disk_total_bytes", "epoch", b"epoch", "erasures_pending", b"erasures_pending", "explanation", b"explanation", "flush_ms", b"flush_ms", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "is_lead", b"is_lead", "lag_ms", b"lag_ms", "lead_site", b"lead_site", "ledger_id", b"ledger_id", "ledger_name", b"ledger_name", "now_ms", b"now_ms", "ordered_block", b"ordered_block", "ordering_alarms", b"ordering_alarms", "ordering_in_use_bytes", b"ordering_in_use_bytes", "ordering_quota_bytes", b"ordering_quota_bytes", "ordering_resident_bytes", b"ordering_resident_bytes", "ordering_size_bytes", b"ordering_size_bytes", "ordering_version", b"ordering_version", "payloads_awaited", b"payloads_awaited", "peers", b"peers", "queued_records", b"queued_records", "quorum_size", b"quorum_size", "quorum_time_s", b"quorum_time_s", "rebuild_target_size", b"rebuild_target_size", "rebuilt_size", b"rebuilt_size", "rules", b"rules", "scrub", b"scrub", "site", b"site", "state", b"state", "trimmed_block", b"trimmed_block", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_records_spooled", b"access_records_spooled", "alarms", b"alarms", "applied_block", b"applied_block", "applied_size", b"applied_size", "boot_number", b"boot_number", "certificate_expires_at_s", b"certificate_expires_at_s", "confirmed_at_ms", b"confirmed_at_ms", "disk_free_bytes", b"disk_free_bytes", "disk_total_bytes", b"disk_total_bytes", "epoch", b"epoch", "erasures_pending", b"erasures_pending", "explanation", b"explanation", "flush_ms", b"flush_ms", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "follows_through", b"follows_through", "is_lead", b"is_lead", "joining", b"joining", "lag_ms", b"lag_ms", "lead_site", b"lead_site", "ledger_id", b"ledger_id", "ledger_name", b"ledger_name", "now_ms", b"now_ms", "ordered_block", b"ordered_block", "ordering_alarms", b"ordering_alarms", "ordering_in_use_bytes", b"ordering_in_use_bytes", "ordering_quota_bytes", b"ordering_quota_bytes", "ordering_resident_bytes", b"ordering_resident_bytes", "ordering_size_bytes", b"ordering_size_bytes", "ordering_version", b"ordering_version", "payloads_awaited", b"payloads_awaited", "peers", b"peers", "queued_records", b"queued_records", "quorum_size", b"quorum_size", "quorum_time_s", b"quorum_time_s", "rebuild_target_size", b"rebuild_target_size", "rebuilt_size", b"rebuilt_size", "role", b"role", "rules", b"rules", "scrub", b"scrub", "site", b"site", "state", b"state", "sync", b"sync", "trimmed_block", b"trimmed_block", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StatusReply: _TypeAlias = StatusReply  # noqa: Y015
+
+@_typing.final
+class SyncStatus(_message.Message):
+    """How far copying is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
+    BYTES_DONE_FIELD_NUMBER: _builtins.int
+    BYTES_WANTED_FIELD_NUMBER: _builtins.int
+    RATE_BYTES_PER_S_FIELD_NUMBER: _builtins.int
+    TIME_TO_GO_S_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Who gives: a site, or "courier"."""
+    stage: _builtins.str
+    """spine, payloads"""
+    registry: _builtins.str
+    done: _builtins.int
+    """Records proven so far and as many as are wanted; in the stage of payloads, payloads."""
+    wanted: _builtins.int
+    bytes_done: _builtins.int
+    bytes_wanted: _builtins.int
+    """0 while it is not known."""
+    rate_bytes_per_s: _builtins.int
+    time_to_go_s: _builtins.int
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        registry: _builtins.str = ...,
+        done: _builtins.int = ...,
+        wanted: _builtins.int = ...,
+        bytes_done: _builtins.int = ...,
+        bytes_wanted: _builtins.int = ...,
+        rate_bytes_per_s: _builtins.int = ...,
+        time_to_go_s: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_done", b"bytes_done", "bytes_wanted", b"bytes_wanted", "done", b"done", "rate_bytes_per_s", b"rate_bytes_per_s", "registry", b"registry", "source", b"source", "stage", b"stage", "time_to_go_s", b"time_to_go_s", "wanted", b"wanted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncStatus: _TypeAlias = SyncStatus  # noqa: Y015
 
 @_typing.final
 class ScrubStatus(_message.Message):

@@ -54,6 +54,11 @@ class AdminStub:
                 request_serializer=sento__proto_dot_v1_dot_admin__pb2.NoteVolumeRequest.SerializeToString,
                 response_deserializer=sento__proto_dot_v1_dot_admin__pb2.NoteVolumeReply.FromString,
                 _registered_method=True)
+        self.Import = channel.stream_stream(
+                '/sento.v1.Admin/Import',
+                request_serializer=sento__proto_dot_v1_dot_admin__pb2.ImportPiece.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_admin__pb2.ImportReport.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -86,6 +91,13 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Import(self, request_iterator, context):
+        """Chunks that came by another way than from a site: from courier volumes or a backup. One import at a time; each chunk is proven before it is used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -108,6 +120,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.NoteVolume,
                     request_deserializer=sento__proto_dot_v1_dot_admin__pb2.NoteVolumeRequest.FromString,
                     response_serializer=sento__proto_dot_v1_dot_admin__pb2.NoteVolumeReply.SerializeToString,
+            ),
+            'Import': grpc.stream_stream_rpc_method_handler(
+                    servicer.Import,
+                    request_deserializer=sento__proto_dot_v1_dot_admin__pb2.ImportPiece.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_admin__pb2.ImportReport.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -218,6 +235,33 @@ class Admin:
             '/sento.v1.Admin/NoteVolume',
             sento__proto_dot_v1_dot_admin__pb2.NoteVolumeRequest.SerializeToString,
             sento__proto_dot_v1_dot_admin__pb2.NoteVolumeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Import(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/sento.v1.Admin/Import',
+            sento__proto_dot_v1_dot_admin__pb2.ImportPiece.SerializeToString,
+            sento__proto_dot_v1_dot_admin__pb2.ImportReport.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,6 +38,8 @@ class AdminStub:
     """How far this site is with erasure orders, and its signed certificates of those that it carried out."""
     NoteVolume: _grpc.UnaryUnaryMultiCallable[_admin_pb2.NoteVolumeRequest, _admin_pb2.NoteVolumeReply]
     """Tell this site of a copy outside of it: a courier volume or a backup was made, destroyed, or brought back. Its number stands in the certificates."""
+    Import: _grpc.StreamStreamMultiCallable[_admin_pb2.ImportPiece, _admin_pb2.ImportReport]
+    """Chunks that came by another way than from a site: from courier volumes or a backup. One import at a time; each chunk is proven before it is used."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -49,6 +51,8 @@ class AdminAsyncStub(AdminStub):
     """How far this site is with erasure orders, and its signed certificates of those that it carried out."""
     NoteVolume: _aio.UnaryUnaryMultiCallable[_admin_pb2.NoteVolumeRequest, _admin_pb2.NoteVolumeReply]  # type: ignore[assignment]
     """Tell this site of a copy outside of it: a courier volume or a backup was made, destroyed, or brought back. Its number stands in the certificates."""
+    Import: _aio.StreamStreamMultiCallable[_admin_pb2.ImportPiece, _admin_pb2.ImportReport]  # type: ignore[assignment]
+    """Chunks that came by another way than from a site: from courier volumes or a backup. One import at a time; each chunk is proven before it is used."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -81,5 +85,13 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.NoteVolumeReply, _abc.Awaitable[_admin_pb2.NoteVolumeReply]]:
         """Tell this site of a copy outside of it: a courier volume or a backup was made, destroyed, or brought back. Its number stands in the certificates."""
+
+    @_abc_1.abstractmethod
+    def Import(
+        self,
+        request_iterator: _MaybeAsyncIterator[_admin_pb2.ImportPiece],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_pb2.ImportReport], _abc.AsyncIterator[_admin_pb2.ImportReport]]:
+        """Chunks that came by another way than from a site: from courier volumes or a backup. One import at a time; each chunk is proven before it is used."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,51 +25,61 @@ _sym_db = _symbol_database.Default()
 from sento_proto.v1 import common_pb2 as sento__proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsento_proto/v1/client.proto\x12\x08sento.v1\x1a\x1bsento_proto/v1/common.proto\"/\n\x0cWriteRequest\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12\x12\n\nsubmission\x18\x02 \x01(\x0c\"m\n\nWriteReply\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12#\n\x08outcomes\x18\x03 \x03(\x0b\x32\x11.sento.v1.Outcome\x12\x1e\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x0f.sento.v1.Error\"/\n\nRecordName\x12\x0e\n\x06\x61uthor\x18\x01 \x01(\t\x12\x11\n\trecord_id\x18\x02 \x01(\x0c\"8\n\x0fOutcomesRequest\x12%\n\x07records\x18\x01 \x03(\x0b\x32\x14.sento.v1.RecordName\"b\n\rOutcomesReply\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12#\n\x08outcomes\x18\x02 \x03(\x0b\x32\x11.sento.v1.Outcome\x12\x1d\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x0e.sento.v1.AsOf\"\xc9\x01\n\x0bReadRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12&\n\tfreshness\x18\x02 \x01(\x0e\x32\x13.sento.v1.Freshness\x12\x12\n\x08position\x18\x03 \x01(\x04H\x00\x12\x15\n\x0brecord_hash\x18\x04 \x01(\x0cH\x00\x12&\n\x06record\x18\x05 \x01(\x0b\x32\x14.sento.v1.RecordNameH\x00\x12\x13\n\x0bheader_only\x18\x06 \x01(\x08\x42\x06\n\x04name\"y\n\tReadReply\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.sento.v1.StoredRecord\x12\x1d\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x0e.sento.v1.AsOf\x12%\n\x06\x61\x63\x63\x65ss\x18\x03 \x01(\x0b\x32\x15.sento.v1.AccessProof\"B\n\x0b\x41\x63\x63\x65ssProof\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.sento.v1.StoredRecord\x12\x0b\n\x03\x64\x65k\x18\x02 \x01(\x0c\"\xe5\x01\n\x0b\x46\x61\x63tRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12&\n\tfreshness\x18\x02 \x01(\x0e\x32\x13.sento.v1.Freshness\x12\x10\n\x08registry\x18\x03 \x01(\t\x12\x0c\n\x04\x66\x61\x63t\x18\x04 \x01(\x0c\x12\x17\n\nas_of_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x06\x62\x65\x66ore\x18\x06 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x07 \x01(\r\x12\x13\n\x0bheader_only\x18\x08 \x01(\x08\x42\r\n\x0b_as_of_sizeB\t\n\x07_before\"\xeb\x01\n\x0eSubjectRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12&\n\tfreshness\x18\x02 \x01(\x0e\x32\x13.sento.v1.Freshness\x12\x10\n\x08registry\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\x0c\x12\x17\n\nas_of_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x06\x62\x65\x66ore\x18\x06 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x07 \x01(\r\x12\x13\n\x0bheader_only\x18\x08 \x01(\x08\x42\r\n\x0b_as_of_sizeB\t\n\x07_before\"\xa4\x01\n\tListReply\x12\'\n\x07records\x18\x01 \x03(\x0b\x32\x16.sento.v1.StoredRecord\x12\x18\n\x0bnext_before\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x1d\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x0e.sento.v1.AsOf\x12%\n\x06\x61\x63\x63\x65ss\x18\x04 \x01(\x0b\x32\x15.sento.v1.AccessProofB\x0e\n\x0c_next_before\"\x97\x01\n\x0e\x43hangesRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12\x10\n\x08registry\x18\x02 \x01(\t\x12\x15\n\rfrom_position\x18\x03 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\x12\x13\n\x0bheader_only\x18\x05 \x01(\x08\x12\x13\n\x0bwith_hidden\x18\x06 \x01(\x08\"M\n\x0cProofRequest\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x11\n\tpositions\x18\x02 \x03(\x04\x12\x1c\n\x14\x63onsistent_with_size\x18\x03 \x01(\x04\"E\n\x0eInclusionProof\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x13\n\x0brecord_hash\x18\x02 \x01(\x0c\x12\x0c\n\x04path\x18\x03 \x03(\x0c\"k\n\nProofReply\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x0c\n\x04root\x18\x02 \x01(\x0c\x12,\n\ninclusions\x18\x03 \x03(\x0b\x32\x18.sento.v1.InclusionProof\x12\x13\n\x0b\x63onsistency\x18\x04 \x03(\x0c\">\n\x0bHeadRequest\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x04\"\x1e\n\tHeadReply\x12\x11\n\tstatement\x18\x01 \x01(\x0c\"*\n\x11\x43heckpointRequest\x12\x15\n\rat_least_size\x18\x01 \x01(\x04\"%\n\x0f\x43heckpointReply\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x32\x97\x04\n\x08Registry\x12\x39\n\x05Write\x12\x16.sento.v1.WriteRequest\x1a\x14.sento.v1.WriteReply(\x01\x30\x01\x12>\n\x08Outcomes\x12\x19.sento.v1.OutcomesRequest\x1a\x17.sento.v1.OutcomesReply\x12\x32\n\x04Read\x12\x15.sento.v1.ReadRequest\x1a\x13.sento.v1.ReadReply\x12\x32\n\x04\x46\x61\x63t\x12\x15.sento.v1.FactRequest\x1a\x13.sento.v1.ListReply\x12\x38\n\x07Subject\x12\x18.sento.v1.SubjectRequest\x1a\x13.sento.v1.ListReply\x12=\n\x07\x43hanges\x12\x18.sento.v1.ChangesRequest\x1a\x16.sento.v1.StoredRecord0\x01\x12\x35\n\x05Proof\x12\x16.sento.v1.ProofRequest\x1a\x14.sento.v1.ProofReply\x12\x44\n\nCheckpoint\x12\x1b.sento.v1.CheckpointRequest\x1a\x19.sento.v1.CheckpointReply\x12\x32\n\x04Head\x12\x15.sento.v1.HeadRequest\x1a\x13.sento.v1.HeadReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsento_proto/v1/client.proto\x12\x08sento.v1\x1a\x1bsento_proto/v1/common.proto\"i\n\x0e\x45xtractRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12\x10\n\x08registry\x18\x02 \x01(\t\x12\x10\n\x08subjects\x18\x03 \x03(\x0c\x12\x0f\n\x07valid_s\x18\x04 \x01(\r\"\x1f\n\x0c\x45xtractReply\x12\x0f\n\x07\x65xtract\x18\x01 \x01(\x0c\"\x8c\x01\n\nExtractUse\x12\x0e\n\x06use_id\x18\x01 \x01(\x0c\x12\x12\n\nextract_id\x18\x02 \x01(\x0c\x12\x0f\n\x07subject\x18\x03 \x01(\x0c\x12\"\n\x07purpose\x18\x04 \x01(\x0b\x32\x11.sento.v1.Purpose\x12\x14\n\x0copened_at_ms\x18\x05 \x01(\x04\x12\x0f\n\x07records\x18\x06 \x01(\r\"O\n\x17ReportExtractUseRequest\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\"\n\x04uses\x18\x02 \x03(\x0b\x32\x14.sento.v1.ExtractUse\")\n\x15ReportExtractUseReply\x12\x10\n\x08recorded\x18\x01 \x03(\x0c\"/\n\x0cWriteRequest\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12\x12\n\nsubmission\x18\x02 \x01(\x0c\"m\n\nWriteReply\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12#\n\x08outcomes\x18\x03 \x03(\x0b\x32\x11.sento.v1.Outcome\x12\x1e\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x0f.sento.v1.Error\"/\n\nRecordName\x12\x0e\n\x06\x61uthor\x18\x01 \x01(\t\x12\x11\n\trecord_id\x18\x02 \x01(\x0c\"8\n\x0fOutcomesRequest\x12%\n\x07records\x18\x01 \x03(\x0b\x32\x14.sento.v1.RecordName\"b\n\rOutcomesReply\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12#\n\x08outcomes\x18\x02 \x03(\x0b\x32\x11.sento.v1.Outcome\x12\x1d\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x0e.sento.v1.AsOf\"\xc9\x01\n\x0bReadRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12&\n\tfreshness\x18\x02 \x01(\x0e\x32\x13.sento.v1.Freshness\x12\x12\n\x08position\x18\x03 \x01(\x04H\x00\x12\x15\n\x0brecord_hash\x18\x04 \x01(\x0cH\x00\x12&\n\x06record\x18\x05 \x01(\x0b\x32\x14.sento.v1.RecordNameH\x00\x12\x13\n\x0bheader_only\x18\x06 \x01(\x08\x42\x06\n\x04name\"y\n\tReadReply\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.sento.v1.StoredRecord\x12\x1d\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x0e.sento.v1.AsOf\x12%\n\x06\x61\x63\x63\x65ss\x18\x03 \x01(\x0b\x32\x15.sento.v1.AccessProof\"B\n\x0b\x41\x63\x63\x65ssProof\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.sento.v1.StoredRecord\x12\x0b\n\x03\x64\x65k\x18\x02 \x01(\x0c\"\xe5\x01\n\x0b\x46\x61\x63tRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12&\n\tfreshness\x18\x02 \x01(\x0e\x32\x13.sento.v1.Freshness\x12\x10\n\x08registry\x18\x03 \x01(\t\x12\x0c\n\x04\x66\x61\x63t\x18\x04 \x01(\x0c\x12\x17\n\nas_of_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x06\x62\x65\x66ore\x18\x06 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x07 \x01(\r\x12\x13\n\x0bheader_only\x18\x08 \x01(\x08\x42\r\n\x0b_as_of_sizeB\t\n\x07_before\"\xeb\x01\n\x0eSubjectRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12&\n\tfreshness\x18\x02 \x01(\x0e\x32\x13.sento.v1.Freshness\x12\x10\n\x08registry\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\x0c\x12\x17\n\nas_of_size\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x06\x62\x65\x66ore\x18\x06 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x07 \x01(\r\x12\x13\n\x0bheader_only\x18\x08 \x01(\x08\x42\r\n\x0b_as_of_sizeB\t\n\x07_before\"\xa4\x01\n\tListReply\x12\'\n\x07records\x18\x01 \x03(\x0b\x32\x16.sento.v1.StoredRecord\x12\x18\n\x0bnext_before\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x1d\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x0e.sento.v1.AsOf\x12%\n\x06\x61\x63\x63\x65ss\x18\x04 \x01(\x0b\x32\x15.sento.v1.AccessProofB\x0e\n\x0c_next_before\"\x97\x01\n\x0e\x43hangesRequest\x12\"\n\x07purpose\x18\x01 \x01(\x0b\x32\x11.sento.v1.Purpose\x12\x10\n\x08registry\x18\x02 \x01(\t\x12\x15\n\rfrom_position\x18\x03 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\x12\x13\n\x0bheader_only\x18\x05 \x01(\x08\x12\x13\n\x0bwith_hidden\x18\x06 \x01(\x08\"M\n\x0cProofRequest\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x11\n\tpositions\x18\x02 \x03(\x04\x12\x1c\n\x14\x63onsistent_with_size\x18\x03 \x01(\x04\"E\n\x0eInclusionProof\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x13\n\x0brecord_hash\x18\x02 \x01(\x0c\x12\x0c\n\x04path\x18\x03 \x03(\x0c\"k\n\nProofReply\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x0c\n\x04root\x18\x02 \x01(\x0c\x12,\n\ninclusions\x18\x03 \x03(\x0b\x32\x18.sento.v1.InclusionProof\x12\x13\n\x0b\x63onsistency\x18\x04 \x03(\x0c\">\n\x0bHeadRequest\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x04\"\x1e\n\tHeadReply\x12\x11\n\tstatement\x18\x01 \x01(\x0c\"P\n\x11\x43heckpointRequest\x12\x15\n\rat_least_size\x18\x01 \x01(\x04\x12\x13\n\x0b\x63osigned_by\x18\x02 \x03(\t\x12\x0f\n\x07wait_ms\x18\x03 \x01(\r\"%\n\x0f\x43heckpointReply\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x32\xac\x05\n\x08Registry\x12\x39\n\x05Write\x12\x16.sento.v1.WriteRequest\x1a\x14.sento.v1.WriteReply(\x01\x30\x01\x12>\n\x08Outcomes\x12\x19.sento.v1.OutcomesRequest\x1a\x17.sento.v1.OutcomesReply\x12\x32\n\x04Read\x12\x15.sento.v1.ReadRequest\x1a\x13.sento.v1.ReadReply\x12\x32\n\x04\x46\x61\x63t\x12\x15.sento.v1.FactRequest\x1a\x13.sento.v1.ListReply\x12\x38\n\x07Subject\x12\x18.sento.v1.SubjectRequest\x1a\x13.sento.v1.ListReply\x12=\n\x07\x43hanges\x12\x18.sento.v1.ChangesRequest\x1a\x16.sento.v1.StoredRecord0\x01\x12\x35\n\x05Proof\x12\x16.sento.v1.ProofRequest\x1a\x14.sento.v1.ProofReply\x12\x44\n\nCheckpoint\x12\x1b.sento.v1.CheckpointRequest\x1a\x19.sento.v1.CheckpointReply\x12\x32\n\x04Head\x12\x15.sento.v1.HeadRequest\x1a\x13.sento.v1.HeadReply\x12;\n\x07\x45xtract\x12\x18.sento.v1.ExtractRequest\x1a\x16.sento.v1.ExtractReply\x12V\n\x10ReportExtractUse\x12!.sento.v1.ReportExtractUseRequest\x1a\x1f.sento.v1.ReportExtractUseReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sento_proto.v1.client_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WRITEREQUEST']._serialized_start=70
-  _globals['_WRITEREQUEST']._serialized_end=117
-  _globals['_WRITEREPLY']._serialized_start=119
-  _globals['_WRITEREPLY']._serialized_end=228
-  _globals['_RECORDNAME']._serialized_start=230
-  _globals['_RECORDNAME']._serialized_end=277
-  _globals['_OUTCOMESREQUEST']._serialized_start=279
-  _globals['_OUTCOMESREQUEST']._serialized_end=335
-  _globals['_OUTCOMESREPLY']._serialized_start=337
-  _globals['_OUTCOMESREPLY']._serialized_end=435
-  _globals['_READREQUEST']._serialized_start=438
-  _globals['_READREQUEST']._serialized_end=639
-  _globals['_READREPLY']._serialized_start=641
-  _globals['_READREPLY']._serialized_end=762
-  _globals['_ACCESSPROOF']._serialized_start=764
-  _globals['_ACCESSPROOF']._serialized_end=830
-  _globals['_FACTREQUEST']._serialized_start=833
-  _globals['_FACTREQUEST']._serialized_end=1062
-  _globals['_SUBJECTREQUEST']._serialized_start=1065
-  _globals['_SUBJECTREQUEST']._serialized_end=1300
-  _globals['_LISTREPLY']._serialized_start=1303
-  _globals['_LISTREPLY']._serialized_end=1467
-  _globals['_CHANGESREQUEST']._serialized_start=1470
-  _globals['_CHANGESREQUEST']._serialized_end=1621
-  _globals['_PROOFREQUEST']._serialized_start=1623
-  _globals['_PROOFREQUEST']._serialized_end=1700
-  _globals['_INCLUSIONPROOF']._serialized_start=1702
-  _globals['_INCLUSIONPROOF']._serialized_end=1771
-  _globals['_PROOFREPLY']._serialized_start=1773
-  _globals['_PROOFREPLY']._serialized_end=1880
-  _globals['_HEADREQUEST']._serialized_start=1882
-  _globals['_HEADREQUEST']._serialized_end=1944
-  _globals['_HEADREPLY']._serialized_start=1946
-  _globals['_HEADREPLY']._serialized_end=1976
-  _globals['_CHECKPOINTREQUEST']._serialized_start=1978
-  _globals['_CHECKPOINTREQUEST']._serialized_end=2020
-  _globals['_CHECKPOINTREPLY']._serialized_start=2022
-  _globals['_CHECKPOINTREPLY']._serialized_end=2059
-  _globals['_REGISTRY']._serialized_start=2062
-  _globals['_REGISTRY']._serialized_end=2597
+  _globals['_EXTRACTREQUEST']._serialized_start=70
+  _globals['_EXTRACTREQUEST']._serialized_end=175
+  _globals['_EXTRACTREPLY']._serialized_start=177
+  _globals['_EXTRACTREPLY']._serialized_end=208
+  _globals['_EXTRACTUSE']._serialized_start=211
+  _globals['_EXTRACTUSE']._serialized_end=351
+  _globals['_REPORTEXTRACTUSEREQUEST']._serialized_start=353
+  _globals['_REPORTEXTRACTUSEREQUEST']._serialized_end=432
+  _globals['_REPORTEXTRACTUSEREPLY']._serialized_start=434
+  _globals['_REPORTEXTRACTUSEREPLY']._serialized_end=475
+  _globals['_WRITEREQUEST']._serialized_start=477
+  _globals['_WRITEREQUEST']._serialized_end=524
+  _globals['_WRITEREPLY']._serialized_start=526
+  _globals['_WRITEREPLY']._serialized_end=635
+  _globals['_RECORDNAME']._serialized_start=637
+  _globals['_RECORDNAME']._serialized_end=684
+  _globals['_OUTCOMESREQUEST']._serialized_start=686
+  _globals['_OUTCOMESREQUEST']._serialized_end=742
+  _globals['_OUTCOMESREPLY']._serialized_start=744
+  _globals['_OUTCOMESREPLY']._serialized_end=842
+  _globals['_READREQUEST']._serialized_start=845
+  _globals['_READREQUEST']._serialized_end=1046
+  _globals['_READREPLY']._serialized_start=1048
+  _globals['_READREPLY']._serialized_end=1169
+  _globals['_ACCESSPROOF']._serialized_start=1171
+  _globals['_ACCESSPROOF']._serialized_end=1237
+  _globals['_FACTREQUEST']._serialized_start=1240
+  _globals['_FACTREQUEST']._serialized_end=1469
+  _globals['_SUBJECTREQUEST']._serialized_start=1472
+  _globals['_SUBJECTREQUEST']._serialized_end=1707
+  _globals['_LISTREPLY']._serialized_start=1710
+  _globals['_LISTREPLY']._serialized_end=1874
+  _globals['_CHANGESREQUEST']._serialized_start=1877
+  _globals['_CHANGESREQUEST']._serialized_end=2028
+  _globals['_PROOFREQUEST']._serialized_start=2030
+  _globals['_PROOFREQUEST']._serialized_end=2107
+  _globals['_INCLUSIONPROOF']._serialized_start=2109
+  _globals['_INCLUSIONPROOF']._serialized_end=2178
+  _globals['_PROOFREPLY']._serialized_start=2180
+  _globals['_PROOFREPLY']._serialized_end=2287
+  _globals['_HEADREQUEST']._serialized_start=2289
+  _globals['_HEADREQUEST']._serialized_end=2351
+  _globals['_HEADREPLY']._serialized_start=2353
+  _globals['_HEADREPLY']._serialized_end=2383
+  _globals['_CHECKPOINTREQUEST']._serialized_start=2385
+  _globals['_CHECKPOINTREQUEST']._serialized_end=2465
+  _globals['_CHECKPOINTREPLY']._serialized_start=2467
+  _globals['_CHECKPOINTREPLY']._serialized_end=2504
+  _globals['_REGISTRY']._serialized_start=2507
+  _globals['_REGISTRY']._serialized_end=3191
 # @@protoc_insertion_point(module_scope)

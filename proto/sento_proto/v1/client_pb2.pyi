@@ -20,6 +20,139 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class ExtractRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
+    VALID_S_FIELD_NUMBER: _builtins.int
+    registry: _builtins.str
+    valid_s: _builtins.int
+    """For how long it may be opened."""
+    @_builtins.property
+    def purpose(self) -> _common_pb2.Purpose: ...
+    @_builtins.property
+    def subjects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """At most 64 pseudonyms."""
+
+    def __init__(
+        self,
+        *,
+        purpose: _common_pb2.Purpose | None = ...,
+        registry: _builtins.str = ...,
+        subjects: _abc.Iterable[_builtins.bytes] | None = ...,
+        valid_s: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose", "registry", b"registry", "subjects", b"subjects", "valid_s", b"valid_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtractRequest: _TypeAlias = ExtractRequest  # noqa: Y015
+
+@_typing.final
+class ExtractReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXTRACT_FIELD_NUMBER: _builtins.int
+    extract: _builtins.bytes
+    """The sealed and signed extract (sento_proto/extract.py)."""
+    def __init__(
+        self,
+        *,
+        extract: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extract", b"extract"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtractReply: _TypeAlias = ExtractReply  # noqa: Y015
+
+@_typing.final
+class ExtractUse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USE_ID_FIELD_NUMBER: _builtins.int
+    EXTRACT_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    OPENED_AT_MS_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    use_id: _builtins.bytes
+    extract_id: _builtins.bytes
+    subject: _builtins.bytes
+    opened_at_ms: _builtins.int
+    records: _builtins.int
+    @_builtins.property
+    def purpose(self) -> _common_pb2.Purpose: ...
+    def __init__(
+        self,
+        *,
+        use_id: _builtins.bytes = ...,
+        extract_id: _builtins.bytes = ...,
+        subject: _builtins.bytes = ...,
+        purpose: _common_pb2.Purpose | None = ...,
+        opened_at_ms: _builtins.int = ...,
+        records: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extract_id", b"extract_id", "opened_at_ms", b"opened_at_ms", "purpose", b"purpose", "records", b"records", "subject", b"subject", "use_id", b"use_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtractUse: _TypeAlias = ExtractUse  # noqa: Y015
+
+@_typing.final
+class ReportExtractUseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    USES_FIELD_NUMBER: _builtins.int
+    registry: _builtins.str
+    @_builtins.property
+    def uses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExtractUse]: ...
+    def __init__(
+        self,
+        *,
+        registry: _builtins.str = ...,
+        uses: _abc.Iterable[Global___ExtractUse] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["registry", b"registry", "uses", b"uses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportExtractUseRequest: _TypeAlias = ReportExtractUseRequest  # noqa: Y015
+
+@_typing.final
+class ReportExtractUseReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def recorded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """use ids that are recorded now, or were before."""
+
+    def __init__(
+        self,
+        *,
+        recorded: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["recorded", b"recorded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportExtractUseReply: _TypeAlias = ReportExtractUseReply  # noqa: Y015
+
+@_typing.final
 class WriteRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -545,15 +678,24 @@ class CheckpointRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     AT_LEAST_SIZE_FIELD_NUMBER: _builtins.int
+    COSIGNED_BY_FIELD_NUMBER: _builtins.int
+    WAIT_MS_FIELD_NUMBER: _builtins.int
     at_least_size: _builtins.int
+    wait_ms: _builtins.int
+    @_builtins.property
+    def cosigned_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only one that a site of these cosigned too (empty: any quorum's). Waits up to `wait_ms` (at most 30,000) for it."""
+
     def __init__(
         self,
         *,
         at_least_size: _builtins.int = ...,
+        cosigned_by: _abc.Iterable[_builtins.str] | None = ...,
+        wait_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least_size", b"at_least_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least_size", b"at_least_size", "cosigned_by", b"cosigned_by", "wait_ms", b"wait_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

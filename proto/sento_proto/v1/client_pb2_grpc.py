@@ -80,6 +80,16 @@ class RegistryStub:
                 request_serializer=sento__proto_dot_v1_dot_client__pb2.HeadRequest.SerializeToString,
                 response_deserializer=sento__proto_dot_v1_dot_client__pb2.HeadReply.FromString,
                 _registered_method=True)
+        self.Extract = channel.unary_unary(
+                '/sento.v1.Registry/Extract',
+                request_serializer=sento__proto_dot_v1_dot_client__pb2.ExtractRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_client__pb2.ExtractReply.FromString,
+                _registered_method=True)
+        self.ReportExtractUse = channel.unary_unary(
+                '/sento.v1.Registry/ReportExtractUse',
+                request_serializer=sento__proto_dot_v1_dot_client__pb2.ReportExtractUseRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_client__pb2.ReportExtractUseReply.FromString,
+                _registered_method=True)
 
 
 class RegistryServicer:
@@ -148,6 +158,20 @@ class RegistryServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Extract(self, request, context):
+        """Records of some subjects, sealed to the reader that asks, signed by the site, with an end: to be read where no site can be reached.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportExtractUse(self, request, context):
+        """What was opened in an extract while no site could be reached, so that the persons see it: each use is recorded once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -195,6 +219,16 @@ def add_RegistryServicer_to_server(servicer, server):
                     servicer.Head,
                     request_deserializer=sento__proto_dot_v1_dot_client__pb2.HeadRequest.FromString,
                     response_serializer=sento__proto_dot_v1_dot_client__pb2.HeadReply.SerializeToString,
+            ),
+            'Extract': grpc.unary_unary_rpc_method_handler(
+                    servicer.Extract,
+                    request_deserializer=sento__proto_dot_v1_dot_client__pb2.ExtractRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_client__pb2.ExtractReply.SerializeToString,
+            ),
+            'ReportExtractUse': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportExtractUse,
+                    request_deserializer=sento__proto_dot_v1_dot_client__pb2.ReportExtractUseRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_client__pb2.ReportExtractUseReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -440,6 +474,60 @@ class Registry:
             '/sento.v1.Registry/Head',
             sento__proto_dot_v1_dot_client__pb2.HeadRequest.SerializeToString,
             sento__proto_dot_v1_dot_client__pb2.HeadReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Extract(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Registry/Extract',
+            sento__proto_dot_v1_dot_client__pb2.ExtractRequest.SerializeToString,
+            sento__proto_dot_v1_dot_client__pb2.ExtractReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportExtractUse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Registry/ReportExtractUse',
+            sento__proto_dot_v1_dot_client__pb2.ReportExtractUseRequest.SerializeToString,
+            sento__proto_dot_v1_dot_client__pb2.ReportExtractUseReply.FromString,
             options,
             channel_credentials,
             insecure,

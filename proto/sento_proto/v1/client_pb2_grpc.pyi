@@ -50,6 +50,10 @@ class RegistryStub:
     """The newest checkpoint that a receipt-set quorum cosigned, or the newest of at least a size."""
     Head: _grpc.UnaryUnaryMultiCallable[_client_pb2.HeadRequest, _client_pb2.HeadReply]
     """This site's signed word on a subject's last record in the tree of a size that a quorum cosigned."""
+    Extract: _grpc.UnaryUnaryMultiCallable[_client_pb2.ExtractRequest, _client_pb2.ExtractReply]
+    """Records of some subjects, sealed to the reader that asks, signed by the site, with an end: to be read where no site can be reached."""
+    ReportExtractUse: _grpc.UnaryUnaryMultiCallable[_client_pb2.ReportExtractUseRequest, _client_pb2.ReportExtractUseReply]
+    """What was opened in an extract while no site could be reached, so that the persons see it: each use is recorded once."""
 
 @_typing.type_check_only
 class RegistryAsyncStub(RegistryStub):
@@ -72,6 +76,10 @@ class RegistryAsyncStub(RegistryStub):
     """The newest checkpoint that a receipt-set quorum cosigned, or the newest of at least a size."""
     Head: _aio.UnaryUnaryMultiCallable[_client_pb2.HeadRequest, _client_pb2.HeadReply]  # type: ignore[assignment]
     """This site's signed word on a subject's last record in the tree of a size that a quorum cosigned."""
+    Extract: _aio.UnaryUnaryMultiCallable[_client_pb2.ExtractRequest, _client_pb2.ExtractReply]  # type: ignore[assignment]
+    """Records of some subjects, sealed to the reader that asks, signed by the site, with an end: to be read where no site can be reached."""
+    ReportExtractUse: _aio.UnaryUnaryMultiCallable[_client_pb2.ReportExtractUseRequest, _client_pb2.ReportExtractUseReply]  # type: ignore[assignment]
+    """What was opened in an extract while no site could be reached, so that the persons see it: each use is recorded once."""
 
 class RegistryServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -145,5 +153,21 @@ class RegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_client_pb2.HeadReply, _abc.Awaitable[_client_pb2.HeadReply]]:
         """This site's signed word on a subject's last record in the tree of a size that a quorum cosigned."""
+
+    @_abc_1.abstractmethod
+    def Extract(
+        self,
+        request: _client_pb2.ExtractRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_client_pb2.ExtractReply, _abc.Awaitable[_client_pb2.ExtractReply]]:
+        """Records of some subjects, sealed to the reader that asks, signed by the site, with an end: to be read where no site can be reached."""
+
+    @_abc_1.abstractmethod
+    def ReportExtractUse(
+        self,
+        request: _client_pb2.ReportExtractUseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_client_pb2.ReportExtractUseReply, _abc.Awaitable[_client_pb2.ReportExtractUseReply]]:
+        """What was opened in an extract while no site could be reached, so that the persons see it: each use is recorded once."""
 
 def add_RegistryServicer_to_server(servicer: RegistryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

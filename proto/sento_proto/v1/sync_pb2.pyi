@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from sento_proto.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +19,454 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ChunkKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChunkKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChunkKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHUNK_KIND_UNSPECIFIED: _ChunkKind.ValueType  # 0
+    SPINE: _ChunkKind.ValueType  # 1
+    """Blocks with headers, signatures and outcomes; in place of payloads their hashes."""
+    PAYLOADS: _ChunkKind.ValueType  # 2
+    """Payloads of one registry, or of all, in the order of positions."""
+
+class ChunkKind(_ChunkKind, metaclass=_ChunkKindEnumTypeWrapper): ...
+
+CHUNK_KIND_UNSPECIFIED: ChunkKind.ValueType  # 0
+SPINE: ChunkKind.ValueType  # 1
+"""Blocks with headers, signatures and outcomes; in place of payloads their hashes."""
+PAYLOADS: ChunkKind.ValueType  # 2
+"""Payloads of one registry, or of all, in the order of positions."""
+Global___ChunkKind: _TypeAlias = ChunkKind  # noqa: Y015
+
+class _MemberChange:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MemberChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemberChange.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEMBER_CHANGE_UNSPECIFIED: _MemberChange.ValueType  # 0
+    TELL: _MemberChange.ValueType  # 1
+    """Nothing changes: only tell."""
+    REMOVE_FORMER: _MemberChange.ValueType  # 2
+    ADD_LEARNER: _MemberChange.ValueType  # 3
+    PROMOTE: _MemberChange.ValueType  # 4
+
+class MemberChange(_MemberChange, metaclass=_MemberChangeEnumTypeWrapper): ...
+
+MEMBER_CHANGE_UNSPECIFIED: MemberChange.ValueType  # 0
+TELL: MemberChange.ValueType  # 1
+"""Nothing changes: only tell."""
+REMOVE_FORMER: MemberChange.ValueType  # 2
+ADD_LEARNER: MemberChange.ValueType  # 3
+PROMOTE: MemberChange.ValueType  # 4
+Global___MemberChange: _TypeAlias = MemberChange  # noqa: Y015
+
+@_typing.final
+class PlanRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_BLOCK_FIELD_NUMBER: _builtins.int
+    ANCHOR_SIZE_FIELD_NUMBER: _builtins.int
+    after_block: _builtins.int
+    anchor_size: _builtins.int
+    """Prove each chunk's end consistent with the tree of this size (0: no proofs): the size in the caller's bootstrap file."""
+    def __init__(
+        self,
+        *,
+        after_block: _builtins.int = ...,
+        anchor_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_block", b"after_block", "anchor_size", b"anchor_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanRequest: _TypeAlias = PlanRequest  # noqa: Y015
+
+@_typing.final
+class PlannedChunk(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_BLOCK_FIELD_NUMBER: _builtins.int
+    THROUGH_BLOCK_FIELD_NUMBER: _builtins.int
+    FROM_POSITION_FIELD_NUMBER: _builtins.int
+    TO_POSITION_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_FIELD_NUMBER: _builtins.int
+    after_block: _builtins.int
+    through_block: _builtins.int
+    from_position: _builtins.int
+    to_position: _builtins.int
+    @_builtins.property
+    def consistency(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """RFC 6962 consistency between the smaller and the larger of `to_position` and the anchor size."""
+
+    def __init__(
+        self,
+        *,
+        after_block: _builtins.int = ...,
+        through_block: _builtins.int = ...,
+        from_position: _builtins.int = ...,
+        to_position: _builtins.int = ...,
+        consistency: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_block", b"after_block", "consistency", b"consistency", "from_position", b"from_position", "through_block", b"through_block", "to_position", b"to_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedChunk: _TypeAlias = PlannedChunk  # noqa: Y015
+
+@_typing.final
+class PlanReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    more: _builtins.bool
+    size: _builtins.int
+    """What this site holds under its newest quorum checkpoint."""
+    block: _builtins.int
+    @_builtins.property
+    def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedChunk]:
+        """At most 1,024, rising; the plan goes on after the last one while `more`."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        chunks: _abc.Iterable[Global___PlannedChunk] | None = ...,
+        more: _builtins.bool = ...,
+        size: _builtins.int = ...,
+        block: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "chunks", b"chunks", "epoch", b"epoch", "more", b"more", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanReply: _TypeAlias = PlanReply  # noqa: Y015
+
+@_typing.final
+class FetchChunkRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    AFTER_BLOCK_FIELD_NUMBER: _builtins.int
+    THROUGH_BLOCK_FIELD_NUMBER: _builtins.int
+    FROM_POSITION_FIELD_NUMBER: _builtins.int
+    TO_POSITION_FIELD_NUMBER: _builtins.int
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    CHUNK_ID_FIELD_NUMBER: _builtins.int
+    kind: Global___ChunkKind.ValueType
+    after_block: _builtins.int
+    """SPINE: as planned."""
+    through_block: _builtins.int
+    from_position: _builtins.int
+    """PAYLOADS: of the standing records in [from_position, to_position), of `registry` (empty: of all); the chunk may end earlier and says where."""
+    to_position: _builtins.int
+    registry: _builtins.str
+    offset: _builtins.int
+    """Go on from here, if the chunk is still the one with this id (SHA-256 of all its bytes); else it comes from its beginning."""
+    chunk_id: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        kind: Global___ChunkKind.ValueType = ...,
+        after_block: _builtins.int = ...,
+        through_block: _builtins.int = ...,
+        from_position: _builtins.int = ...,
+        to_position: _builtins.int = ...,
+        registry: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        chunk_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_block", b"after_block", "chunk_id", b"chunk_id", "from_position", b"from_position", "kind", b"kind", "offset", b"offset", "registry", b"registry", "through_block", b"through_block", "to_position", b"to_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchChunkRequest: _TypeAlias = FetchChunkRequest  # noqa: Y015
+
+@_typing.final
+class ChunkPiece(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_ID_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    chunk_id: _builtins.bytes
+    """On the first piece: the chunk's id and length, and the offset at which the data begins."""
+    total_bytes: _builtins.int
+    offset: _builtins.int
+    data: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        chunk_id: _builtins.bytes = ...,
+        total_bytes: _builtins.int = ...,
+        offset: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "data", b"data", "offset", b"offset", "total_bytes", b"total_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChunkPiece: _TypeAlias = ChunkPiece  # noqa: Y015
+
+@_typing.final
+class FollowOrderRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_NUMBER_FIELD_NUMBER: _builtins.int
+    AFTER_REVISION_FIELD_NUMBER: _builtins.int
+    after_number: _builtins.int
+    after_revision: _builtins.int
+    def __init__(
+        self,
+        *,
+        after_number: _builtins.int = ...,
+        after_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_number", b"after_number", "after_revision", b"after_revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowOrderRequest: _TypeAlias = FollowOrderRequest  # noqa: Y015
+
+@_typing.final
+class OrderEvent(_message.Message):
+    """One event of the order, or a sign of life with the last place that the site has seen (once a second of silence)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    LANE_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    ALIVE_FIELD_NUMBER: _builtins.int
+    COMPACTED_TO_REVISION_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    revision: _builtins.int
+    lane: _builtins.str
+    seq: _builtins.int
+    data: _builtins.bytes
+    removed: _builtins.bool
+    """The block (lane, seq) left the log at `revision`."""
+    alive: _builtins.bool
+    compacted_to_revision: _builtins.int
+    """The log no longer holds what was asked for; it begins at this revision. The stream ends."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        lane: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+        removed: _builtins.bool = ...,
+        alive: _builtins.bool = ...,
+        compacted_to_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "compacted_to_revision", b"compacted_to_revision", "data", b"data", "lane", b"lane", "number", b"number", "removed", b"removed", "revision", b"revision", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderEvent: _TypeAlias = OrderEvent  # noqa: Y015
+
+@_typing.final
+class AppendForRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANE_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    lane: _builtins.str
+    seq: _builtins.int
+    data: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        lane: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "lane", b"lane", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppendForRequest: _TypeAlias = AppendForRequest  # noqa: Y015
+
+@_typing.final
+class AppendForReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    REPEATED_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    revision: _builtins.int
+    repeated: _builtins.bool
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        repeated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "repeated", b"repeated", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppendForReply: _TypeAlias = AppendForReply  # noqa: Y015
+
+@_typing.final
+class OrderHeadRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderHeadRequest: _TypeAlias = OrderHeadRequest  # noqa: Y015
+
+@_typing.final
+class OrderHeadReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    revision: _builtins.int
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderHeadReply: _TypeAlias = OrderHeadReply  # noqa: Y015
+
+@_typing.final
+class ChangeMemberRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    PEER_URL_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    change: Global___MemberChange.ValueType
+    epoch: _builtins.int
+    peer_url: _builtins.str
+    """For ADD_LEARNER: where the other members reach the new one. For REMOVE_FORMER and PROMOTE: the member meant."""
+    member_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        change: Global___MemberChange.ValueType = ...,
+        epoch: _builtins.int = ...,
+        peer_url: _builtins.str = ...,
+        member_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "epoch", b"epoch", "member_id", b"member_id", "peer_url", b"peer_url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeMemberRequest: _TypeAlias = ChangeMemberRequest  # noqa: Y015
+
+@_typing.final
+class OrderingMemberEntry(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    SITE_FIELD_NUMBER: _builtins.int
+    PEER_URL_FIELD_NUMBER: _builtins.int
+    VOTES_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.int
+    site: _builtins.str
+    peer_url: _builtins.str
+    votes: _builtins.bool
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.int = ...,
+        site: _builtins.str = ...,
+        peer_url: _builtins.str = ...,
+        votes: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_id", b"member_id", "peer_url", b"peer_url", "site", b"site", "votes", b"votes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderingMemberEntry: _TypeAlias = OrderingMemberEntry  # noqa: Y015
+
+@_typing.final
+class ChangeMemberReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    LEAD_APPLIED_INDEX_FIELD_NUMBER: _builtins.int
+    LEAD_SITE_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.int
+    lead_applied_index: _builtins.int
+    """How far the lead's member has applied its log: what a learner is compared with before it is promoted."""
+    lead_site: _builtins.str
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderingMemberEntry]: ...
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.int = ...,
+        members: _abc.Iterable[Global___OrderingMemberEntry] | None = ...,
+        lead_applied_index: _builtins.int = ...,
+        lead_site: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lead_applied_index", b"lead_applied_index", "lead_site", b"lead_site", "member_id", b"member_id", "members", b"members"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeMemberReply: _TypeAlias = ChangeMemberReply  # noqa: Y015
 
 @_typing.final
 class FetchBlocksRequest(_message.Message):
@@ -148,12 +597,15 @@ class AnnounceBootRequest(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     BOOT_NUMBER_FIELD_NUMBER: _builtins.int
     LIFE_FIELD_NUMBER: _builtins.int
+    NEW_DISK_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     ledger_id: _builtins.bytes
     epoch: _builtins.int
     boot_number: _builtins.int
     life: _builtins.bytes
     """Drawn at random by each life of a node, so that an announcement whose answer was lost can be repeated."""
+    new_disk: _builtins.bool
+    """The caller's disk is new, by its operator's word: it never starts its former member, and takes a number above all that is remembered."""
     def __init__(
         self,
         *,
@@ -162,10 +614,11 @@ class AnnounceBootRequest(_message.Message):
         epoch: _builtins.int = ...,
         boot_number: _builtins.int = ...,
         life: _builtins.bytes = ...,
+        new_disk: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_number", b"boot_number", "epoch", b"epoch", "ledger_id", b"ledger_id", "life", b"life", "site", b"site"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_number", b"boot_number", "epoch", b"epoch", "ledger_id", b"ledger_id", "life", b"life", "new_disk", b"new_disk", "site", b"site"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -69,6 +69,36 @@ class SyncStub:
                 request_serializer=sento__proto_dot_v1_dot_sync__pb2.FetchPayloadsRequest.SerializeToString,
                 response_deserializer=sento__proto_dot_v1_dot_sync__pb2.FetchedPayload.FromString,
                 _registered_method=True)
+        self.Plan = channel.unary_unary(
+                '/sento.v1.Sync/Plan',
+                request_serializer=sento__proto_dot_v1_dot_sync__pb2.PlanRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_sync__pb2.PlanReply.FromString,
+                _registered_method=True)
+        self.FetchChunk = channel.unary_stream(
+                '/sento.v1.Sync/FetchChunk',
+                request_serializer=sento__proto_dot_v1_dot_sync__pb2.FetchChunkRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_sync__pb2.ChunkPiece.FromString,
+                _registered_method=True)
+        self.FollowOrder = channel.unary_stream(
+                '/sento.v1.Sync/FollowOrder',
+                request_serializer=sento__proto_dot_v1_dot_sync__pb2.FollowOrderRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_sync__pb2.OrderEvent.FromString,
+                _registered_method=True)
+        self.AppendFor = channel.unary_unary(
+                '/sento.v1.Sync/AppendFor',
+                request_serializer=sento__proto_dot_v1_dot_sync__pb2.AppendForRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_sync__pb2.AppendForReply.FromString,
+                _registered_method=True)
+        self.OrderHead = channel.unary_unary(
+                '/sento.v1.Sync/OrderHead',
+                request_serializer=sento__proto_dot_v1_dot_sync__pb2.OrderHeadRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_sync__pb2.OrderHeadReply.FromString,
+                _registered_method=True)
+        self.ChangeMember = channel.unary_unary(
+                '/sento.v1.Sync/ChangeMember',
+                request_serializer=sento__proto_dot_v1_dot_sync__pb2.ChangeMemberRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_sync__pb2.ChangeMemberReply.FromString,
+                _registered_method=True)
 
 
 class SyncServicer:
@@ -123,6 +153,47 @@ class SyncServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Plan(self, request, context):
+        """Which spine chunks this site would give after a block: each ends at a checkpoint that a quorum cosigned. For sites, and for operators who make copies.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchChunk(self, request, context):
+        """One chunk's bytes (sento_proto/chunk.py) from any byte on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FollowOrder(self, request, context):
+        """For a site without an ordering member of its own, through a voting site's: the order from a place on, an append to one of the caller's own lanes,
+        the linearizable head.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AppendFor(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OrderHead(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeMember(self, request, context):
+        """Change the caller's own membership of the ordering log: its former member removed, a learner added, the learner promoted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyncServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -160,6 +231,36 @@ def add_SyncServicer_to_server(servicer, server):
                     servicer.FetchPayloads,
                     request_deserializer=sento__proto_dot_v1_dot_sync__pb2.FetchPayloadsRequest.FromString,
                     response_serializer=sento__proto_dot_v1_dot_sync__pb2.FetchedPayload.SerializeToString,
+            ),
+            'Plan': grpc.unary_unary_rpc_method_handler(
+                    servicer.Plan,
+                    request_deserializer=sento__proto_dot_v1_dot_sync__pb2.PlanRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_sync__pb2.PlanReply.SerializeToString,
+            ),
+            'FetchChunk': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchChunk,
+                    request_deserializer=sento__proto_dot_v1_dot_sync__pb2.FetchChunkRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_sync__pb2.ChunkPiece.SerializeToString,
+            ),
+            'FollowOrder': grpc.unary_stream_rpc_method_handler(
+                    servicer.FollowOrder,
+                    request_deserializer=sento__proto_dot_v1_dot_sync__pb2.FollowOrderRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_sync__pb2.OrderEvent.SerializeToString,
+            ),
+            'AppendFor': grpc.unary_unary_rpc_method_handler(
+                    servicer.AppendFor,
+                    request_deserializer=sento__proto_dot_v1_dot_sync__pb2.AppendForRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_sync__pb2.AppendForReply.SerializeToString,
+            ),
+            'OrderHead': grpc.unary_unary_rpc_method_handler(
+                    servicer.OrderHead,
+                    request_deserializer=sento__proto_dot_v1_dot_sync__pb2.OrderHeadRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_sync__pb2.OrderHeadReply.SerializeToString,
+            ),
+            'ChangeMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeMember,
+                    request_deserializer=sento__proto_dot_v1_dot_sync__pb2.ChangeMemberRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_sync__pb2.ChangeMemberReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -351,6 +452,168 @@ class Sync:
             '/sento.v1.Sync/FetchPayloads',
             sento__proto_dot_v1_dot_sync__pb2.FetchPayloadsRequest.SerializeToString,
             sento__proto_dot_v1_dot_sync__pb2.FetchedPayload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Plan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Sync/Plan',
+            sento__proto_dot_v1_dot_sync__pb2.PlanRequest.SerializeToString,
+            sento__proto_dot_v1_dot_sync__pb2.PlanReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchChunk(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sento.v1.Sync/FetchChunk',
+            sento__proto_dot_v1_dot_sync__pb2.FetchChunkRequest.SerializeToString,
+            sento__proto_dot_v1_dot_sync__pb2.ChunkPiece.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FollowOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sento.v1.Sync/FollowOrder',
+            sento__proto_dot_v1_dot_sync__pb2.FollowOrderRequest.SerializeToString,
+            sento__proto_dot_v1_dot_sync__pb2.OrderEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppendFor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Sync/AppendFor',
+            sento__proto_dot_v1_dot_sync__pb2.AppendForRequest.SerializeToString,
+            sento__proto_dot_v1_dot_sync__pb2.AppendForReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OrderHead(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Sync/OrderHead',
+            sento__proto_dot_v1_dot_sync__pb2.OrderHeadRequest.SerializeToString,
+            sento__proto_dot_v1_dot_sync__pb2.OrderHeadReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Sync/ChangeMember',
+            sento__proto_dot_v1_dot_sync__pb2.ChangeMemberRequest.SerializeToString,
+            sento__proto_dot_v1_dot_sync__pb2.ChangeMemberReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,18 @@ class SyncStub:
     """Blocks by number, whole, for a site that mends its own: each ends a piece, with a checkpoint and the proof that the block's records stand under it."""
     FetchPayloads: _grpc.UnaryStreamMultiCallable[_sync_pb2.FetchPayloadsRequest, _sync_pb2.FetchedPayload]
     """Payloads by record hash, for a site that lost them: each is proven by the hash that the asking site has already."""
+    Plan: _grpc.UnaryUnaryMultiCallable[_sync_pb2.PlanRequest, _sync_pb2.PlanReply]
+    """Which spine chunks this site would give after a block: each ends at a checkpoint that a quorum cosigned. For sites, and for operators who make copies."""
+    FetchChunk: _grpc.UnaryStreamMultiCallable[_sync_pb2.FetchChunkRequest, _sync_pb2.ChunkPiece]
+    """One chunk's bytes (sento_proto/chunk.py) from any byte on."""
+    FollowOrder: _grpc.UnaryStreamMultiCallable[_sync_pb2.FollowOrderRequest, _sync_pb2.OrderEvent]
+    """For a site without an ordering member of its own, through a voting site's: the order from a place on, an append to one of the caller's own lanes,
+    the linearizable head.
+    """
+    AppendFor: _grpc.UnaryUnaryMultiCallable[_sync_pb2.AppendForRequest, _sync_pb2.AppendForReply]
+    OrderHead: _grpc.UnaryUnaryMultiCallable[_sync_pb2.OrderHeadRequest, _sync_pb2.OrderHeadReply]
+    ChangeMember: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ChangeMemberRequest, _sync_pb2.ChangeMemberReply]
+    """Change the caller's own membership of the ordering log: its former member removed, a learner added, the learner promoted."""
 
 @_typing.type_check_only
 class SyncAsyncStub(SyncStub):
@@ -63,6 +75,18 @@ class SyncAsyncStub(SyncStub):
     """Blocks by number, whole, for a site that mends its own: each ends a piece, with a checkpoint and the proof that the block's records stand under it."""
     FetchPayloads: _aio.UnaryStreamMultiCallable[_sync_pb2.FetchPayloadsRequest, _sync_pb2.FetchedPayload]  # type: ignore[assignment]
     """Payloads by record hash, for a site that lost them: each is proven by the hash that the asking site has already."""
+    Plan: _aio.UnaryUnaryMultiCallable[_sync_pb2.PlanRequest, _sync_pb2.PlanReply]  # type: ignore[assignment]
+    """Which spine chunks this site would give after a block: each ends at a checkpoint that a quorum cosigned. For sites, and for operators who make copies."""
+    FetchChunk: _aio.UnaryStreamMultiCallable[_sync_pb2.FetchChunkRequest, _sync_pb2.ChunkPiece]  # type: ignore[assignment]
+    """One chunk's bytes (sento_proto/chunk.py) from any byte on."""
+    FollowOrder: _aio.UnaryStreamMultiCallable[_sync_pb2.FollowOrderRequest, _sync_pb2.OrderEvent]  # type: ignore[assignment]
+    """For a site without an ordering member of its own, through a voting site's: the order from a place on, an append to one of the caller's own lanes,
+    the linearizable head.
+    """
+    AppendFor: _aio.UnaryUnaryMultiCallable[_sync_pb2.AppendForRequest, _sync_pb2.AppendForReply]  # type: ignore[assignment]
+    OrderHead: _aio.UnaryUnaryMultiCallable[_sync_pb2.OrderHeadRequest, _sync_pb2.OrderHeadReply]  # type: ignore[assignment]
+    ChangeMember: _aio.UnaryUnaryMultiCallable[_sync_pb2.ChangeMemberRequest, _sync_pb2.ChangeMemberReply]  # type: ignore[assignment]
+    """Change the caller's own membership of the ordering log: its former member removed, a learner added, the learner promoted."""
 
 class SyncServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -120,5 +144,53 @@ class SyncServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sync_pb2.FetchedPayload], _abc.AsyncIterator[_sync_pb2.FetchedPayload]]:
         """Payloads by record hash, for a site that lost them: each is proven by the hash that the asking site has already."""
+
+    @_abc_1.abstractmethod
+    def Plan(
+        self,
+        request: _sync_pb2.PlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.PlanReply, _abc.Awaitable[_sync_pb2.PlanReply]]:
+        """Which spine chunks this site would give after a block: each ends at a checkpoint that a quorum cosigned. For sites, and for operators who make copies."""
+
+    @_abc_1.abstractmethod
+    def FetchChunk(
+        self,
+        request: _sync_pb2.FetchChunkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_sync_pb2.ChunkPiece], _abc.AsyncIterator[_sync_pb2.ChunkPiece]]:
+        """One chunk's bytes (sento_proto/chunk.py) from any byte on."""
+
+    @_abc_1.abstractmethod
+    def FollowOrder(
+        self,
+        request: _sync_pb2.FollowOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_sync_pb2.OrderEvent], _abc.AsyncIterator[_sync_pb2.OrderEvent]]:
+        """For a site without an ordering member of its own, through a voting site's: the order from a place on, an append to one of the caller's own lanes,
+        the linearizable head.
+        """
+
+    @_abc_1.abstractmethod
+    def AppendFor(
+        self,
+        request: _sync_pb2.AppendForRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.AppendForReply, _abc.Awaitable[_sync_pb2.AppendForReply]]: ...
+
+    @_abc_1.abstractmethod
+    def OrderHead(
+        self,
+        request: _sync_pb2.OrderHeadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.OrderHeadReply, _abc.Awaitable[_sync_pb2.OrderHeadReply]]: ...
+
+    @_abc_1.abstractmethod
+    def ChangeMember(
+        self,
+        request: _sync_pb2.ChangeMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.ChangeMemberReply, _abc.Awaitable[_sync_pb2.ChangeMemberReply]]:
+        """Change the caller's own membership of the ordering log: its former member removed, a learner added, the learner promoted."""
 
 def add_SyncServicer_to_server(servicer: SyncServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
