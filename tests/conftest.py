@@ -1,4 +1,9 @@
-"""Long tests of real sites are passed over unless they are asked for: `make test` stays below ten minutes on two cores, `make long` runs them."""
+"""What of the tests runs, in which order, and what stays together.
+
+Long tests of real sites are passed over unless they are asked for: `make test` stays below ten minutes on two cores, `make long` runs them. Real sites come
+first and short tests last, so that no worker is left with a long one at the end. Tests of one file share sites and stay with one worker; those of the
+simulator share nothing and are dealt out one by one.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,21 @@ import os
 import pytest
 
 ASKED_FOR = "SENTO_LONG"
+FIRST = ("faults", "integration", "simulation")
+DEALT_OUT = ("simulation",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is marked `long`, with the reason."""
-    if os.environ.get(ASKED_FOR):
-        return
+    """Skip what is marked `long`, with the reason; order the rest, and name its group."""
     passed_over = pytest.mark.skip(reason="long: make long runs it")
     for item in items:
-        if item.get_closest_marker("long") is not None:
+        if not os.environ.get(ASKED_FOR) and item.get_closest_marker("long") is not None:
             item.add_marker(passed_over)
+        if item.path.parent.name not in DEALT_OUT:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    folder = item.path.parent.name
+    return FIRST.index(folder) if folder in FIRST else len(FIRST)

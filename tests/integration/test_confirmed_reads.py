@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from live_sites import AUTHOR, READER, LiveSites, running_sites
 from raw_calls import refusal, refusal_of
-from sento_client import SentoClient, Version
+from sento_client import Draft, SentoClient, Version
 from sento_client.confirming.values import Confirmed, Confirming
 from sento_drill.waiting import until
 from sento_proto.checkpoint import decode_checkpoint
@@ -59,6 +59,25 @@ async def confirmed_list(sites: LiveSites, *, newest: int) -> tuple[Confirmed, l
             return (told.word, versions) if done else None
 
         return await until(covered, deadline_s=30, what="no checkpoint covers what was written")
+
+
+async def size_within_a_block(sites: LiveSites) -> int:
+    """A size that no checkpoint can have, once a quorum's checkpoint is beyond it: checkpoints end at blocks, and a group lies in one."""
+    drafts = [
+        Draft(registry="residency", kind="residence/entry", subject=NUMBER, fact=fact, content={"n": 1})
+        for fact in ("phone", "mail")
+    ]
+    async with SentoClient.open(sites.world.institution(AUTHOR).config) as sento:
+        first, second = await sento.write_group(drafts)
+    assert second.position == first.position + 1
+    async with sites.caller(AUTHOR, sites.names[0]) as caller:
+
+        async def passed() -> bool:
+            newest = await caller.registry.Checkpoint(client_pb2.CheckpointRequest())
+            return decode_checkpoint(newest.checkpoint).size > second.position
+
+        await until(passed, deadline_s=30, what="no checkpoint covers the group")
+    return second.position
 
 
 async def statement_or_none(sites: LiveSites, site: str, size: int, subject: bytes) -> HeadStatement | None:
@@ -122,11 +141,15 @@ async def test_a_size_that_no_quorum_cosigned_one_beyond_the_ledger_and_a_strang
 ) -> None:
     subject = os.urandom(32)
     site = sites.names[0]
+    within_a_block = await size_within_a_block(sites)
     async with sites.caller(AUTHOR, site) as caller:
         newest = await caller.registry.Checkpoint(client_pb2.CheckpointRequest())
         size = decode_checkpoint(newest.checkpoint).size
         for request, code in (
-            (client_pb2.HeadRequest(registry="residency", subject=subject, size=1), Code.NOT_FOUND),
+            (
+                client_pb2.HeadRequest(registry="residency", subject=subject, size=within_a_block),
+                Code.NOT_FOUND,
+            ),
             (
                 client_pb2.HeadRequest(registry="residency", subject=subject, size=size + 10**6),
                 Code.OUT_OF_RANGE,
