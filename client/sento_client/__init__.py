@@ -8,8 +8,10 @@ from sento_client.composing import Draft, Ports
 from sento_client.proving_face import Verification
 from sento_client.receipts.checking import ReceiptJudge
 from sento_client.results import (
+    Abroad,
     Acknowledgement,
     AsOf,
+    Durability,
     Freshness,
     HiddenTally,
     Outcome,
@@ -23,10 +25,12 @@ from sento_client.sync_client import SyncSentoClient
 from sento_proto.errors import Code, SentoError
 
 __all__ = [
+    "Abroad",
     "Acknowledgement",
     "AsOf",
     "Code",
     "Draft",
+    "Durability",
     "Freshness",
     "HiddenTally",
     "Outcome",

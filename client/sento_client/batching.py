@@ -8,7 +8,8 @@ The rules, all of them:
 3. A piece (one record, or a group that stands or falls together) is never divided.
 4. A batch leaves when the next piece does not fit, when the next of the same size would not, or when it is due.
 5. The same record id never stands twice in one batch: a second sending of it goes into the next.
-6. It is due at once while little is on its way, else when something came back or after the linger: a lone caller never waits.
+6. Records that are to survive the country and others do not share a submission: what waits for a site abroad keeps nothing else in the outbox.
+7. It is due at once while little is on its way, else when something came back or after the linger: a lone caller never waits.
 
 Pure: time comes in as a number, ready batches go out as values.
 """
@@ -30,12 +31,13 @@ T = TypeVar("T")
 
 class Waiting(NamedTuple, Generic[T]):
     """A record on its way out. `owner` is whatever the shell wants back with the outcome; it is not looked at here;
-    `size_bytes`: what the record takes in a submission."""
+    `size_bytes`: what the record takes in a submission; `abroad`: it is to survive the country."""
 
     record: Record
     size_bytes: int
     deadline_ms: int
     owner: T
+    abroad: bool = False
 
 
 @dataclass(slots=True)
@@ -69,7 +71,9 @@ class Batcher(Generic[T]):
         leaving: list[list[Waiting[T]]] = []
         batch = self._open.get(registry)
         if batch is not None and (
-            not _has_room(batch, len(piece), size_bytes) or not batch.record_ids.isdisjoint(record_ids)
+            not _has_room(batch, len(piece), size_bytes)
+            or not batch.record_ids.isdisjoint(record_ids)
+            or batch.waiting[0].abroad != piece[0].abroad
         ):
             leaving.append(self._take(registry))
             batch = None

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sento_client.asker import Terms
 from sento_client.composing import Composer, Draft, Ports
 from sento_client.governing.fitting import can_change
 from sento_client.governing.follower import Follower
-from sento_client.kek_keeping.keeper import KekKeeper, Send
+from sento_client.kek_keeping.keeper import KekKeeper
 from sento_client.naming import Named
 from sento_client.results import Freshness, WriteError, WriteResult
 from sento_client.setup_errors import Setup, SetupError
@@ -41,9 +42,19 @@ def epoch_to_write(governance: Governance, registry: str) -> int | None:
     return state.key_epoch if state is not None and can_change(governance) else None
 
 
+class Send(Protocol):
+    """Delivers records that are composed; one result for each, in order."""
+
+    async def __call__(
+        self, records: Sequence[Record], timeout_ms: int, *, abroad: bool = False
+    ) -> list[WriteResult]:
+        """`abroad`: they are kept until a site abroad has cosigned."""
+        ...
+
+
 @dataclass(slots=True)
 class DraftWriter:
-    """Writes of one author. `send`: delivers records that are composed."""
+    """Writes of one author."""
 
     composer: Composer
     keks: KekKeeper
@@ -83,7 +94,7 @@ class DraftWriter:
         return self.composer.compose(draft, named)
 
     async def write(
-        self, drafts: Sequence[Draft], named: Sequence[Named] | None, timeout_ms: int
+        self, drafts: Sequence[Draft], named: Sequence[Named] | None, timeout_ms: int, *, abroad: bool = False
     ) -> list[WriteResult]:
         """Compose and send; one result for each, in order. What its closed key epoch refused is composed anew, once: that refusal is final, so nothing
         stands twice."""
@@ -95,24 +106,25 @@ class DraftWriter:
             records.append(await self.compose(draft, one, left()))
             if len(records) % COMPOSED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        results = await self.send(records, left())
+        results = await self.send(records, left(), abroad=abroad)
         closed = [at for at, result in enumerate(results) if _is_closed(result)]
         if closed and await self._moved_on(records[closed[0]], left()):
             again = [await self.compose(drafts[at], all_named[at], left()) for at in closed]
-            for at, result in zip(closed, await self.send(again, left()), strict=True):
+            for at, result in zip(closed, await self.send(again, left(), abroad=abroad), strict=True):
                 results[at] = result
         return results
 
     async def write_group(
-        self, drafts: Sequence[Draft], named: Sequence[Named] | None, timeout_ms: int
+        self, drafts: Sequence[Draft], named: Sequence[Named] | None, timeout_ms: int, *, abroad: bool = False
     ) -> list[WriteResult]:
         """The same for records that stand or fall together."""
         left = self._countdown(timeout_ms)
         await self.keep_up(left())
         records = await self._compose_group(drafts, named, left())
-        results = await self.send(records, left())
+        results = await self.send(records, left(), abroad=abroad)
         if any(map(_is_closed, results)) and await self._moved_on(records[0], left()):
-            results = await self.send(await self._compose_group(drafts, named, left()), left())
+            again = await self._compose_group(drafts, named, left())
+            results = await self.send(again, left(), abroad=abroad)
         return results
 
     async def _compose_group(

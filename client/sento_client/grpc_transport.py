@@ -37,6 +37,7 @@ from sento_proto.v1 import (
     governance_pb2_grpc,
     key_agent_pb2_grpc,
     pseudonyms_pb2_grpc,
+    sync_pb2_grpc,
 )
 
 ERROR_METADATA = "sento-error-bin"
@@ -52,6 +53,7 @@ _STUBS = {
     "Governance": governance_pb2_grpc.GovernanceStub,
     "Pseudonyms": pseudonyms_pb2_grpc.PseudonymsStub,
     "KeyAgent": key_agent_pb2_grpc.KeyAgentStub,
+    "Sync": sync_pb2_grpc.SyncStub,
 }
 _STATUS_CODES = {
     grpc.StatusCode.UNAVAILABLE: Code.UNREACHABLE,
@@ -126,6 +128,13 @@ class GrpcTransport:
             raise self._error(site, error, pems) from None
         finally:
             call.cancel()
+
+    def both_ways(
+        self, site: str, method: Method[RequestT, ReplyT]
+    ) -> grpc.aio.StreamStreamCall[RequestT, ReplyT]:
+        """A call on which both sides go on talking. Its errors are AioRpcError: `code_and_detail` says what they mean."""
+        calling = self._callable(site, method)
+        return cast("grpc.aio.StreamStreamMultiCallable[RequestT, ReplyT]", calling)()
 
     async def close(self) -> None:
         """Close every channel."""

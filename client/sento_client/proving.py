@@ -24,14 +24,17 @@ from sento_client.verifying import (
     check_consistency,
     check_inclusion,
 )
-from sento_proto.checkpoint import Checkpoint, decode_checkpoint
+from sento_proto.checkpoint import Checkpoint, cosigners, decode_checkpoint
 from sento_proto.errors import Code, SentoError
 from sento_proto.fraud import Fraud
+from sento_proto.governance.placing import keys_abroad, sites_abroad
 from sento_proto.merkle import run_paths, verify_consistency, verify_inclusion
 from sento_proto.receipt import Receipt
 from sento_proto.v1 import client_pb2
 from sento_proto.wire import Malformed
 
+COSIGNATURE_WAIT_MS = 2_000
+"""How long a site is asked to wait for a cosignature from abroad: less than a site's share of a question's time (`AskSettings.try_timeout_ms`)."""
 _NOT_COVERED_YET = frozenset({Code.OUT_OF_RANGE, Code.NOT_FOUND})
 """What a site says that has not come so far; a moment later, or elsewhere, the answer is another."""
 
@@ -57,25 +60,52 @@ class Prover:
         """The newest checkpoint of at least that size that a receipt-set quorum cosigned. `avoid`: the site to ask last."""
 
         def accept(site: str, reply: client_pb2.CheckpointReply) -> Checkpoint:
-            try:
-                checkpoint = decode_checkpoint(reply.checkpoint)
-            except Malformed as error:
-                raise damaged(site, str(error)) from None
-            try:
-                finding = self.checked(checkpoint)
-            except SentoError as error:
-                raise damaged(site, error.detail) from None
-            if finding.verdict is not Verdict.HOLDS:
-                raise damaged(site, finding.why)
-            if checkpoint.size < at_least_size:
-                raise SentoError(Code.OUT_OF_RANGE, f"{site}: a quorum has cosigned size {checkpoint.size}")
-            return checkpoint
+            return self._taken_from(site, reply, at_least_size)
 
         request = client_pb2.CheckpointRequest(at_least_size=at_least_size)
         terms = Terms("", "", timeout_ms=timeout_ms)
         return await self._asker.ask(
             CHECKPOINT, request, accept, terms, ask_again=_NOT_COVERED_YET, avoid=avoid
         )
+
+    async def checkpoint_abroad(self, at_least_size: int, timeout_ms: int) -> tuple[Checkpoint, str]:
+        """The same of one that a site abroad cosigned as well, and that site's name: its cosignature is verified by its keys in governance.
+
+        Any site may give it out, and waits a moment for the cosignature. Raises SentoError NOT_FOUND where there is no site abroad, and as `checkpoint`."""
+
+        def accept(site: str, reply: client_pb2.CheckpointReply) -> tuple[Checkpoint, str]:
+            checkpoint = self._taken_from(site, reply, at_least_size)
+            abroad = cosigners(checkpoint, keys_abroad(self._trust().governance))
+            if not abroad:
+                raise SentoError(
+                    Code.NOT_FOUND, f"{site}: no site abroad has cosigned size {checkpoint.size} yet"
+                )
+            return checkpoint, next(iter(abroad))
+
+        names = sites_abroad(self._trust().governance)
+        if not names:
+            raise SentoError(Code.NOT_FOUND, "this ledger has no site abroad")
+        request = client_pb2.CheckpointRequest(
+            at_least_size=at_least_size, cosigned_by=names, wait_ms=min(timeout_ms, COSIGNATURE_WAIT_MS)
+        )
+        terms = Terms("", "", timeout_ms=timeout_ms)
+        return await self._asker.ask(CHECKPOINT, request, accept, terms, ask_again=_NOT_COVERED_YET)
+
+    def _taken_from(self, site: str, reply: client_pb2.CheckpointReply, at_least_size: int) -> Checkpoint:
+        """What a site gave out, verified. Raises SentoError."""
+        try:
+            checkpoint = decode_checkpoint(reply.checkpoint)
+        except Malformed as error:
+            raise damaged(site, str(error)) from None
+        try:
+            finding = self.checked(checkpoint)
+        except SentoError as error:
+            raise damaged(site, error.detail) from None
+        if finding.verdict is not Verdict.HOLDS:
+            raise damaged(site, finding.why)
+        if checkpoint.size < at_least_size:
+            raise SentoError(Code.OUT_OF_RANGE, f"{site}: a quorum has cosigned size {checkpoint.size}")
+        return checkpoint
 
     async def prove_inclusion(self, stored: Stored, checkpoint: Checkpoint, timeout_ms: int) -> Finding:
         """The finding that the record stands in the checkpoint's tree. Raises SentoError DAMAGED when no site can show it."""

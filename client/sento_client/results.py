@@ -21,8 +21,34 @@ class Freshness(StrEnum):
     LOCAL = "local"
 
 
+class Durability(StrEnum):
+    """What an acknowledgement is to say. HOME: the record is on the disks of a majority of the voting sites. ABROAD: also whether a site in another country
+    has cosigned a checkpoint over it, so that it outlives the country's sites."""
+
+    HOME = "home"
+    ABROAD = "abroad"
+
+
+class Abroad(NamedTuple):
+    """The second fact about a record that is to survive the country. `stands`: a quorum's checkpoint of `size` records covers it, which `site`, abroad,
+    cosigned; else it is pending, which is no failure: the outbox keeps it open."""
+
+    stands: bool
+    site: str = ""
+    size: int = 0
+
+    @property
+    def word(self) -> str:
+        """`stands` or `pending`, for programs."""
+        return "stands" if self.stands else "pending"
+
+
+ABROAD_PENDING = Abroad(False)
+
+
 class Acknowledgement(NamedTuple):
-    """The record is ordered and durable at a majority of voting sites. `repeated`: it stood already when it was sent."""
+    """The record is ordered and durable at a majority of voting sites. `repeated`: it stood already when it was sent. `abroad`: None unless
+    `Durability.ABROAD` was asked for."""
 
     position: int
     record_hash: bytes
@@ -30,6 +56,7 @@ class Acknowledgement(NamedTuple):
     epoch: int
     site: str
     repeated: bool
+    abroad: Abroad | None = None
 
 
 class RecordName(NamedTuple):

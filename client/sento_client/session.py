@@ -163,12 +163,14 @@ class Session:
             raise SetupError(misfit.code, *misfit.details, why) from None
         self._installation.check(followed.governance)
 
-    async def _deliver(self, records: Sequence[Record], timeout_ms: int) -> list[WriteResult]:
-        """As `send`; the deadline is given."""
+    async def _deliver(
+        self, records: Sequence[Record], timeout_ms: int, *, abroad: bool = False
+    ) -> list[WriteResult]:
+        """As `send`; the deadline is given. With `abroad` the outbox keeps them until a site abroad has cosigned; nothing waits for that here."""
         pieces = pieces_of(records, self._signing_key_id())
         if not pieces:
             return []
-        results = await self._running_writer().write(pieces, timeout_ms)
+        results = await self._running_writer().write(pieces, timeout_ms, abroad=abroad)
         if any(isinstance(result, WriteError) and result.code in _GOVERNED for result in results):
             await self._follower.news()
         return results

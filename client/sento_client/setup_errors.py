@@ -44,6 +44,10 @@ class Setup(StrEnum):
     OUTBOX_FOREIGN = "OUTBOX_FOREIGN"
     RECEIPTS_UNUSABLE = "RECEIPTS_UNUSABLE"
     RECEIPTS_FOREIGN = "RECEIPTS_FOREIGN"
+    VOLUMES_UNUSABLE = "VOLUMES_UNUSABLE"
+    VOLUMES_FULL = "VOLUMES_FULL"
+    VOLUMES_TAKEN = "VOLUMES_TAKEN"
+    VOLUMES_FOREIGN = "VOLUMES_FOREIGN"
 
 
 class Words(NamedTuple):
@@ -174,6 +178,21 @@ TABLE: dict[Setup, Words] = {
     Setup.RECEIPTS_FOREIGN: Words(
         "The receipts are those of another institution or another ledger.",
         "Give each ledger a receipts.directory of its own; receipts are never mixed.",
+    ),
+    Setup.VOLUMES_UNUSABLE: Words(
+        "The directory of volumes cannot be used.",
+        "Check the path, the medium and who may write there; another directory serves as well.",
+    ),
+    Setup.VOLUMES_FULL: Words(
+        "The disk is full; every volume that is named there is whole.",
+        "Free space, or carry whole volumes off and leave sento-catalogue.json, and run the command again: it goes on.",
+    ),
+    Setup.VOLUMES_TAKEN: Words(
+        "Another program works in this directory.",
+        "Wait for it, or give another directory: two sets are never mixed.",
+    ),
+    Setup.VOLUMES_FOREIGN: Words(
+        "The directory holds volumes of another ledger.", "Give each ledger a directory of its own."
     ),
 }
 

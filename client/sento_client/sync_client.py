@@ -128,6 +128,7 @@ class SyncSentoClient:
     write_many = _waits(SentoClient.write_many)
     write_group = _waits(SentoClient.write_group)
     send = _waits(SentoClient.send)
+    see_abroad = _waits(SentoClient.see_abroad)
     outcomes = _waits(SentoClient.outcomes)
     receipt = _waits(SentoClient.receipt)
     receipt_of = _waits(SentoClient.receipt_of)

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from google.protobuf.message import Message
 
 from sento_proto.errors import Code
-from sento_proto.v1 import admin_pb2, client_pb2, common_pb2, governance_pb2
+from sento_proto.v1 import admin_pb2, client_pb2, common_pb2, governance_pb2, sync_pb2
 
 RequestT = TypeVar("RequestT", bound=Message)
 ReplyT = TypeVar("ReplyT", bound=Message)
@@ -43,6 +43,9 @@ USAGE = Method("Governance", "Usage", governance_pb2.UsageRequest, governance_pb
 STATUS = Method("Admin", "Status", admin_pb2.StatusRequest, admin_pb2.StatusReply)
 ERASURES = Method("Admin", "Erasures", admin_pb2.ErasuresRequest, admin_pb2.ErasuresReply)
 NOTE_VOLUME = Method("Admin", "NoteVolume", admin_pb2.NoteVolumeRequest, admin_pb2.NoteVolumeReply)
+IMPORT = Method("Admin", "Import", admin_pb2.ImportPiece, admin_pb2.ImportReport)
+PLAN = Method("Sync", "Plan", sync_pb2.PlanRequest, sync_pb2.PlanReply)
+FETCH_CHUNK = Method("Sync", "FetchChunk", sync_pb2.FetchChunkRequest, sync_pb2.ChunkPiece)
 
 
 class StreamListener(Protocol):

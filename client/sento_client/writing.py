@@ -117,8 +117,11 @@ class Writer:
         if self._keeper is not None:
             self._keeper.start(self._deliver_again)
 
-    async def write(self, pieces: Sequence[Sequence[Record]], timeout_ms: int) -> list[WriteResult]:
-        """Deliver `pieces` (each a record or a whole group); returns a result for each record, in order.
+    async def write(
+        self, pieces: Sequence[Sequence[Record]], timeout_ms: int, *, abroad: bool = False
+    ) -> list[WriteResult]:
+        """Deliver `pieces` (each a record or a whole group); returns a result for each record, in order. `abroad`: the outbox keeps them until a site abroad
+        has cosigned, too; nothing waits for that here.
 
         A caller that is cancelled leaves its records on their way."""
         deadline_ms = self._ports.steady_ms() + timeout_ms
@@ -128,7 +131,7 @@ class Writer:
         place = 0
         for piece in pieces:
             waiting: _Batch = [
-                Waiting(record, encoded_record_bytes(record), deadline_ms, (ticket, place + offset))
+                Waiting(record, encoded_record_bytes(record), deadline_ms, (ticket, place + offset), abroad)
                 for offset, record in enumerate(piece)
             ]
             size_bytes = sum([each.size_bytes for each in waiting])
@@ -276,7 +279,7 @@ class Writer:
 
     def _put_on_disk(self, keeper: Keeper, batch: _Batch, data: bytes) -> None:
         try:
-            kept = keeper.keep(data, len(batch), partial(self._on_disk, keeper))
+            kept = keeper.keep(data, len(batch), partial(self._on_disk, keeper), abroad=batch[0].abroad)
         except SentoError as error:
             self._end(batch, error.code, error.detail, may_stand=error.code is Code.OUTBOX_FAILED)
             return
@@ -291,7 +294,7 @@ class Writer:
         if error is not None:
             self._end(batch, error.code, error.detail, may_stand=error.code is Code.OUTBOX_FAILED)
         elif not self._closed:
-            keeper.sent(kept, len(batch))
+            keeper.sent(kept, len(batch), abroad=batch[0].abroad)
             self._offer(batch, data, kept)
 
     def _watch_disk(self, batches: Sequence[_Batch]) -> None:

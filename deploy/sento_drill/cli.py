@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sento_drill.bench.command import bench_command
+from sento_drill.bench.copying.sync_command import bench_sync_command
 from sento_drill.bench.keys_command import bench_keys_command
 from sento_drill.bench.proofs.command import bench_proofs_command
 from sento_drill.config_files import OrderingSettings
@@ -59,6 +60,7 @@ def main() -> None:
     sento-drill bench                 how fast, against etcd and PostgreSQL
     sento-drill bench-keys            how fast keys are sealed, opened, sealed again, unlocked
     sento-drill bench-proofs          how fast receipts, verifying, confirmed reads, the scrub, erasure
+    sento-drill bench-sync            a copy of a day's events over narrow, late, lossy links
     sento-drill client-kills          kill writing programs, lose and double nothing
     sento-drill outage                all sites gone for minutes, and back
     sento-drill soak                  the ordering log does not grow with what was written
@@ -244,6 +246,7 @@ def outage_command(seconds: float, directory: Path, base_port: int | None) -> No
 main.add_command(bench_command)
 main.add_command(bench_keys_command)
 main.add_command(bench_proofs_command)
+main.add_command(bench_sync_command)
 
 
 @main.command("soak")

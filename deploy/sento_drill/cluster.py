@@ -7,12 +7,12 @@ what it waited for, with the end of the log of the site concerned.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 import grpc
 
-from sento_drill.processes import SiteProcesses, node_command
+from sento_drill.processes import RUN, SiteProcesses, node_command
 from sento_drill.waiting import TooLate, until
 from sento_drill.world import SiteFiles, World
 from sento_proto.identity import server_name
@@ -31,18 +31,28 @@ Statuses = Mapping[str, Status | None]
 
 
 class LocalCluster:
-    """The sites of a world on this machine. With `bound`, no site outlives this process."""
+    """The sites of a world on this machine. With `bound`, no site outlives this process.
 
-    def __init__(self, world: World, *, bound: bool = True) -> None:
+    `inside`: site -> what goes in front of its node's command (`sento_drill.links`)."""
+
+    def __init__(
+        self, world: World, *, bound: bool = True, inside: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self.world = world
-        self.processes = self.processes_of(world, bound=bound)
+        self.processes = self.processes_of(world, bound=bound, inside=inside)
         self._channels = {site.name: self._dial(site) for site in world.sites}
 
     @staticmethod
-    def processes_of(world: World, *, bound: bool) -> dict[str, SiteProcesses]:
+    def processes_of(
+        world: World, *, bound: bool, inside: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, SiteProcesses]:
         """Control over each site's processes, running or not."""
+        in_front = inside or {}
+        commands = {
+            site.name: [*in_front.get(site.name, ()), *node_command(site.config)] for site in world.sites
+        }
         return {
-            site.name: SiteProcesses(site.name, site.directory, node_command(site.config), bound=bound)
+            site.name: SiteProcesses(site.name, site.directory, commands[site.name], bound=bound)
             for site in world.sites
         }
 
@@ -64,9 +74,9 @@ class LocalCluster:
             if processes.node() is None:
                 processes.start()
 
-    def start(self, site: str) -> None:
-        """Start one site."""
-        self.processes[site].start()
+    def start(self, site: str, verb: str = RUN) -> None:
+        """Start one site; `verb`: another command of its node that goes on into running."""
+        self.processes[site].start(verb)
 
     def kill_site(self, site: str) -> None:
         """kill -9 for the site's node and ordering member together."""

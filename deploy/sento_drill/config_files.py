@@ -7,7 +7,7 @@ forms that occur here (text, whole numbers, lists of text, tables, lists of tabl
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sento_drill.ports import SitePorts
@@ -49,8 +49,16 @@ class OrderingSettings:
     block_kib: int = 64
 
 
-def node_toml(site: str, ports: Mapping[str, SitePorts], ordering: OrderingSettings) -> str:
-    """The configuration of one site's node; the other sites in `ports` are its peers."""
+def node_toml(
+    site: str,
+    ports: Mapping[str, SitePorts],
+    ordering: OrderingSettings,
+    embassies: Collection[str] = (),
+    sync: Table | None = None,
+) -> str:
+    """The configuration of one site's node; the other sites in `ports` are its peers.
+
+    `embassies`: those of them without an ordering member. `sync`: settings of the table of that name, where they are not the node's own defaults."""
     own = ports[site]
     head: Table = {
         "site": site,
@@ -60,28 +68,34 @@ def node_toml(site: str, ports: Mapping[str, SitePorts], ordering: OrderingSetti
         "ml_dsa_key": SITE_ML_DSA_KEY,
     }
     tables: dict[str, Table] = {
-        "listen": {"address": own.address},
+        "listen": {"address": own.listen_address},
         "tls": {"ca": NODE_CA, "certificate": NODE_CERTIFICATE, "key": NODE_KEY},
-        "ordering": {
-            "engine": "etcd",
-            "etcd_path": ordering.etcd_path,
-            "peer_url": own.ordering_peer_url,
-            "ca": ORDERING_CA,
-            "certificate": ORDERING_CERTIFICATE,
-            "key": ORDERING_KEY,
-            "heartbeat_ms": ordering.heartbeat_ms,
-            "election_ms": ordering.election_ms,
-            "lanes": ordering.lanes,
-            "block_kib": ordering.block_kib,
-        },
+        "ordering": {} if site in embassies else _ordering(own, ordering),
+        "sync": sync or {},
         "metrics": {"address": own.metrics_address},
     }
-    peers: list[Table] = [
-        {"name": name, "address": peer.address, "ordering_peer_url": peer.ordering_peer_url}
-        for name, peer in ports.items()
-        if name != site
-    ]
+    peers = [_peer(name, peer, embassies) for name, peer in ports.items() if name != site]
     return toml_text(head, tables, {"peers": peers})
+
+
+def _ordering(own: SitePorts, ordering: OrderingSettings) -> Table:
+    return {
+        "engine": "etcd",
+        "etcd_path": ordering.etcd_path,
+        "peer_url": own.ordering_peer_url,
+        "ca": ORDERING_CA,
+        "certificate": ORDERING_CERTIFICATE,
+        "key": ORDERING_KEY,
+        "heartbeat_ms": ordering.heartbeat_ms,
+        "election_ms": ordering.election_ms,
+        "lanes": ordering.lanes,
+        "block_kib": ordering.block_kib,
+    }
+
+
+def _peer(name: str, peer: SitePorts, embassies: Collection[str]) -> Table:
+    member = {} if name in embassies else {"ordering_peer_url": peer.ordering_peer_url}
+    return {"name": name, "address": peer.peer_address, **member}
 
 
 @dataclass(frozen=True, slots=True)

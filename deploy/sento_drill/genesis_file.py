@@ -30,7 +30,7 @@ def genesis_bytes(plan: WorldPlan, keys: DevelopmentKeys, created: str) -> bytes
         "rules": plan.rules,
         "registries": list(plan.registries),
         "sites": [_site(place, keys) for place in plan.sites],
-        "receipt_set": {"sites": [place.site for place in plan.sites], "quorum": plan.receipt_quorum},
+        "receipt_set": {"sites": list(plan.receipt_sites), "quorum": plan.receipt_quorum},
         "officers": {
             "threshold": plan.officers_threshold,
             "people": [_officer(officer, plan, keys) for officer in plan.officers],
@@ -48,7 +48,8 @@ def _site(place: Place, keys: DevelopmentKeys) -> dict[str, object]:
         "name": place.site,
         "key": _key(keys.site_seeds[place.site]),
         "ml_dsa_44": _base64(MlDsa44Signer(keys.site_ml_dsa_seeds[place.site]).public_key.data),
-        "votes": True,
+        "votes": place.votes,
+        **({} if place.ledger else {"ledger": False}),
         "country": place.country,
         "region": place.region,
         "hazard_zone": place.hazard_zone,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sento_drill.places import PLACES, Place
+from sento_drill.places import EVERYWHERE, PLACES, WITH_TIE_BREAKER, Place
 from sento_proto.genesis import Scope
 from sento_proto.rules import NEWEST_RULES
 
@@ -96,7 +96,7 @@ OPERATOR = "drill"
 
 @dataclass(frozen=True, slots=True)
 class WorldPlan:
-    """A whole world. All sites vote and are the receipt set; the quorum is their majority."""
+    """A whole world. The receipt set is who votes and holds a ledger, with embassies where a tie-breaker leaves too few; the quorum is its majority."""
 
     name: str = "sento-drill"
     sites: tuple[Place, ...] = PLACES
@@ -131,6 +131,18 @@ class WorldPlan:
         return (*self.authors, *self.later_authors, *self.readers, *self.later_readers)
 
     @property
+    def receipt_sites(self) -> tuple[str, ...]:
+        """Sites whose cosignatures make receipts. Two data sites with a tie-breaker count on embassies: with either of them lost, receipts must go on."""
+        ties_are_broken = any(place.votes and not place.ledger for place in self.sites)
+        return tuple(place.site for place in self.sites if place.ledger and (place.votes or ties_are_broken))
+
+    @property
     def receipt_quorum(self) -> int:
-        """More than half of the sites."""
-        return len(self.sites) // 2 + 1
+        """More than half of the receipt set."""
+        return len(self.receipt_sites) // 2 + 1
+
+
+FIVE_SITES = WorldPlan(sites=EVERYWHERE)
+"""Three sites that vote and two embassies."""
+TIE_BREAKER_WORLD = WorldPlan(name="sento-tie-breaker", sites=WITH_TIE_BREAKER)
+"""Two data sites, a tie-breaker, an embassy."""

@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-_HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
+ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a network namespace of the site's own
 _LOWEST_PORT = 10_000
 _FEWEST_CANDIDATES = 2_000
 _SITE_STRIDE = 10
@@ -24,26 +25,41 @@ _RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 @dataclass(frozen=True, slots=True)
 class SitePorts:
-    """Where one site listens on loopback: for gRPC, for other sites' ordering members, for monitoring."""
+    """Where one site listens: for gRPC, for other sites' ordering members, for monitoring.
+
+    `host` and `peer_port` are where the other sites find its node, when a link stands between (`sento_drill.links`); clients always dial `listen` on
+    loopback."""
 
     listen: int
     ordering_peer: int
     metrics: int
+    host: str = LOOPBACK
+    peer_port: int = 0
 
     @property
     def address(self) -> str:
-        """host:port for gRPC."""
-        return f"{_HOST}:{self.listen}"
+        """host:port for gRPC, as clients dial it."""
+        return f"{LOOPBACK}:{self.listen}"
+
+    @property
+    def listen_address(self) -> str:
+        """host:port that the node listens on: loopback alone, unless other sites reach it elsewhere too."""
+        return self.address if self.host == LOOPBACK else f"{ANYWHERE}:{self.listen}"
+
+    @property
+    def peer_address(self) -> str:
+        """host:port for gRPC, as other sites dial it."""
+        return f"{self.host}:{self.peer_port or self.listen}"
 
     @property
     def ordering_peer_url(self) -> str:
         """The URL that other members dial."""
-        return f"https://{_HOST}:{self.ordering_peer}"
+        return f"https://{self.host}:{self.ordering_peer}"
 
     @property
     def metrics_address(self) -> str:
         """host:port of the metrics endpoint."""
-        return f"{_HOST}:{self.metrics}"
+        return f"{LOOPBACK}:{self.metrics}"
 
 
 def fixed_ports(base_port: int, sites: int) -> tuple[SitePorts, ...]:
@@ -68,12 +84,12 @@ def _bind_somewhere(held: ExitStack) -> int:
         holder = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
         port = _LOWEST_PORT + secrets.randbelow(candidates)
         try:
-            holder.bind((_HOST, port))
+            holder.bind((LOOPBACK, port))
         except OSError:
             continue
         return port
     holder = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-    holder.bind((_HOST, 0))
+    holder.bind((LOOPBACK, 0))
     return int(holder.getsockname()[1])
 
 

@@ -26,9 +26,12 @@ _GONE_DEADLINE_S = 10.0
 _MEMBER_COMMAND = "etcd"
 
 
+RUN, REPLACE_DISK = "run", "replace-disk"
+
+
 def node_command(config: Path) -> list[str]:
     """How a site's node is started."""
-    return [sys.executable, "-m", "sento_node.cli", "run", "--config", str(config)]
+    return [sys.executable, "-m", "sento_node.cli", RUN, "--config", str(config)]
 
 
 class SiteProcesses:
@@ -49,12 +52,12 @@ class SiteProcesses:
         """Where the node and its member write what they have to say."""
         return self.directory / LOG_FILE
 
-    def start(self) -> ProcessId:
-        """Start the node. Raises RuntimeError when it runs already."""
+    def start(self, verb: str = RUN) -> ProcessId:
+        """Start the node; `verb`: another of its commands that goes on into running. Raises RuntimeError when it runs already."""
         running = self.node()
         if running is not None:
             raise RuntimeError(f"{self.site} runs already as process {running.pid}")
-        command = self._command
+        command = [verb if word == RUN else word for word in self._command]
         if self._bound:
             command = [sys.executable, "-m", "sento_drill.bound", str(os.getpid()), *command]
         with self.log_file.open("ab") as log:

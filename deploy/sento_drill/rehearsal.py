@@ -21,6 +21,7 @@ from sento_drill.config_files import OrderingSettings
 from sento_drill.display import Display
 from sento_drill.municipality import municipality
 from sento_drill.offices import Offices
+from sento_drill.plan import WorldPlan
 from sento_drill.tally import Tally
 from sento_drill.waiting import TooLate, until
 from sento_drill.workload import Workload
@@ -35,7 +36,9 @@ PROGRESS_DEADLINE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class RehearsalSettings:
-    """`directory`: where the world is made anew. `stay`: leave it running at the end. `base_port`: None asks the OS."""
+    """`directory`: where the world is made anew. `stay`: leave it running at the end. `base_port`: None asks the OS.
+
+    `later`: sites that are not started with the others."""
 
     directory: Path
     residents: int = 2_000
@@ -43,6 +46,8 @@ class RehearsalSettings:
     stay: bool = False
     base_port: int | None = None
     ordering: OrderingSettings = field(default_factory=OrderingSettings)
+    plan: WorldPlan = field(default_factory=WorldPlan)
+    later: tuple[str, ...] = ()
 
 
 class Rehearsal:
@@ -78,10 +83,12 @@ class Rehearsal:
     async def _start(self) -> None:
         await self.offices.__aenter__()
         self.workload = Workload(self.offices.write, self.tally, in_flight=WRITES_IN_FLIGHT)
-        self.stage("starting the sites, one node and one ordering member each")
-        self.cluster.start_all()
+        self.stage("starting the sites: a node each, and an ordering member where there is a vote")
+        first = [site.name for site in self.world.sites if site.name not in self.settings.later]
+        for site in first:
+            self.cluster.start(site)
         self._ticking = asyncio.create_task(self._tick())
-        await self.cluster.wait_serving()
+        await self.cluster.wait_serving(*first)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -178,7 +185,7 @@ def fresh_world(settings: RehearsalSettings) -> World:
         remove_world(directory)
     elif directory.exists() and any(directory.iterdir()):
         raise NoWorld(f"{directory} holds something that is no world; name another directory")
-    return make_world(directory, base_port=settings.base_port, ordering=settings.ordering)
+    return make_world(directory, settings.plan, base_port=settings.base_port, ordering=settings.ordering)
 
 
 def remove_world(directory: Path) -> None:

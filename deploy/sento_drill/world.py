@@ -2,6 +2,7 @@
 
     <world>/genesis.json                     the ledger's name is the hash of this file; everybody has a copy
     <world>/sites/<site>/                    node.toml, site.key, site-ml-dsa.key, node.pem/.key, ordering.pem/.key, both CAs; later data/, node.log
+                                             (an embassy has nothing of the ordering authority)
     <world>/institutions/<institution>/      sento.toml, client.pem/.key, signing.key, seal.key, kek-seals.json, pseudonyms.json
     <world>/pseudonyms/                      pseudonyms.toml, service.pem/.key, pseudonym-keys.json; later log/: only in a world with a pseudonym service,
                                              whose institutions then have no pseudonyms.json
@@ -37,7 +38,7 @@ from sento_drill.config_files import OrderingSettings
 from sento_drill.genesis_file import genesis_bytes
 from sento_drill.keys import DevelopmentKeys, Entropy, make_keys, ml_dsa_44_pem
 from sento_drill.plan import WorldPlan
-from sento_drill.ports import SitePorts, fixed_ports, free_ports
+from sento_drill.ports import ANYWHERE, LOOPBACK, SitePorts, fixed_ports, free_ports
 from sento_drill.private_files import make_directory, write_public
 from sento_proto.genesis import Genesis, decode_genesis
 from sento_proto.identity import Identity
@@ -138,11 +139,14 @@ def make_world(
     ordering: OrderingSettings | None = None,
     validity: pki.Validity | None = None,
     service: names.ServicePlace | None = None,
+    ports: Mapping[str, SitePorts] | None = None,
+    sync: names.Table | None = None,
 ) -> World:
     """Write a world into `directory`, which must be empty or absent.
 
-    Without `base_port` free ports are asked of the OS. With `service` there is a pseudonym service, and institutions have no pseudonym keys. Raises
-    NoWorld when something lies there, Malformed when the plan cannot be a genesis.
+    Without `base_port` free ports are asked of the OS. With `service` there is a pseudonym service, and institutions have no pseudonym keys. `ports`:
+    of every site, chosen by the caller; `sync`: settings of every node's table of that name. Raises NoWorld when something lies there, Malformed when the
+    plan cannot be a genesis.
     """
     if directory.exists() and any(directory.iterdir()):
         raise NoWorld(f"{directory} is not empty; remove it or name another directory")
@@ -152,18 +156,22 @@ def make_world(
     genesis_data = genesis_bytes(plan, keys, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
     genesis = decode_genesis(genesis_data)
     writer = _Writer(directory, plan, keys, genesis_data, validity or pki.Validity.around(now), service)
-    sites = [place.site for place in plan.sites]
-    chosen = fixed_ports(base_port, len(sites)) if base_port is not None else free_ports(len(sites))
-    ports = dict(zip(sites, chosen, strict=True))
+    ports = ports or _ports(plan, base_port)
     make_directory(directory)
     write_public(directory / names.GENESIS, genesis_data)
-    writer.write_sites(ports, ordering or OrderingSettings())
+    writer.write_sites(ports, ordering or OrderingSettings(), sync)
     writer.write_institutions(ports, seal_keks(plan, keys, genesis.ledger_id, entropy))
     if service is not None:
         writer.write_pseudonym_service(service, entropy)
     writer.write_operator()
     writer.write_officers(ports)
     return open_world(directory)
+
+
+def _ports(plan: WorldPlan, base_port: int | None) -> dict[str, SitePorts]:
+    sites = [place.site for place in plan.sites]
+    chosen = fixed_ports(base_port, len(sites)) if base_port is not None else free_ports(len(sites))
+    return dict(zip(sites, chosen, strict=True))
 
 
 def open_world(directory: Path) -> World:
@@ -180,7 +188,9 @@ def open_world(directory: Path) -> World:
 def _open_site(directory: Path) -> SiteFiles:
     config = tomllib.loads((directory / names.NODE_TOML).read_text(encoding="utf-8"))
     metrics_address = config.get("metrics", {}).get("address", "")
-    return SiteFiles(config["site"], directory, config["listen"]["address"], metrics_address)
+    # A site that listens everywhere is dialled on loopback.
+    address = config["listen"]["address"].replace(ANYWHERE, LOOPBACK)
+    return SiteFiles(config["site"], directory, address, metrics_address)
 
 
 class _Writer:
@@ -204,17 +214,26 @@ class _Writer:
         self._node_ca = pki.Authority("Sento drill: node authority", validity)
         self._ordering_ca = pki.Authority("Sento drill: ordering authority", validity)
 
-    def write_sites(self, ports: Mapping[str, SitePorts], ordering: OrderingSettings) -> None:
+    def write_sites(
+        self, ports: Mapping[str, SitePorts], ordering: OrderingSettings, sync: names.Table | None
+    ) -> None:
+        embassies = {place.site for place in self._plan.sites if not place.votes}
         for site in ports:
             directory = self._start(self._directory / SITES / site)
             grpc_pair = pki.issue_site(self._node_ca, site, self._validity)
-            member_pair = pki.issue_ordering_member(self._ordering_ca, site, self._validity)
             _write_pair(directory, names.NODE_CERTIFICATE, names.NODE_KEY, grpc_pair)
-            _write_pair(directory, names.ORDERING_CERTIFICATE, names.ORDERING_KEY, member_pair)
-            write_public(directory / names.ORDERING_CA, self._ordering_ca.certificate_pem)
+            if site not in embassies:
+                self._write_member(directory, site)
             write_signing_key(directory / names.SITE_KEY, self._keys.site_seeds[site])
             write_secret(directory / names.SITE_ML_DSA_KEY, ml_dsa_44_pem(self._keys.site_ml_dsa_seeds[site]))
-            write_public(directory / names.NODE_TOML, names.node_toml(site, ports, ordering).encode("utf-8"))
+            config = names.node_toml(site, ports, ordering, embassies, sync)
+            write_public(directory / names.NODE_TOML, config.encode("utf-8"))
+
+    def _write_member(self, directory: Path, site: str) -> None:
+        """Of the ordering authority an embassy has nothing: whoever holds a certificate of it holds the log."""
+        pair = pki.issue_ordering_member(self._ordering_ca, site, self._validity)
+        _write_pair(directory, names.ORDERING_CERTIFICATE, names.ORDERING_KEY, pair)
+        write_public(directory / names.ORDERING_CA, self._ordering_ca.certificate_pem)
 
     def write_institutions(self, ports: Mapping[str, SitePorts], seals: SealsOf) -> None:
         for author in (*self._plan.authors, *self._plan.later_authors):

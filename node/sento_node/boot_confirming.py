@@ -13,21 +13,29 @@ import structlog
 from sento_node import boot_keeper
 from sento_node.compose import RolledBack, check_own_word, recall_cosigned, remember_rebuild
 from sento_node.condition import Rebuilding
-from sento_node.ordering.boot import Refuse, Start, Wait, announcement_of, decide_boot
+from sento_node.ordering.boot import (
+    Announcement,
+    Raise,
+    Refuse,
+    Start,
+    Wait,
+    announcement_of,
+    decide_boot,
+)
 from sento_node.peers import Peers
 from sento_node.rebuild.deciding import OWN_BOOT_NAME, Note
 from sento_node.service.node_state import NodeState
 from sento_proto.v1 import sync_pb2
 from sento_proto.wire import u64
 
-EPOCH = 0
 ANNOUNCE_AGAIN_MS = 500
 
 
 async def confirm_boot(
-    node: NodeState, files: boot_keeper.BootFiles, peers: Peers
+    node: NodeState, files: boot_keeper.BootFiles, peers: Peers, *, new_disk: bool = False
 ) -> sync_pb2.AnnounceBootRequest | None:
-    """Raise the boot number, and wait until it is confirmed: what was announced. None when this site must not take part."""
+    """Raise the boot number, and wait until it is confirmed: what was announced. None when this site must not take part. `new_disk`: by its operator's word
+    this disk is new, and its former member will not start (`joining/`)."""
     condition, store = node.condition, node.store
     cosigned = recall_cosigned(store)
     try:
@@ -44,25 +52,21 @@ async def confirm_boot(
         return None
     announcement, disk = announcement_of(disk, unconfirmed, os.urandom(boot_keeper.LIFE_BYTES))
     number = announcement.boot_number
-    voting_others = frozenset(node.genesis.voting_sites) - {node.config.site}
-    by_itself = decide_boot(disk, number, {}, voting_others)
+    voting_others = frozenset(node.epoch.voting_sites(node.governance)) - {node.config.site}
+    anew = new_disk or not _has_member(node)
+    by_itself = decide_boot(disk, number, {}, voting_others, takes_new_number=anew)
     if isinstance(by_itself, Refuse):
         condition.state, condition.explanation = "refused", by_itself.words
         return None
-    files.note_unconfirmed(announcement)
-    store.remember(OWN_BOOT_NAME, u64(number))
-    files.raise_to(number)
-    node.boot_number = number
-    request = sync_pb2.AnnounceBootRequest(
-        site=node.config.site,
-        ledger_id=node.genesis.ledger_id,
-        epoch=EPOCH,
-        boot_number=number,
-        life=announcement.life,
-    )
+    request = _raised(node, files, announcement, new_disk=new_disk)
     while True:
         answers, silence = await boot_keeper.announce(peers, request)
-        match decide_boot(disk, number, answers, voting_others):
+        match decide_boot(disk, number, answers, voting_others, takes_new_number=anew):
+            case Raise(higher):
+                number = higher
+                request = _raised(
+                    node, files, Announcement(number, announcement.life), new_disk=new_disk
+                )
             case Start(_, cosigned_size):
                 files.note_confirmed()
                 _note_floor(node, cosigned_size, has_peers=bool(peers))
@@ -76,6 +80,31 @@ async def confirm_boot(
                 condition.state = "waiting-for-boot-confirmation"
                 condition.explanation = f"{words} {boot_keeper.silence_in_words(silence)}"
                 await asyncio.sleep(ANNOUNCE_AGAIN_MS / 1000)
+
+
+def _has_member(node: NodeState) -> bool:
+    """Whether this site has an ordering member to protect; where governance does not know the site yet, its configuration says so."""
+    site = node.governance.sites.get(node.config.site)
+    return node.config.ordering is not None if site is None else site.votes
+
+
+def _raised(
+    node: NodeState, files: boot_keeper.BootFiles, announcement: Announcement, *, new_disk: bool
+) -> sync_pb2.AnnounceBootRequest:
+    """Raise the number on disk, flushed, before anybody is told: what to tell."""
+    number = announcement.boot_number
+    files.note_unconfirmed(announcement)
+    node.store.remember(OWN_BOOT_NAME, u64(number))
+    files.raise_to(number)
+    node.boot_number = number
+    return sync_pb2.AnnounceBootRequest(
+        site=node.config.site,
+        ledger_id=node.genesis.ledger_id,
+        epoch=node.epoch.number,
+        boot_number=number,
+        life=announcement.life,
+        new_disk=new_disk,
+    )
 
 
 def _note_floor(node: NodeState, cosigned_size: int, *, has_peers: bool) -> None:

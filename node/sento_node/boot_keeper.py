@@ -5,6 +5,8 @@
     data/boot-unconfirmed                   the number and the life that announces it, from before the number is raised until it is confirmed
     data/ordering/epoch-0000/started        made when the member has begun its log, a second before it can vote
 
+A later epoch has a log of its own, whose members nobody remembers: its numbers begin anew, in data/boot-number-<epoch> and so on.
+
 Each is written whole, flushed, and renamed into place. A life draws random bytes once, so that an announcement whose answer was lost can be repeated;
 they are kept until the number is confirmed, so that a refused site that is started again announces the same number and is refused again.
 """
@@ -40,9 +42,9 @@ class BootFiles:
     def __init__(self, data_dir: Path, epoch: int) -> None:
         self.epoch_dir = data_dir / "ordering" / f"epoch-{epoch:04d}"
         self.member_dir = self.epoch_dir / "etcd"
-        self._own = data_dir / "boot-number"
+        self._own = data_dir / (f"boot-number-{epoch:04d}" if epoch else "boot-number")
         self._copy = self.epoch_dir / "boot-number"
-        self._unconfirmed = data_dir / "boot-unconfirmed"
+        self._unconfirmed = data_dir / (f"boot-unconfirmed-{epoch:04d}" if epoch else "boot-unconfirmed")
         self._started = self.epoch_dir / "started"
 
     def read(self, ledger_size: int, cosigned_size: int) -> LocalDisk:

@@ -168,6 +168,102 @@ def rebuild(config_path: Path, reason: str, from_nothing: bool) -> None:
     sys.exit(rebuild_command.ask(config_path, reason, from_nothing=from_nothing))
 
 
+_DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="A stopped site's data directory, or a copy of one.",
+)
+_GENESIS = click.option(
+    "--genesis", type=click.Path(path_type=Path), required=True, help="The ledger's genesis file."
+)
+_AS_OF = click.option("--as-of", required=True, help="The moment, like 2027-03-01T01:59:00+09:00.")
+
+
+@main.command("restore")
+@_DATA_DIR
+@_GENESIS
+@_AS_OF
+@click.option(
+    "--into", type=click.Path(path_type=Path, file_okay=False), required=True, help="A new directory."
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def restore(data_dir: Path, genesis: Path, as_of: str, into: Path, as_json: bool) -> None:
+    """Make a new ledger directory that holds exactly the state at a moment, to be looked at.
+
+    It is the largest state that a quorum had cosigned at or before that moment. The directory that it comes from is not changed.
+
+        sento-node restore --data-dir copy --genesis genesis.json --as-of 2027-03-01T01:59:00+09:00 --into looked-at
+    """
+    from sento_node import epoch_commands
+
+    sys.exit(epoch_commands.restore(data_dir, genesis, as_of, into, as_json=as_json))
+
+
+@main.command("plan-epoch")
+@_DATA_DIR
+@_GENESIS
+@_AS_OF
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The plan's file."
+)
+@click.option("--legal-basis", required=True, help="By what right, in one line.")
+@click.option(
+    "--reason", type=click.Choice(["restore", "recover", "relocate"]), default="restore", show_default=True
+)
+@click.option(
+    "--leave-out", multiple=True, help="AUTHOR[:REGISTRY][@FROM..TO]: later records that do not come back."
+)
+@click.option("--nothing-again", is_flag=True, help="No later record comes back.")
+@click.option("--voting", multiple=True, help="A site that votes; without any: as at the fork.")
+@click.option("--receipt-site", multiple=True, help="A site of the receipt set; without any: as at the fork.")
+@click.option("--quorum", type=int, default=0, help="Of the receipt set; default: more than half.")
+def plan_epoch(
+    data_dir: Path, genesis: Path, as_of: str, out: Path, legal_basis: str, reason: str,
+    leave_out: tuple[str, ...], nothing_again: bool, voting: tuple[str, ...], receipt_site: tuple[str, ...], quorum: int,
+) -> None:  # fmt: skip
+    """Make the plan of a new epoch that goes on from the state at a moment, with later lawful records taken over again.
+
+    The plan is one file that people read; officers sign it with `sento restore sign`, and each stopped site carries it out.
+
+        sento-node plan-epoch --data-dir copy --genesis genesis.json --as-of 2027-03-01T01:59:00+09:00 --legal-basis "Decision 12/2027" --leave-out iizuka-city:residency@2027-03-01T02:00:00+09:00..2027-03-01T02:10:00+09:00 --out plan.json
+    """
+    from sento_node import epoch_commands
+
+    sites = (voting, receipt_site, quorum)
+    sys.exit(
+        epoch_commands.plan(
+            data_dir,
+            genesis,
+            as_of,
+            out,
+            (reason, legal_basis),
+            sites,
+            leave_out,
+            nothing_again=nothing_again,
+        )
+    )
+
+
+@main.command("begin-epoch")
+@_CONFIG
+@click.option(
+    "--plan", "plan_path", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True,
+    help="The plan that officers signed.",
+)  # fmt: skip
+def begin_epoch(config_path: Path, plan_path: Path) -> None:
+    """Carry a signed plan out at this stopped site; the next `run` takes part in the new epoch.
+
+    The ledger is cut back to the plan's fork and verified; the whole ledger as it was is set aside as epoch-<n>-orphans and never removed. Safe to repeat, and
+    after a kill at any moment the same command, or `run`, goes on.
+
+        sento-node begin-epoch --config sites/jp-fukuoka/node.toml --plan plan.json
+    """
+    from sento_node import epoch_commands
+
+    sys.exit(epoch_commands.begin_epoch(config_path, plan_path))
+
+
 @main.command("check-etcd")
 @click.option("--path", default=None, help="An etcd to look at instead of the one on PATH.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")

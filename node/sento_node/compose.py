@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from sento_node.intake.lanes import Lanes
 from sento_node.ledger.replay import governance_of
+from sento_node.ledger.scratch import is_opening
 from sento_node.ledger.state import LedgerState
 from sento_node.ledger.store import LedgerStore, frontier_of
-from sento_node.quorum.checkpoints import Checkpoints, Cosigned, TreeAt
+from sento_node.quorum.checkpoints import Checkpoints
+from sento_node.quorum.effects import Cosigned, TreeAt
 from sento_node.quorum.trimming import RetainedBlock
 from sento_node.rebuild.deciding import NOTE_NAME, Note, Rebuild, decode_note, encode_note
 from sento_node.site import PAYLOADS_AWAITED, Site, SiteParts
@@ -163,12 +165,13 @@ def compose_site(store: LedgerStore, genesis: Genesis, life: Life, now_ms: int) 
     checkpoints.hold_back(REBUILDING, on=recall_rebuild(store) is not None)
     if store.awaited(1):
         checkpoints.hold_back(PAYLOADS_AWAITED, on=True)
-    return Site(SiteParts(state, lanes, checkpoints, _retained(store)))
+    base = tip.block if is_opening(governance, tip.epoch) else governance.block_base
+    return Site(SiteParts(state, lanes, checkpoints, _retained(store, base)))
 
 
-def _retained(store: LedgerStore) -> deque[RetainedBlock]:
-    """The blocks that the ordering log may still hold; their sizes are not kept, so each counts as a full one."""
-    first = max(1, store.tip.block - RETAINED_AT_START + 1)
+def _retained(store: LedgerStore, base: int) -> deque[RetainedBlock]:
+    """The blocks that the epoch's ordering log may still hold, all behind block `base`; their sizes are not kept, so each counts as a full one."""
+    first = max(base + 1, store.tip.block - RETAINED_AT_START + 1)
     blocks = (store.block(number) for number in range(first, store.tip.block + 1))
     return deque(
         RetainedBlock(block.number, block.revision, block.lane, block.seq, limits.BLOCK_MAX_BYTES)

@@ -8,6 +8,7 @@ import structlog
 
 from sento_node.lag import Lag
 from sento_node.ordering.port import OrderingStatus
+from sento_node.sync.progress import Progress
 from sento_proto.errors import Code
 
 STATES = (
@@ -21,6 +22,7 @@ STATES = (
     "stopped",
     "diverged",
     "rebuilding",
+    "joining",
 )
 """Every word that `Condition.state` may be."""
 
@@ -47,6 +49,10 @@ class Condition:
     head_number: int = 0
     lag: Lag = field(default_factory=Lag)
     rebuilding: Rebuilding | None = None
+    joining: str | None = None
+    """While this disk is one that joins: the step, in words."""
+    sync: Progress | None = None
+    """While another site's ledger is copied, or payloads are filled in: how far that is."""
 
     def raise_alarm(self, name: str, words: str) -> None:
         """Something that a person must look at; it stands in the status until the node's next life, and in the log once for the same words."""
@@ -88,13 +94,19 @@ class Condition:
 
     @property
     def shown_state(self) -> str:
-        """The state as people see it: a node that goes on behind a ledger that is not whole is rebuilding, whatever else it does."""
-        goes_on = self.state not in ("refused", "stopping", "stopped", "diverged")
-        return "rebuilding" if goes_on and self.rebuilding is not None else self.state
+        """The state as people see it: a node that goes on behind a ledger that is not whole is rebuilding, or joining, whatever else it does."""
+        if self.state in ("refused", "stopping", "stopped", "diverged"):
+            return self.state
+        if self.joining is not None:
+            return "joining"
+        return "rebuilding" if self.rebuilding is not None else self.state
 
     @property
     def shown_explanation(self) -> str:
         """One or two sentences on the state as people see it."""
+        if self.shown_state == "joining":
+            reason = "" if self.rebuilding is None else f"{self.rebuilding.reason} "
+            return f"This site joins and answers nothing until it holds the whole ledger, proven. {reason}{self.joining} {self.explanation}"
         if self.rebuilding is None or not self.is_rebuilding:
             return self.explanation
         return (

@@ -35,8 +35,18 @@ def _url(text: str) -> str:
     return text
 
 
+def _registry(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9/-]{1,32}", text):
+        raise ValueError("must be names of registries: 1 to 32 characters of a-z 0-9 - /")
+    return text
+
+
+LANES = 4
+BLOCK_KIB = 64
+"""How a site packs and orders its blocks unless its node.toml says otherwise; an embassy, which has no table for it, always."""
 Address = Annotated[str, AfterValidator(_address)]
 PeerUrl = Annotated[str, AfterValidator(_url)]
+RegistryName = Annotated[str, AfterValidator(_registry)]
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
@@ -59,7 +69,7 @@ class Tls(_Table):
 
 
 class Ordering(_Table):
-    """The ordering log and this site's member of it."""
+    """The ordering log and this site's member of it; an embassy has neither."""
 
     engine: Literal["etcd"] = "etcd"
     etcd_path: str = ""
@@ -69,8 +79,8 @@ class Ordering(_Table):
     key: Path
     heartbeat_ms: Annotated[int, Field(ge=10, le=2_000)] = 100
     election_ms: Annotated[int, Field(ge=100, le=30_000)] = 1_000
-    lanes: Annotated[int, Field(ge=1, le=32)] = 4
-    block_kib: Annotated[int, Field(ge=64, le=256)] = 64
+    lanes: Annotated[int, Field(ge=1, le=32)] = LANES
+    block_kib: Annotated[int, Field(ge=64, le=256)] = BLOCK_KIB
     quota_mib: Annotated[int, Field(ge=64, le=8_192)] = 2_048
 
 
@@ -87,12 +97,21 @@ class Scrub(_Table):
     pause_s: Annotated[float, Field(ge=0.1, le=604_800)] = 60
 
 
+class Sync(_Table):
+    """How this site copies from others: a cap on what it receives (0: none), over how many connections to a site, and which payloads come first and when."""
+
+    mib_per_s: Annotated[float, Field(ge=0, le=10_000)] = 0
+    streams: Annotated[int, Field(ge=1, le=32)] = 4
+    payload_order: list[RegistryName] = ["residency", "health", "tax"]
+    payloads: Literal["auto", "together", "after"] = "auto"
+
+
 class Peer(_Table):
-    """Another site: its node's address and its member's URL."""
+    """Another site: its node's address and its member's URL, if it has a member."""
 
     name: SiteName
     address: Address
-    ordering_peer_url: PeerUrl
+    ordering_peer_url: PeerUrl | None = None
 
 
 class NodeConfig(_Table):
@@ -107,10 +126,22 @@ class NodeConfig(_Table):
     ml_dsa_key: Path | None = None
     listen: Listen
     tls: Tls
-    ordering: Ordering
+    ordering: Ordering | None = None
+    """Absent at a site without a vote."""
     metrics: Metrics | None = None
     scrub: Scrub = Scrub()
+    sync: Sync = Sync()
     peers: list[Peer] = []
+
+    @property
+    def lanes(self) -> int:
+        """On how many lanes this site orders its blocks at once."""
+        return LANES if self.ordering is None else self.ordering.lanes
+
+    @property
+    def block_max_bytes(self) -> int:
+        """How large this site's blocks are at most."""
+        return (BLOCK_KIB if self.ordering is None else self.ordering.block_kib) * 1024
 
 
 def load_config(path: Path) -> NodeConfig:
@@ -156,11 +187,14 @@ def _check_together(path: Path, config: NodeConfig) -> None:
         )
     if len(set(names)) != len(names):
         raise ConfigMistake(f"{path}: peers has one site twice.")
+    if len(set(config.sync.payload_order)) != len(config.sync.payload_order):
+        raise ConfigMistake(f"{path}: sync.payload_order has one registry twice.")
     if config.metrics is not None and config.metrics.address == config.listen.address:
         raise ConfigMistake(
             f"{path}: metrics.address is listen.address too ({config.listen.address}); give it a port of its own."
         )
-    if config.ordering.election_ms < 5 * config.ordering.heartbeat_ms:
+    ordering = config.ordering
+    if ordering is not None and ordering.election_ms < 5 * ordering.heartbeat_ms:
         raise ConfigMistake(
             f"{path}: ordering.election_ms must be at least five times ordering.heartbeat_ms."
         )
@@ -175,8 +209,7 @@ def _with_absolute_paths(config: NodeConfig, base: Path) -> NodeConfig:
             **absolute(config, "data_dir", "genesis", "signing_key"),
             "ml_dsa_key": None if config.ml_dsa_key is None else base / config.ml_dsa_key,
             "tls": config.tls.model_copy(update=absolute(config.tls, "ca", "certificate", "key")),
-            "ordering": config.ordering.model_copy(
-                update=absolute(config.ordering, "ca", "certificate", "key")
-            ),
+            "ordering": config.ordering
+            and config.ordering.model_copy(update=absolute(config.ordering, "ca", "certificate", "key")),
         }
     )

@@ -1,22 +1,21 @@
 """Following the order: every block into the site's decisions, from the ordering log while it holds them, else from another site's ledger.
 
-A stream that breaks is opened again after a pause; one that stalls is broken from outside (`restart`). When the log no longer holds what is next, the peers'
-ledgers are copied in turn, chunk by chunk, each proven before it is adopted and flushed before the next. Apply waits while too much is unflushed, so that
-memory stays bounded when a disk is slow.
+A stream that breaks is opened again after a pause; one that stalls is broken from outside (`restart`). When the log no longer holds what is next, other sites'
+ledgers are copied (`sync/pulling.py`), chunk by chunk, each proven before it is adopted and flushed before the next. Apply waits while too much is unflushed,
+so that memory stays bounded when a disk is slow.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
 from sento_node.clock import Clock
 from sento_node.condition import Condition
-from sento_node.ledger.adopt import NotProven
+from sento_node.ledger.adopt import OfferedBlock
 from sento_node.ordering.port import (
     BlockRemoved,
     Compacted,
@@ -26,9 +25,13 @@ from sento_node.ordering.port import (
     OrderingError,
     OrderingLog,
 )
-from sento_node.peers import PeerNode, Peers, PeerSilent
+from sento_node.peers import Peers
 from sento_node.rebuild.deciding import Rebuild
 from sento_node.site import Effect, Site
+from sento_node.sync.pulling import Puller
+from sento_node.sync.receiving import Receiving
+from sento_proto.checkpoint import Checkpoint
+from sento_proto.governance.state import Governance
 
 RETRY_FIRST_MS = 30
 RETRY_MAX_MS = 1_000
@@ -45,8 +48,12 @@ class NobodyToCopyFrom(Exception):
     """This site's ledger misses blocks that nobody has any more. The text is one sentence of cause and one of remedy."""
 
 
+class AnotherLedger(Exception):
+    """What is on this disk is not the ledger of its bootstrap file. The text is one sentence of cause and one of remedy."""
+
+
 class Follower:
-    """One life's following. `carry_out` does what the site decided."""
+    """One life's following. `carry_out` does what the site decided; `root_at` tells the flushed tree's root over the first so many records."""
 
     def __init__(
         self,
@@ -57,6 +64,8 @@ class Follower:
         condition: Condition,
         carry_out: Callable[[Iterable[Effect]], None],
         rebuild: Rebuild | None = None,
+        receiving: Receiving | None = None,
+        root_at: Callable[[int], bytes] | None = None,
     ) -> None:
         self._site = site
         self._log = log
@@ -65,16 +74,35 @@ class Follower:
         self._condition = condition
         self._carry_out = carry_out
         self._rebuild = rebuild
+        self._root_at = root_at
+        self._anchor = receiving.anchor if receiving else None
+        self._puller = (
+            Puller(
+                peers,
+                receiving.downloader,
+                _CopiedInto(site, carry_out, clock),
+                clock,
+                condition,
+                receiving.settings,
+                receiving.anchor,
+            )
+            if receiving and peers
+            else None
+        )
         self._room = asyncio.Event()
         self._room.set()
         self._stream: asyncio.Task[None] | None = None
         self._restart_asked = False
+        self.copies = False
+        """Whether a ledger is copied now, and the order not followed."""
         self._log_lines = structlog.get_logger("sento.node")
 
     async def run(self) -> None:
-        """Follow for ever. Raises NobodyToCopyFrom, and the ordering log's errors that no retry mends."""
-        if self._rebuild is not None:
-            await self._copy_to_the_end(self._rebuild)
+        """Follow for ever. Raises NobodyToCopyFrom, AnotherLedger, and the ordering log's errors that no retry mends."""
+        self._check_anchor()
+        self.copies = True
+        await self._copy_first()
+        self.copies = False
         pause_ms = RETRY_FIRST_MS
         while True:
             before = self._site.state.block
@@ -97,7 +125,9 @@ class Follower:
                 self._condition.explanation = (
                     "The ordering log no longer holds what this site missed; it copies another site's ledger."
                 )
+                self.copies = True
                 await self._catch_up(compacted.oldest_revision)
+                self.copies = False
 
     def restart(self) -> None:
         """The stream is known to have stalled: open it again. Nothing happens while another site's ledger is copied instead."""
@@ -135,39 +165,41 @@ class Follower:
                     await asyncio.sleep(0)
 
     async def _catch_up(self, oldest_revision: int) -> None:
-        """Adopt chunks of the peers' ledgers in turn until the log can be followed again. Raises NobodyToCopyFrom."""
-        if not self._peers:
+        """Copy from the other sites until the log can be followed again. Raises NobodyToCopyFrom."""
+        puller = self._puller
+        if puller is None:
             raise NobodyToCopyFrom(
                 "The ordering log no longer holds what this ledger misses, and there is no other site to copy it from. "
                 "Put back the ledger's directory that belongs to this ordering log."
             )
-        for peer in itertools.cycle(list(self._peers.values())):
-            await self._copied(peer)
+        while True:
+            await puller.copy()
             if self._site.state.revision + 1 >= oldest_revision or await self._is_at_head():
                 return
             await asyncio.sleep(CATCH_UP_PAUSE_MS / 1000)
 
-    async def _copy_to_the_end(self, rebuild: Rebuild) -> None:
-        """Adopt what one other site has, through its newest quorum checkpoint: what is made anew is proven before the log is followed."""
-        for peer in itertools.cycle(list(self._peers.values())):
-            if await self._copied(peer):
-                rebuild.copied = True
-                return
-            await asyncio.sleep(CATCH_UP_PAUSE_MS / 1000)
+    async def _copy_first(self) -> None:
+        """What is made anew is proven by other sites' ledgers before the log is followed; a site that joins reaches its bootstrap file's place first."""
+        anchor, puller = self._anchor, self._puller
+        if puller is None:
+            return
+        if self._rebuild is not None or (anchor is not None and self._site.state.size < anchor.size):
+            await puller.copy()
+        if self._rebuild is not None:
+            self._rebuild.copied = True
 
-    async def _copied(self, peer: PeerNode) -> bool:
-        """Copy what a peer has; whether it gave all of it."""
-        try:
-            await self._copy_from(peer)
-        except PeerSilent as error:
-            self._log_lines.info("no ledger from a peer", site=peer.name, why=str(error)[:200])
-        except NotProven as error:
-            self._condition.raise_alarm(
-                "unproven-chunk", f"{peer.name} offered a ledger that does not prove itself: {error}"
+    def _check_anchor(self) -> None:
+        """A ledger that reached the bootstrap file's place in a former life is compared with it. Raises AnotherLedger."""
+        anchor = self._anchor
+        if anchor is None or self._site.flushed_size < anchor.size:
+            return
+        if self._root_at is not None and self._root_at(anchor.size) != anchor.root:
+            words = (
+                f"This ledger's tree at size {anchor.size} is not the one that the bootstrap file names. "
+                "Nothing is served from it: compare the file's hash with its officers, and start with an empty disk and the right file."
             )
-        else:
-            return True
-        return False
+            self._condition.raise_alarm("not-the-bootstrap-ledger", words)
+            raise AnotherLedger(words)
 
     async def _is_at_head(self) -> bool:
         """Whether nothing was ordered after what this site has: the log's history may have been forgotten beyond its last block (erasure does that)."""
@@ -177,16 +209,32 @@ class Follower:
             return False
         return head.number <= self._site.state.block
 
-    async def _copy_from(self, peer: PeerNode) -> None:
-        self._log_lines.info(
-            "another site's ledger is copied", site=peer.name, after_block=self._site.state.block
-        )
-        async with contextlib.aclosing(peer.pull(self._site.state.block)) as chunks:
-            async for chunk in chunks:
-                self._carry_out(self._site.adopt(chunk.blocks, chunk.checkpoint, self._clock.now_ms()))
-                while self._site.state.pending_blocks:
-                    self._carry_out(self._site.flush_now())
-                    await asyncio.sleep(FLUSH_POLL_MS / 1000)
-                self._carry_out(
-                    self._site.published(chunk.checkpoint, self._site.state.block, self._clock.now_ms())
-                )
+
+class _CopiedInto:
+    """The site's ledger as copying sees it."""
+
+    def __init__(self, site: Site, carry_out: Callable[[Iterable[Effect]], None], clock: Clock) -> None:
+        self._site = site
+        self._carry_out = carry_out
+        self._clock = clock
+
+    @property
+    def governance(self) -> Governance:
+        return self._site.state.governance
+
+    @property
+    def block(self) -> int:
+        return self._site.state.block
+
+    @property
+    def size(self) -> int:
+        return self._site.state.size
+
+    async def adopt(self, blocks: Sequence[OfferedBlock], checkpoint: Checkpoint) -> None:
+        """Adopt, flush, and take the checkpoint over. Raises NotProven."""
+        site, clock = self._site, self._clock
+        self._carry_out(site.adopt(blocks, checkpoint, clock.now_ms()))
+        while site.state.pending_blocks:
+            self._carry_out(site.flush_now())
+            await asyncio.sleep(FLUSH_POLL_MS / 1000)
+        self._carry_out(site.published(checkpoint, site.state.block, clock.now_ms()))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 import structlog
 
-from sento_node.boot_confirming import EPOCH
 from sento_node.boot_keeper import BootFiles
 from sento_node.condition import Condition
-from sento_node.config import NodeConfig
+from sento_node.config import ConfigMistake, NodeConfig
+from sento_node.epochs.here import EpochHere
 from sento_node.member_reports import MemberReports
 from sento_node.ordering.etcd.member import EtcdMember, MemberNotReady
 from sento_node.ordering.etcd.settings import MemberSettings, PeerTls
@@ -21,19 +22,27 @@ BEGUN_AGAIN_MS = 20
 
 
 def member_of(
-    config: NodeConfig, genesis: Genesis, files: BootFiles, etcd: EtcdBinary, condition: Condition
+    config: NodeConfig,
+    genesis: Genesis,
+    files: BootFiles,
+    etcd: EtcdBinary,
+    condition: Condition,
+    here: EpochHere,
+    voting_sites: Collection[str],
 ) -> EtcdMember:
-    """The member, not started; what it reports goes into the condition."""
+    """The member, not started; what it reports goes into the condition. Only voting sites begin as its members. Raises ConfigMistake."""
     ordering = config.ordering
+    if ordering is None:
+        raise ConfigMistake(f"{config.site} votes, and its node.toml has no [ordering] table for its member.")
+    others = {peer.name: peer.ordering_peer_url for peer in config.peers if peer.name in voting_sites}
     settings = MemberSettings(
         site=config.site,
         data_dir=files.member_dir,
         run_dir=files.epoch_dir / "run",
         peer_listen_url=ordering.peer_url,
         peer_url=ordering.peer_url,
-        members={config.site: ordering.peer_url}
-        | {peer.name: peer.ordering_peer_url for peer in config.peers if peer.name in genesis.voting_sites},
-        cluster_token=f"sento-{genesis.ledger_id.hex()[:32]}-{EPOCH}",
+        members={config.site: ordering.peer_url} | {name: url for name, url in others.items() if url},
+        cluster_token=here.cluster_token(genesis),
         tls=PeerTls(ordering.ca, ordering.certificate, ordering.key),
         heartbeat_ms=ordering.heartbeat_ms,
         election_ms=ordering.election_ms,

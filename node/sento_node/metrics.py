@@ -76,6 +76,7 @@ class NodeCollector(Collector):
         yield from self._ordering()
         yield from self._peers()
         yield from self._erasures()
+        yield from self._sync()
         yield from self._scrub()
         yield from self._releases()
         yield from self._means()
@@ -291,6 +292,31 @@ class NodeCollector(Collector):
             "sento_erasures_payloads_awaited",
             "Payloads that this site should hold and does not; it cosigns nothing meanwhile.",
             len(node.store.awaited(AWAITED_COUNTED_MAX)),
+        )
+
+    def _sync(self) -> Iterator[Metric]:
+        """Nothing while nothing is copied: an absent figure is not a zero."""
+        progress = self._node.condition.sync
+        yield _gauge(
+            "sento_sync_under_way", "1 while this site copies from another.", int(progress is not None)
+        )
+        if progress is None:
+            return
+        now_ms = self._node.clock.now_ms()
+        yield _gauge("sento_sync_done_records", "Records, or payloads, copied and proven.", progress.done)
+        yield _gauge("sento_sync_wanted_records", "As many as are wanted.", progress.wanted)
+        yield _gauge(
+            "sento_sync_received_bytes", "Bytes of chunks that came in this copying.", progress.bytes_done
+        )
+        yield _gauge(
+            "sento_sync_rate_bytes_per_second",
+            "What came over the last half minute.",
+            progress.rate_bytes_per_s(now_ms),
+        )
+        yield _gauge(
+            "sento_sync_time_to_go_seconds",
+            "Until the end at that rate; 0 while it is not known.",
+            progress.time_to_go_s(now_ms),
         )
 
 

@@ -16,6 +16,8 @@ from sento_node import bounds
 from sento_node.config import ConfigMistake, Peer, Tls
 from sento_node.ledger.adopt import OfferedBlock
 from sento_node.ordering.boot import PeerMemory
+from sento_node.service.errors import refusal_in
+from sento_node.sync.connections import Connections
 from sento_node.sync.entries import decode_block_entry
 from sento_node.tls import channel_credentials, read_files, stamp
 from sento_proto.checkpoint import (
@@ -56,13 +58,6 @@ class PeerProgress(NamedTuple):
     now_ms: int
 
 
-class OfferedChunk(NamedTuple):
-    """Blocks of a peer's ledger up to a quorum checkpoint."""
-
-    blocks: tuple[OfferedBlock, ...]
-    checkpoint: Checkpoint
-
-
 class FetchedPayload(NamedTuple):
     """A peer's answer about one payload: its bytes as the peer has them, not proven yet; or None, with `erased` where an order had it destroyed."""
 
@@ -100,10 +95,12 @@ class PeerNode:
         self.name = peer.name
         self._address = peer.address
         self._tls = tls
+        self._chunk_lines = Connections(peer, tls)
         self._stamp: tuple[int, ...] = ()
         self._channel: grpc.aio.Channel | None = None
 
-    async def _stub(self) -> sync_pb2_grpc.SyncAsyncStub:
+    async def channel(self) -> grpc.aio.Channel:
+        """The channel of now, under the certificate of now. Raises ConfigMistake, OSError when its files cannot be read."""
         now = stamp(self._tls)
         if self._channel is None or now != self._stamp:
             options = (*bounds.CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", server_name(self.name)))
@@ -112,7 +109,10 @@ class PeerNode:
             self._channel = grpc.aio.secure_channel(self._address, credentials, options)
             if former is not None:
                 await former.close(grace=bounds.PEER_CALL_TIMEOUT_MS / 1000)
-        return sync_pb2_grpc.SyncStub(self._channel)
+        return self._channel
+
+    async def _stub(self) -> sync_pb2_grpc.SyncAsyncStub:
+        return sync_pb2_grpc.SyncStub(await self.channel())
 
     async def announce_boot(self, request: sync_pb2.AnnounceBootRequest, timeout_ms: int) -> PeerMemory:
         """Tell the peer this site's boot number. Raises PeerSilent."""
@@ -153,19 +153,30 @@ class PeerNode:
             reply.flushed_block, reply.flushed_size, reply.quorum_size, reply.quorum_block, reply.now_ms
         )
 
-    async def pull(self, after_block: int) -> AsyncGenerator[OfferedChunk, None]:
-        """The peer's ledger after a block, chunk by chunk. Raises PeerSilent; what is not well formed is silence too."""
+    async def plan(self, after_block: int, anchor_size: int) -> sync_pb2.PlanReply:
+        """Which spines the peer would give after a block. Raises PeerSilent."""
+        request = sync_pb2.PlanRequest(after_block=after_block, anchor_size=anchor_size)
         try:
-            call = (await self._stub()).Pull(
-                sync_pb2.PullRequest(after_block=after_block), timeout=bounds.PULL_TIMEOUT_MS / 1000
+            return await (await self._chunk_lines.stub(0)).Plan(
+                request, timeout=bounds.PLAN_TIMEOUT_MS / 1000
             )
-            blocks: list[OfferedBlock] = []
-            async for piece in call:
-                blocks += [decode_block_entry(entry) for entry in piece.blocks]
-                if piece.checkpoint:
-                    yield OfferedChunk(tuple(blocks), decode_checkpoint(piece.checkpoint))
-                    blocks = []
-        except (*_SILENCE, Malformed) as error:
+        except _SILENCE as error:
+            await self._chunk_lines.close(0)
+            raise PeerSilent(_why(error)) from error
+
+    async def fetch_chunk(
+        self, stream: int, request: sync_pb2.FetchChunkRequest
+    ) -> AsyncGenerator[sync_pb2.ChunkPiece, None]:
+        """A chunk's pieces over one of several connections, for as long as it takes: whoever asks watches that it goes on. Raises PeerSilent."""
+        try:
+            call = (await self._chunk_lines.stub(stream)).FetchChunk(request)
+            try:
+                async for piece in call:
+                    yield piece
+            finally:
+                call.cancel()
+        except _SILENCE as error:
+            await self._chunk_lines.close(stream)
             raise PeerSilent(_why(error)) from error
 
     async def fetch_payloads(self, record_hashes: Sequence[bytes]) -> AsyncGenerator[FetchedPayload, None]:
@@ -200,8 +211,20 @@ class PeerNode:
             except (*_SILENCE, Malformed) as error:
                 raise PeerSilent(_why(error)) from error
 
+    async def change_member(
+        self, request: sync_pb2.ChangeMemberRequest, timeout_ms: int
+    ) -> sync_pb2.ChangeMemberReply:
+        """Ask the peer to change this site's own membership of the ordering log. Raises PeerSilent, and SentoError where it refuses in words."""
+        try:
+            return await (await self._stub()).ChangeMember(request, timeout=timeout_ms / 1000)
+        except grpc.aio.AioRpcError as error:
+            raise refusal_in(error) or PeerSilent(_why(error)) from error
+        except _SILENCE as error:
+            raise PeerSilent(_why(error)) from error
+
     async def close(self) -> None:
-        """Give the channel back."""
+        """Give the channels back."""
+        await self._chunk_lines.close()
         if self._channel is not None:
             await self._channel.close()
             self._channel = None

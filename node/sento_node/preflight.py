@@ -6,7 +6,7 @@ certificate is a mistake to a person who checks, and no reason for a site not to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -44,10 +44,26 @@ def load_genesis(config: NodeConfig) -> Genesis:
             raise ConfigMistake(
                 f"site {name} is not in the genesis file, which names {', '.join(sorted(names))}."
             )
+    check_member(config, genesis.site(config.site), genesis.voting_sites)
     missing = names - {config.site} - {peer.name for peer in config.peers}
     if missing:
         raise ConfigMistake(f"peers lacks {', '.join(sorted(missing))}, which the genesis file names.")
     return genesis
+
+
+def check_member(config: NodeConfig, site: Site | None, voting_sites: Collection[str]) -> None:
+    """A site that votes needs its own ordering member, and the others' addresses. Raises ConfigMistake."""
+    if site is None or not site.votes:
+        return
+    if config.ordering is None:
+        raise ConfigMistake(
+            f"ordering: is missing, and {config.site} votes: name its member's peer_url, ca, certificate and key. Only an embassy goes without."
+        )
+    for peer in config.peers:
+        if peer.name in voting_sites and peer.ordering_peer_url is None:
+            raise ConfigMistake(
+                f"peers: ordering_peer_url of {peer.name} is missing, and {peer.name} votes: its member is reached there."
+            )
 
 
 def load_signer(config: NodeConfig, site: Site | None) -> Signer:
@@ -90,9 +106,11 @@ def mistakes(config: NodeConfig, now: datetime) -> list[str]:
     attempt(lambda: load_signer(config, load_genesis(config).site(config.site)))
     attempt(lambda: load_ml_dsa_signer(config, load_genesis(config).site(config.site)))
     attempt(lambda: _check_certificate(config, now))
-    attempt(lambda: _check_ordering_file("ordering.ca", config.ordering.ca))
-    attempt(lambda: _check_ordering_file("ordering.certificate", config.ordering.certificate))
-    attempt(lambda: read_private("ordering.key", config.ordering.key))
+    ordering = config.ordering
+    if ordering is not None:
+        attempt(lambda: _check_ordering_file("ordering.ca", ordering.ca))
+        attempt(lambda: _check_ordering_file("ordering.certificate", ordering.certificate))
+        attempt(lambda: read_private("ordering.key", ordering.key))
     return found
 
 

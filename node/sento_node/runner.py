@@ -21,11 +21,12 @@ import structlog
 from sento_node import bounds
 from sento_node.appending import Appender
 from sento_node.clock import Clock
-from sento_node.compose import COSIGNED_NAME, encode_cosigned
+from sento_node.compose import COSIGNED_NAME, encode_cosigned, root_at
 from sento_node.condition import Condition, Rebuilding
-from sento_node.follow import Follower, NobodyToCopyFrom
+from sento_node.follow import AnotherLedger, Follower, NobodyToCopyFrom
 from sento_node.intake.lanes import Append
 from sento_node.ledger.apply import UnknownRules
+from sento_node.ledger.forking import OtherFork
 from sento_node.ledger.state import Batch
 from sento_node.ledger.store import KeptCheckpoint, LedgerDamaged, LedgerFailed, LedgerStore
 from sento_node.ordering.port import (
@@ -33,17 +34,20 @@ from sento_node.ordering.port import (
     OrderingLog,
 )
 from sento_node.peers import Peers, PeerSilent
-from sento_node.quorum.checkpoints import (
+from sento_node.quorum.effects import (
     AnswerCosign,
     AskCosign,
     Cosigned,
     Diverged,
+    LateCosigned,
     QuorumReached,
     WriteCosigned,
 )
+from sento_node.quorum.merging import add_lines
 from sento_node.quorum.thinning import LOOKED_AT, Thinning
 from sento_node.rebuild.deciding import Rebuild
 from sento_node.site import Alarm, AlarmOver, Effect, Flush, Reply, ServeRead, Site, TrimLog
+from sento_node.sync.receiving import Receiving
 from sento_node.tallies import Tallies
 from sento_node.waiting import Waiting, settle
 from sento_node.watch import HEAD_TIMEOUT_MS, TwoOrders, Watch
@@ -53,7 +57,15 @@ from sento_proto.errors import Code, SentoError
 TICK_MS = 20
 TRIM_TIMEOUT_MS = 5_000
 
-_STOPS_IN_WORDS = (LedgerFailed, UnknownRules, OrderingError, NobodyToCopyFrom, TwoOrders)
+_STOPS_IN_WORDS = (
+    LedgerFailed,
+    UnknownRules,
+    OtherFork,
+    OrderingError,
+    NobodyToCopyFrom,
+    AnotherLedger,
+    TwoOrders,
+)
 """What ends the node's part; each says itself what happened and what to do."""
 
 _REFUSALS = {"diverged": Code.DIVERGED, "rebuilding": Code.REBUILDING}
@@ -75,6 +87,7 @@ class Runner:
         writer: ThreadPoolExecutor,
         tallies: Tallies | None = None,
         rebuild: Rebuild | None = None,
+        receiving: Receiving | None = None,
     ) -> None:
         self.site = site
         self.store = store
@@ -89,7 +102,18 @@ class Runner:
         self._head_asked: asyncio.Task[int] | None = None
         self._halted = asyncio.Event()
         self._thinning = Thinning()
-        self._follower = Follower(site, log, peers, clock, condition, self.carry_out, rebuild)
+        self.receiving = receiving
+        self._follower = Follower(
+            site,
+            log,
+            peers,
+            clock,
+            condition,
+            self.carry_out,
+            rebuild,
+            receiving,
+            functools.partial(root_at, store),
+        )
         self._watch = Watch(site, store, log, clock, condition, self._follower.restart)
         self._appender = Appender(site, log, condition, self._tallies, self.carry_out)
         self._log_lines = structlog.get_logger("sento.node")
@@ -190,10 +214,15 @@ class Runner:
         """Do something in the thread that writes the ledger, behind what it was given before."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
+    @property
+    def copies(self) -> bool:
+        """Whether this site copies another's ledger instead of following the order: what was brought by hand may be adopted beside it."""
+        return self._follower.copies
+
     # -- what the services ask ------------------------------------------------------------------------------------------
 
-    async def submit(self, data: bytes) -> Reply:
-        """Order a submission and wait for its outcomes. Raises SentoError."""
+    async def submit(self, data: bytes, *, opens: bool = False) -> Reply:
+        """Order a submission and wait for its outcomes; `opens`: see `Site.submit`. Raises SentoError."""
         if not self.condition.takes_writes:
             raise SentoError(self.condition.code)
         if len(self._waiting.replies) >= bounds.TICKETS_MAX:
@@ -201,7 +230,7 @@ class Runner:
         with self._waiting.place(self._waiting.replies) as (ticket, outcomes):
             try:
                 async with asyncio.timeout(bounds.WRITE_ANSWER_TIMEOUT_MS / 1000):
-                    self.carry_out(self.site.submit(ticket, data, self._clock.wall_ms() // 1000))
+                    self.carry_out(self.site.submit(ticket, data, self._clock.wall_ms() // 1000, opens=opens))
                     return await outcomes
             except TimeoutError:
                 raise SentoError(Code.NO_ORDERING) from None
@@ -276,17 +305,23 @@ class Runner:
                     self._spawn(self._ask_cosign(effect), "ask-cosign")
                 case QuorumReached():
                     self._spawn(self._keep_checkpoint(effect), "keep-checkpoint")
+                case LateCosigned():
+                    self._spawn(self._add_late(effect), "add-late-cosignatures")
                 case TrimLog():
                     self._spawn(self._trim(effect), "trim")
-                case Alarm():
-                    self.condition.raise_alarm(effect.name, effect.words)
-                case AlarmOver():
-                    self.condition.end_alarm(effect.name)
+                case Alarm() | AlarmOver():
+                    self._tell(effect)
                 case Diverged():
                     self.rebuild_asked(
                         f"This site's tree at size {effect.size} is not the one that a quorum cosigned.",
                         effect.size,
                     )
+
+    def _tell(self, effect: Alarm | AlarmOver) -> None:
+        if isinstance(effect, Alarm):
+            self.condition.raise_alarm(effect.name, effect.words)
+        else:
+            self.condition.end_alarm(effect.name)
 
     async def _flush(self, flush: Flush) -> None:
         self._tallies.flushed(await self.in_writer(lambda: _seconds_of(self.store.commit, flush.batch)))
@@ -339,7 +374,13 @@ class Runner:
             if name in self._peers:
                 self._spawn(self._publish(name, reached), "publish")
 
-    async def _publish(self, name: str, reached: QuorumReached) -> None:
+    async def _add_late(self, late: LateCosigned) -> None:
+        await self.in_writer(lambda: add_lines(self.store, late.checkpoint))
+        for name in late.publish_to:
+            if name in self._peers:
+                self._spawn(self._publish(name, late), "publish-again")
+
+    async def _publish(self, name: str, reached: QuorumReached | LateCosigned) -> None:
         with contextlib.suppress(PeerSilent):  # a silent site gets the next one
             await self._peers[name].publish(reached.checkpoint, reached.block, bounds.PEER_CALL_TIMEOUT_MS)
 

@@ -1,6 +1,7 @@
 """The composition root: one node from its configuration, through boot confirmation, to serving, and down again.
 
-    store opened ─► services answer (LOCAL reads, boot announcements) ─► boot number raised and confirmed ─► own etcd member started
+    store opened ─► services answer (LOCAL reads, boot announcements) ─► boot number raised and confirmed
+        ─► own etcd member started, or the order borrowed from a voting site (`order_starting.py`)
         ─► site composed from the store ─► runner: follow, apply, flush, agree ─► serving
 
 A stop goes the other way: health says no, the lead is handed on, what is applied is flushed, the member is stopped last.
@@ -10,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import structlog
 
 from sento_node import boot_keeper, bounds, tls
 from sento_node.announcer import keep_announced
-from sento_node.boot_confirming import EPOCH, confirm_boot
+from sento_node.boot_confirming import confirm_boot
 from sento_node.clock import SystemClock
 from sento_node.compose import (
     Life,
@@ -24,21 +26,22 @@ from sento_node.compose import (
 )
 from sento_node.condition import Condition, Rebuilding
 from sento_node.config import NodeConfig
+from sento_node.epochs.here import epoch_here, finish_beginning
+from sento_node.epochs.starting import log_of_epoch, start_opening
 from sento_node.erasure.starting import start_erasing
 from sento_node.keyfile import read_ml_dsa_44_signer, read_signer
 from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
-from sento_node.member_starting import member_of, until_ready
 from sento_node.metrics import metrics_page
 from sento_node.metrics_endpoint import PATH, MetricsEndpoint
+from sento_node.order_starting import OrderAccess, lent_order, own_order
 from sento_node.ordering.etcd.directories import DirectoryTaken, DirectoryUnsafe
 from sento_node.ordering.etcd.erasing import EtcdEraser
-from sento_node.ordering.etcd.log import EtcdLog
 from sento_node.ordering.etcd.member import EtcdMember
 from sento_node.ordering.etcd.version import find_etcd
 from sento_node.peer_watch import watch_peers
 from sento_node.peers import PeerNode
-from sento_node.preflight import load_genesis, load_ml_dsa_signer, load_signer
+from sento_node.preflight import check_member, load_genesis, load_ml_dsa_signer, load_signer
 from sento_node.rebuild.deciding import Rebuild
 from sento_node.rebuild.finishing import finish
 from sento_node.rebuild.places import Places
@@ -49,6 +52,7 @@ from sento_node.scrub.scrubber import ScrubSettings, start_scrubbing
 from sento_node.service.node_state import NodeState
 from sento_node.service.releasing import open_access_log
 from sento_node.serving import Services, cannot_listen
+from sento_node.sync.receiving import receiving_of
 from sento_node.tallies import Tallies
 from sento_proto.checkpoint import SiteSigners
 from sento_proto.errors import SentoError
@@ -68,19 +72,21 @@ class Node:
         self._config = config
         self._genesis = load_genesis(config)
         self._log = structlog.get_logger("sento.node").bind(site=config.site)
-        self._etcd = find_etcd(config.ordering.etcd_path or None)
+        self._etcd = None if config.ordering is None else find_etcd(config.ordering.etcd_path or None)
         self._stop = asyncio.Event()
         self._peers = {peer.name: PeerNode(peer, config.tls) for peer in config.peers}
-        self._member: EtcdMember | None = None
-        self._order: EtcdLog | None = None
+        self._order: OrderAccess | None = None
         self._eraser_log: EtcdEraser | None = None
         self._metrics: MetricsEndpoint | None = None
         self._certificates = tls.ServerCertificates(
             config.tls, lambda words: self._log.error("certificates", why=words)
         )
-        self._boot_files = boot_keeper.BootFiles(config.data_dir, EPOCH)
+        finish_beginning(config.data_dir)
+        self._here = epoch_here(config.data_dir)
+        self._boot_files = boot_keeper.BootFiles(config.data_dir, self._here.number)
         self._request: sync_pb2.AnnounceBootRequest | None = None
         self._node = self._open()
+        self._enter_epoch()
         self._services = Services(self._node, self._certificates)
         try:
             self._signer, self._ml_dsa_signer = self._signers()
@@ -109,6 +115,14 @@ class Node:
             raise
         return node
 
+    def _enter_epoch(self) -> None:
+        """A ledger that came into a later epoch from other sites is followed there."""
+        here = epoch_here(self._config.data_dir, self._node.store.tip.epoch)
+        if here.number != self._here.number:
+            self._here = here
+            self._boot_files = boot_keeper.BootFiles(self._config.data_dir, here.number)
+        self._node.epoch = here
+
     def _signers(self) -> tuple[Signer, Signer | None]:
         """The site's keys. A ledger that is being made anew does not know yet which ones acts name; they are compared when it does."""
         if self._node.condition.rebuilding is not None:
@@ -132,7 +146,7 @@ class Node:
             writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-writer"),
             condition=Condition(rebuilding=None if reason is None else Rebuilding(reason)),
             certificate_expires_at_s=lambda: self._certificates.expires_at_s,
-            tallies=Tallies(self._config.ordering.block_kib * 1024),
+            tallies=Tallies(self._config.block_max_bytes),
         )
 
     def stop(self) -> None:
@@ -219,36 +233,36 @@ class Node:
         self._request = await confirm_boot(self._node, files, self._peers)
         if self._request is None:
             return
-        member = self._member = member_of(self._config, self._genesis, files, self._etcd, condition)
-        if not await until_ready(member, files, condition):
+        order = self._order = await self._open_order()
+        if order is None:
             return
         store = self._node.store
         life = Life(
             self._config.site,
             self._signer,
             self._node.boot_number,
-            self._config.ordering.lanes,
-            self._config.ordering.block_kib * 1024,
+            self._config.lanes,
+            self._config.block_max_bytes,
             self._ml_dsa_signer,
         )
-        site = compose_site(store, self._genesis, life, self._node.clock.now_ms())
-        self._order = EtcdLog(
-            member.client_target,
-            quota_bytes=self._config.ordering.quota_mib * 1024 * 1024,
-            resident_bytes=member.resident_bytes,
-        )
+        async with self._node.ledger_lock:  # whoever fills it by hand ends first; from here to the runner nothing is awaited
+            site = compose_site(store, self._genesis, life, self._node.clock.now_ms())
         self._node.runner = Runner(
             site,
             store,
-            self._order,
+            order.log,
             self._peers,
             self._node.clock,
             self._node.condition,
             self._node.writer,
             self._node.tallies,
             rebuild := self._rebuild(),
+            receiving_of(self._config, self._node.clock),
         )
         runner = self._node.runner
+        self._node.member_log = None if order.member is None else order.log
+        self._node.follows_through = order.follows_through
+        start_opening(self._node, runner)
         runner.start()
         runner.also_run(
             keep_announced(
@@ -265,7 +279,7 @@ class Node:
             self._node,
             runner,
             SiteSigners(self._signer, self._ml_dsa_signer),
-            (member.client_target, files.member_dir),
+            None if order.member is None else (order.member.client_target, files.member_dir),
             self._peers,
         )
         runner.also_run(
@@ -279,7 +293,30 @@ class Node:
                 finish(rebuild, site, store, self._peers, self._request, condition, runner.in_writer),
                 "rebuild",
             )
-        await self._accompany(self._node.runner, member)
+        await self._accompany(self._node.runner, order.member)
+
+    async def _open_order(self) -> OrderAccess | None:
+        """The order, through the own member where governance gives this site a vote. None when that is down for good. Raises ConfigMistake."""
+        site = self._node.governance.sites.get(self._config.site)
+        votes = self._config.ordering is not None if site is None else site.votes
+        if self._here.plan is not None:
+            votes = self._config.site in self._here.voting_sites(self._node.governance)
+        if not votes:
+            self._node.condition.explanation = "The order is looked for at the voting sites."
+            return lent_order(self._config, self._peers, lambda: self._node.governance)
+        check_member(self._config, site, self._genesis.voting_sites)
+        etcd = self._etcd or find_etcd(None)
+        here = self._here
+        order = await own_order(
+            self._config,
+            self._genesis,
+            self._boot_files,
+            etcd,
+            self._node.condition,
+            here,
+            here.began_with(self._genesis),
+        )
+        return None if order is None else replace(order, log=log_of_epoch(self._node, order.log))
 
     def _rebuild(self) -> Rebuild | None:
         note = recall_rebuild(self._node.store)
@@ -296,17 +333,19 @@ class Node:
             node.scrub,
         )
 
-    async def _accompany(self, runner: Runner, member: EtcdMember) -> None:
+    async def _accompany(self, runner: Runner, member: EtcdMember | None) -> None:
         """Until the runner or the member ends: keep health up to date."""
         health_watch = asyncio.create_task(self._services.keep_saying())
-        halted, ended = asyncio.create_task(runner.halted()), asyncio.create_task(member.ended())
+        halted = asyncio.create_task(runner.halted())
+        ended = None if member is None else asyncio.create_task(member.ended())
         try:
-            await asyncio.wait({halted, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if ended.done() and not halted.done():
+            await asyncio.wait({halted, *([ended] if ended else [])}, return_when=asyncio.FIRST_COMPLETED)
+            if ended is not None and ended.done() and not halted.done():
                 runner.halt("stopped", ended.result().sentence)
         finally:
             for task in (health_watch, halted, ended):
-                task.cancel()
+                if task is not None:
+                    task.cancel()
 
     # -- stopping ---------------------------------------------------------------------------------------------------
 
@@ -332,8 +371,6 @@ class Node:
             await self._eraser_log.close()
         if self._order is not None:
             await self._order.close()
-        if self._member is not None:
-            await self._member.stop()
         for peer in self._peers.values():
             await peer.close()
         await self._end_metrics()

@@ -26,13 +26,8 @@ from sento_node.ledger.scratch import Place, Scratch
 from sento_node.ledger.state import Batch, LedgerState, destroyed_among
 from sento_node.ordering.port import Appended, BlockRemoved, Head, OrderedBlock
 from sento_node.quorum import clocks
-from sento_node.quorum.checkpoints import (
-    CheckpointEffect,
-    Checkpoints,
-    ClockHeard,
-    Cosigned,
-    QuorumReached,
-)
+from sento_node.quorum.checkpoints import Checkpoints
+from sento_node.quorum.effects import CheckpointEffect, ClockHeard, Cosigned, QuorumReached
 from sento_node.quorum.trimming import RetainedBlock, Trim, decide_trim
 from sento_proto import limits
 from sento_proto.checkpoint import Checkpoint, NoteSignature
@@ -122,11 +117,13 @@ class Site:
         self.current_since_ms: int | None = None
         """Since when this site has read all of the order; None while it is behind. Set by the shell, which knows the log's head."""
         self.ingress_closed: Code | None = None
+        self.opening = False
+        """While an epoch is opened: submissions that are not taken over from the former one are NOT_READY."""
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
-    def submit(self, ticket: int, data: bytes, now_s: int) -> list[Effect]:
-        """A client's submission. It is refused, answered as known, or put in line."""
+    def submit(self, ticket: int, data: bytes, now_s: int, *, opens: bool = False) -> list[Effect]:
+        """A client's submission. It is refused, answered as known, or put in line. `opens`: it is part of how an epoch is opened."""
         if len(data) > limits.SUBMISSION_MAX_BYTES:
             return [self._refuse(ticket, Code.TOO_LARGE)]
         refusal, author, submission = check_submission(self.state, self.state.governance, data)
@@ -137,6 +134,8 @@ class Site:
             return [Reply(ticket, self.state.epoch, outcomes)]
         if is_ahead(submission, now_s):
             return [self._refuse(ticket, Code.CLOCK_AHEAD)]
+        if self.opening and not opens:
+            return [self._refuse(ticket, Code.NOT_READY)]
         if self.ingress_closed is not None:
             return [self._refuse(ticket, self.ingress_closed)]
         if self.lanes.kept_bytes > KEPT_MAX_BYTES:

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from sento_node.quorum.checkpoints import AnswerCosign
+from sento_node.quorum.effects import AnswerCosign
 from sento_node.site import Reply
 from sento_proto.errors import Code, SentoError
 

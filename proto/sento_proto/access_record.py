@@ -6,11 +6,13 @@
     fact        SHA-256("sento access" || record id)[:16]         previous, group: zeros
     payload     sealed as any other, at most the size class of 8 KiB; the site makes the KEK and seals it to the readers of (registry, access)
 
-    content     {"format": "sento-access-1", "site", "reader", "role", "purpose", "case_number", "method": "read" | "fact" | "subject" | "changes",
+    content     {"format": "sento-access-1", "site", "reader", "role", "purpose", "case_number", "method": "read" | "fact" | "subject" | "changes" |
+                 "extract" | "extract-opened",
                  "records": [hex 32, at most 64], "more": n, "outcome": "released" | name of an error code, "refused_before": n, "asked_at_ms": n,
-                 access-delayed alone: "subject": hex 32, "delay": name}
+                 the two of extracts alone: "extract": hex 16; access-delayed alone: "subject": hex 32, "delay": name}
 
-`more` counts records of the request beyond those named; `refused_before` refused attempts of this reader since its last access record. A site can write what
+`extract` is a release into a sealed extract (`extract.py`), `extract-opened` what its reader reported of opening it where no site could be reached: then
+`asked_at_ms` is the reader's clock, purpose and case number are those of the opening, and `more` counts records. `more` counts records of the request beyond those named; `refused_before` refused attempts of this reader since its last access record. A site can write what
 it likes in here, as a thief of its key can: the header says under whose name. No budget bounds access records, because a full budget would stop reading or
 leave it unrecorded; a site that fills the ledger is seen by its name and ended by officers. Reading access records is itself not recorded.
 """
@@ -36,7 +38,10 @@ KIND_RELEASED = "access"
 KIND_REFUSED = "access-refused"
 KIND_DELAYED = "access-delayed"
 KINDS = (KIND_RELEASED, KIND_REFUSED, KIND_DELAYED)
-METHODS = ("read", "fact", "subject", "changes")
+METHOD_EXTRACT, METHOD_EXTRACT_OPENED = "extract", "extract-opened"
+EXTRACT_METHODS = (METHOD_EXTRACT, METHOD_EXTRACT_OPENED)
+METHODS = ("read", "fact", "subject", "changes", *EXTRACT_METHODS)
+EXTRACT_ID_BYTES = 16
 RELEASED = "released"
 RECORDS_MAX = 64
 CONTENT_MAX_BYTES = 8 * KIB - 4
@@ -66,6 +71,8 @@ class AccessRecord:
     asked_at_ms: int
     subject: bytes | None = None
     delay: str | None = None
+    extract: bytes | None = None
+    """The extract's id, where the method is one of extracts."""
 
     @property
     def kind(self) -> str:
@@ -95,6 +102,8 @@ def encode_access(access: AccessRecord) -> bytes:
         value["subject"] = access.subject.hex()
     if access.delay is not None:
         value["delay"] = access.delay
+    if access.extract is not None:
+        value["extract"] = access.extract.hex()
     try:
         content = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
@@ -124,12 +133,15 @@ def decode_access(content: bytes) -> AccessRecord:
         asked_at_ms=fields.number("asked_at_ms", 0, COUNT_MAX),
         subject=fields.hex("subject", HASH_BYTES) if fields.has("subject") else None,
         delay=fields.institution("delay") if fields.has("delay") else None,
+        extract=fields.hex("extract", EXTRACT_ID_BYTES) if fields.has("extract") else None,
     )
     fields.end()
     if len(access.records) > RECORDS_MAX:
         raise Malformed(f"access record: records names at most {RECORDS_MAX}")
     if (access.subject is None) != (access.delay is None):
         raise Malformed("access record: subject and delay stand together")
+    if access.extract is not None and access.method not in EXTRACT_METHODS:
+        raise Malformed("access record: extract stands with a method of extracts")
     return access
 
 

@@ -15,6 +15,7 @@ cosignatures differ, and so may two releases. Pure.
 from __future__ import annotations
 
 import hashlib
+import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
@@ -29,6 +30,7 @@ PAYLOAD_CHUNK_BYTES = 4 * 1024 * 1024
 """A payload chunk ends with the record that reaches this many bytes."""
 _PACK_LEVEL = 1
 _DIGEST_BYTES = 32
+_PAYLOAD_FRAME = struct.Struct(">QI")
 
 
 class Kind(IntEnum):
@@ -91,9 +93,10 @@ def decode_chunk(data: bytes) -> Chunk:
     """The chunk in `data`. Raises Malformed, for a torn or spoiled one too."""
     if len(data) > CHUNK_MAX_BYTES:
         raise Malformed(f"chunk: over {CHUNK_MAX_BYTES} bytes")
-    if len(data) < _DIGEST_BYTES or hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != data[-_DIGEST_BYTES:]:
+    covered = memoryview(data)[:-_DIGEST_BYTES]
+    if len(data) < _DIGEST_BYTES or hashlib.sha256(covered).digest() != data[-_DIGEST_BYTES:]:
         raise Malformed("chunk: its digest is of other bytes")
-    reader = Reader(data[:-_DIGEST_BYTES], "chunk")
+    reader = Reader(data, "chunk")
     if reader.u8("version") != VERSION:
         raise Malformed(f"chunk: version must be {VERSION}")
     kind = reader.u8("kind")
@@ -106,6 +109,7 @@ def decode_chunk(data: bytes) -> Chunk:
     body_bytes = reader.u32("body bytes")
     packed = reader.take(reader.u32("packed length"), "packed body")
     note = reader.take(reader.u32("note length"), "checkpoint note")
+    reader.take(_DIGEST_BYTES, "digest")
     reader.end()
     name = ChunkName(Kind(kind), ledger_id, epoch, *blocks, *positions, _ascii(registry))
     _check(name, note)
@@ -161,17 +165,21 @@ def decode_entries(body: bytes) -> Iterator[bytes]:
 
 def encode_payloads(payloads: Iterable[Payload]) -> bytes:
     """The body of a chunk of payloads."""
-    return b"".join(
-        part for item in payloads for part in (u64(item.position), u32(len(item.data)), item.data)
-    )
+    frame = _PAYLOAD_FRAME.pack
+    return b"".join([part for position, data in payloads for part in (frame(position, len(data)), data)])
 
 
 def decode_payloads(chunk: Chunk) -> Iterator[Payload]:
     """The payloads of a chunk, positions rising and within its range. Raises Malformed."""
-    reader, last = Reader(chunk.body, "payloads"), -1
-    while reader.at < len(chunk.body):
-        position = reader.u64("position")
-        if position <= last or not chunk.name.from_position <= position < chunk.name.to_position:
+    body, end, at, following = chunk.body, chunk.name.to_position, 0, chunk.name.from_position
+    while at < len(body):
+        if len(body) - at < _PAYLOAD_FRAME.size:
+            raise Malformed("payloads: ends inside a position or a length")
+        position, size = _PAYLOAD_FRAME.unpack_from(body, at)
+        if not following <= position < end:
             raise Malformed("payloads: a position is out of its order or range")
-        last = position
-        yield Payload(position, reader.take(reader.u32("payload length"), "payload"))
+        start, following = at + _PAYLOAD_FRAME.size, position + 1
+        at = start + size
+        if at > len(body):
+            raise Malformed("payloads: ends inside a payload")
+        yield Payload(position, body[start:at])

@@ -24,6 +24,7 @@ from sento_proto.governance.parts import (
     Site,
     read_author,
     read_officer,
+    read_placed_site,
     read_reader,
     read_receipt_set,
     read_site,
@@ -50,6 +51,8 @@ __all__ = [
 
 FORMAT = "sento-genesis-1"
 PURPOSES = ("production", "training")
+PLACE_RULES = 5
+"""From which rules on a site's object may say where it is reached and whether it keeps the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +88,15 @@ def decode_genesis(data: bytes) -> Genesis:
     fields = load(data, "genesis")
     if fields.text("format") != FORMAT:
         raise Malformed(f"genesis: format must be {FORMAT}")
+    rules = fields.number("rules", 1, 0xFFFFFFFF)
     genesis = Genesis(
         ledger_id=hashlib.sha256(data).digest(),
         name=fields.text("name"),
         purpose=fields.text("purpose"),
         created=fields.text("created"),
-        rules=fields.number("rules", 1, 0xFFFFFFFF),
+        rules=rules,
         registries=fields.names("registries"),
-        sites=fields.objects("sites", read_site),
+        sites=fields.objects("sites", read_placed_site if rules >= PLACE_RULES else read_site),
         receipt_set=fields.inner("receipt_set", read_receipt_set),
         officers=fields.inner("officers", _officers),
         authors=fields.objects("authors", read_author),
@@ -133,6 +137,7 @@ def _check(genesis: Genesis) -> None:
             raise Malformed(f"genesis: {what} has one entry twice")
     if not genesis.voting_sites:
         raise Malformed("genesis: no site votes")
+    _check_ledgers(genesis)
     receipt_set = genesis.receipt_set
     if not set(receipt_set.sites) <= set(sites):
         raise Malformed("genesis: receipt_set.sites names a site that is not in sites")
@@ -147,6 +152,17 @@ def _check(genesis: Genesis) -> None:
     for index, reader in enumerate(genesis.readers):
         _check_scopes(genesis, reader.may_read, f"readers[{index}].may_read")
         _check_scopes(genesis, reader.may_see, f"readers[{index}].may_see")
+
+
+def _check_ledgers(genesis: Genesis) -> None:
+    """What a site without a ledger cannot be."""
+    without = {site.name for site in genesis.sites if not site.ledger}
+    if set(genesis.voting_sites) <= without:
+        raise Malformed("genesis: no site that votes keeps the ledger")
+    if without - set(genesis.voting_sites):
+        raise Malformed("genesis: a site neither votes nor keeps the ledger")
+    if without & set(genesis.receipt_set.sites):
+        raise Malformed("genesis: receipt_set.sites names a site that keeps no ledger")
 
 
 def _check_scopes(genesis: Genesis, scopes: tuple[Scope, ...], path: str) -> None:

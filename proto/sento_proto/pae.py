@@ -14,6 +14,10 @@ TYPE_BLOCK = "application/vnd.sento.block.v1"
 TYPE_OFFICERS_ACT = "application/vnd.sento.officers-act.v1"
 TYPE_HEAD = "application/vnd.sento.head.v1"
 TYPE_ERASURE_CERTIFICATE = "application/vnd.sento.erasure-certificate.v1"
+TYPE_VOLUME = "application/vnd.sento.volume.v1"
+TYPE_ARRIVAL = "application/vnd.sento.arrival.v1"
+TYPE_EXTRACT = "application/vnd.sento.extract.v1"
+TYPE_BOOTSTRAP = "application/vnd.sento.bootstrap.v1"
 
 
 def pae(payload_type: str, body: bytes) -> bytes:

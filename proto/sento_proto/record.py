@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from sento_proto import header as header_layout
 from sento_proto.header import Header
-from sento_proto.wire import u32
 
 PAYLOAD_HASH_OF_NOTHING = hashlib.sha256(b"").digest()
 
@@ -30,7 +29,9 @@ class Record(NamedTuple):
 
 def record_hash_of(header_bytes: bytes, payload_hash: bytes) -> bytes:
     """SHA-256(0x00 || u32 len(header) || header || payload hash)."""
-    return hashlib.sha256(b"\x00" + u32(len(header_bytes)) + header_bytes + payload_hash).digest()
+    return hashlib.sha256(
+        b"\x00" + len(header_bytes).to_bytes(4, "big") + header_bytes + payload_hash
+    ).digest()
 
 
 def make_record(header: Header, payload: bytes) -> Record:

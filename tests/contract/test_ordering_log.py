@@ -18,7 +18,7 @@ import pytest_asyncio
 from etcd_cluster import append_surely, running_cluster
 from faulty_ordering import FaultyOrderingLog
 from following import blocks_until, take_blocks, take_events
-from ordering_forms import SITES, Form, etcd_form, in_process_form
+from ordering_forms import SITES, Form, etcd_form, in_process_form, relayed_form
 from sento_node.ordering.limits import BLOCK_SIZE_BYTES_MAX
 from sento_node.ordering.port import (
     BlockRemoved,
@@ -39,12 +39,15 @@ T_MS = 5_000
 _lane_numbers = itertools.count(1)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["in_process", "etcd"])
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["in_process", "relayed", "etcd"])
 async def form(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Form]:
     if request.param == "in_process":
         yield in_process_form()
+        return
+    if request.param == "relayed":
+        yield relayed_form()
         return
     directory = tmp_path_factory.mktemp("etcd")
     async with running_cluster(directory / "three", *SITES) as cluster:
@@ -186,7 +189,7 @@ async def test_a_trimmed_block_is_never_ordered_again_and_its_place_is_not_inven
     form: Form, lane: str
 ) -> None:
     blocks = await fill(form.log, lane, 3)
-    await form.log.trim({lane: 3}, blocks[-1].revision, timeout_ms=T_MS)
+    await form.members[0].trim({lane: 3}, blocks[-1].revision, timeout_ms=T_MS)
     head = await form.log.head(timeout_ms=T_MS)
     for block in blocks:
         again = await form.log.append(lane, block.seq, block.data, timeout_ms=T_MS)
@@ -196,7 +199,7 @@ async def test_a_trimmed_block_is_never_ordered_again_and_its_place_is_not_inven
 
 async def test_a_lane_goes_on_counting_after_all_its_blocks_were_trimmed(form: Form, lane: str) -> None:
     blocks = await fill(form.log, lane, 2)
-    await form.log.trim({lane: 2}, blocks[-1].revision, timeout_ms=T_MS)
+    await form.members[0].trim({lane: 2}, blocks[-1].revision, timeout_ms=T_MS)
     appended = await form.log.append(lane, 3, b"third", timeout_ms=T_MS)
     assert appended.number == blocks[-1].number + 1
 
@@ -226,7 +229,7 @@ async def test_other_data_under_the_lanes_latest_number_is_a_conflict_even_after
     form: Form, lane: str
 ) -> None:
     blocks = await fill(form.log, lane, 2)
-    await form.log.trim({lane: 2}, blocks[-1].revision, timeout_ms=T_MS)
+    await form.members[0].trim({lane: 2}, blocks[-1].revision, timeout_ms=T_MS)
     with pytest.raises(LaneConflict, match="other data"):
         await form.log.append(lane, 2, b"somebody else's", timeout_ms=T_MS)
 
@@ -272,7 +275,7 @@ async def test_without_a_majority_appends_and_head_are_unknown_followers_break_a
             await log.head(timeout_ms=300)
         with pytest.raises(FollowBroken):
             await asyncio.wait_for(following, 10)
-        assert (await log.status(timeout_ms=T_MS)).members
+        assert (await form.members[0].status(timeout_ms=T_MS)).members
     appended = await append_surely(form.log, lane, 3, b"in doubt")
     assert appended.number == start.number + 1
     assert (await form.log.head(timeout_ms=T_MS)).number == start.number + 1
@@ -365,7 +368,7 @@ async def test_removed_blocks_are_told_to_followers_and_change_neither_head_nor_
 ) -> None:
     blocks = await fill(form.log, lane, 4)
     start = await form.log.head(timeout_ms=T_MS)
-    await form.log.trim({lane: 3}, blocks[2].revision, timeout_ms=T_MS)
+    await form.members[0].trim({lane: 3}, blocks[2].revision, timeout_ms=T_MS)
     removed = await take_events(form.logs[1], start, 3)
     assert [(type(event), event.lane, event.seq) for event in removed] == [
         (BlockRemoved, lane, seq) for seq in (1, 2, 3)
@@ -382,7 +385,7 @@ async def test_following_from_trimmed_history_says_compacted_and_names_where_fol
     form: Form, lane: str
 ) -> None:
     blocks = await fill(form.log, lane, 6)
-    await form.log.trim({lane: 4}, blocks[3].revision, timeout_ms=T_MS)
+    await form.members[0].trim({lane: 4}, blocks[3].revision, timeout_ms=T_MS)
     with pytest.raises(Compacted) as caught:
         await take_events(form.logs[1], place(blocks[0]), 1)
     assert caught.value.oldest_revision == blocks[3].revision
@@ -398,8 +401,8 @@ async def test_trimming_is_safe_to_repeat_and_touches_no_other_lane(
 ) -> None:
     blocks, others = await fill(form.log, lane, 2), await fill(form.log, lane2, 2)
     for _ in range(2):
-        await form.log.trim({lane: 2, "never/1/used": 9}, blocks[-1].revision, timeout_ms=T_MS)
-    await form.log.trim({}, 0, timeout_ms=T_MS)
+        await form.members[0].trim({lane: 2, "never/1/used": 9}, blocks[-1].revision, timeout_ms=T_MS)
+    await form.members[0].trim({}, 0, timeout_ms=T_MS)
     again = await form.log.append(lane2, 1, others[0].data, timeout_ms=T_MS)
     assert (again.number, again.revision) == (others[0].number, others[0].revision)
 
@@ -408,7 +411,7 @@ async def test_one_trim_may_name_more_lanes_than_one_transaction_holds(form: For
     lanes = [f"many/{next(_lane_numbers)}/0" for _ in range(130)]
     start = await form.log.head(timeout_ms=T_MS)
     blocks = [(await fill(form.log, each, 1))[0] for each in lanes]
-    await form.log.trim(dict.fromkeys(lanes, 1), blocks[0].revision, timeout_ms=T_MS)
+    await form.members[0].trim(dict.fromkeys(lanes, 1), blocks[0].revision, timeout_ms=T_MS)
     events = await take_events(form.log, place(blocks[-1]), 130)
     assert {event.lane for event in events if isinstance(event, BlockRemoved)} == set(lanes)
     assert (await form.log.head(timeout_ms=T_MS)).number == start.number + 130
@@ -417,7 +420,7 @@ async def test_one_trim_may_name_more_lanes_than_one_transaction_holds(form: For
 async def test_history_beyond_the_end_cannot_be_forgotten(form: Form) -> None:
     head = await form.log.head(timeout_ms=T_MS)
     with pytest.raises(OrderingRefused):
-        await form.log.trim({}, head.revision + 1_000, timeout_ms=T_MS)
+        await form.members[0].trim({}, head.revision + 1_000, timeout_ms=T_MS)
 
 
 async def test_a_full_log_refuses_further_blocks_and_still_reads_and_trims(form: Form, lane: str) -> None:
@@ -435,7 +438,7 @@ async def test_a_full_log_refuses_further_blocks_and_still_reads_and_trims(form:
 
 
 async def test_status_names_members_lead_and_quota(form: Form) -> None:
-    states = [await log.status(timeout_ms=T_MS) for log in form.logs]
+    states = [await log.status(timeout_ms=T_MS) for log in form.members]
     assert len({state.cluster_id for state in states}) == 1
     assert len({state.member_id for state in states}) == 3
     assert [state.is_lead for state in states].count(True) == 1
@@ -447,12 +450,12 @@ async def test_status_names_members_lead_and_quota(form: Form) -> None:
 
 
 async def test_the_lead_is_handed_over_by_the_site_that_has_it_and_by_no_other(form: Form) -> None:
-    lead_site = (await form.log.status(timeout_ms=T_MS)).lead_site
-    leading = form.logs[SITES.index(lead_site)]
+    lead_site = (await form.members[0].status(timeout_ms=T_MS)).lead_site
+    leading = form.members[SITES.index(lead_site)]
     heir = next(site for site in SITES if site != lead_site)
     with pytest.raises(OrderingRefused, match="nowhere"):
         await leading.hand_over_lead("nowhere", timeout_ms=T_MS)
-    await form.logs[SITES.index(heir)].hand_over_lead(heir, timeout_ms=T_MS)
+    await form.members[SITES.index(heir)].hand_over_lead(heir, timeout_ms=T_MS)
     assert (await leading.status(timeout_ms=T_MS)).lead_site == lead_site
     await leading.hand_over_lead(heir, timeout_ms=T_MS)
     state = await leading.status(timeout_ms=T_MS)

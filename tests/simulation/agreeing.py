@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.checkers import Violation
 
 from sento_node.compose import recall_cosigned
-from sento_node.quorum.checkpoints import AnswerCosign, AskCosign, QuorumReached
+from sento_node.quorum.effects import AnswerCosign, AskCosign, LateCosigned, QuorumReached
 from sento_proto.checkpoint import Checkpoint, NoteSignature
 from sento_proto.errors import Code
 
@@ -104,7 +104,7 @@ class Agreeing:
         if life == host.life and host.state == "running":
             host.site.checkpoints.heard(site, progress[0], host.heap.now_ms, progress[1])
 
-    def hand_over(self, reached: QuorumReached) -> None:
+    def hand_over(self, reached: QuorumReached | LateCosigned) -> None:
         """Hand a quorum's checkpoint to the other sites."""
         host = self._host
         if host.dies_trimming:

@@ -42,7 +42,7 @@ from sento_node.ledger.results import BlockResult
 from sento_node.ledger.state import Batch, LedgerState, Tip
 from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.port import OrderedBlock, OrderingError
-from sento_node.quorum.checkpoints import Cosigned
+from sento_node.quorum.effects import Cosigned
 from sento_node.site import Alarm, AlarmOver, Reply
 from sento_proto import merkle
 from sento_proto.checkpoint import Checkpoint, SiteKeys, cosigners

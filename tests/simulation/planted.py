@@ -54,7 +54,8 @@ from sento_node.ledger.scratch import Scratch
 from sento_node.ledger.state import LedgerState
 from sento_node.ordering.boot import Announcement, BootDecision, Refuse, Start
 from sento_node.ordering.port import Head, OrderedBlock
-from sento_node.quorum.checkpoints import Checkpoints, Cosigned, WriteCosigned
+from sento_node.quorum.checkpoints import Checkpoints
+from sento_node.quorum.effects import Cosigned, WriteCosigned
 from sento_node.quorum.trimming import decide_trim
 from sento_node.site import Effect, Reply, ServeRead, Site, TrimLog
 from sento_proto.checkpoint import Checkpoint

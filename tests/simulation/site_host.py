@@ -41,14 +41,16 @@ from sento_node.ordering.port import (
     OrderedBlock,
     OrderingError,
 )
-from sento_node.quorum.checkpoints import (
+from sento_node.quorum.effects import (
     AnswerCosign,
     AskCosign,
     Cosigned,
     Diverged,
+    LateCosigned,
     QuorumReached,
     WriteCosigned,
 )
+from sento_node.quorum.merging import add_lines
 from sento_node.quorum.thinning import LOOKED_AT, Thinning
 from sento_node.site import Alarm, AlarmOver, Effect, Flush, Reply, ServeRead, Site, TrimLog
 from sento_proto.checkpoint import encode_checkpoint
@@ -292,9 +294,8 @@ class SiteHost:
                     self.agreeing.ask(effect)
                 case AnswerCosign():
                     self.agreeing.answer(effect)
-                case QuorumReached():
-                    self.around.checkers.quorum(self.name, effect.checkpoint, effect.block)
-                    self._write(self._keep_checkpoint, effect)
+                case QuorumReached() | LateCosigned():
+                    self._agreed(effect)
                 case TrimLog():
                     self._write(self._trim, effect)
                 case ServeRead():
@@ -365,6 +366,17 @@ class SiteHost:
         store.put_checkpoint(kept, gone)
         self.heap.faults["checkpoints thinned out"] += len(gone)
         self.agreeing.hand_over(reached)
+
+    def _agreed(self, effect: QuorumReached | LateCosigned) -> None:
+        if isinstance(effect, LateCosigned):
+            self._write(self._add_late, effect)
+            return
+        self.around.checkers.quorum(self.name, effect.checkpoint, effect.block)
+        self._write(self._keep_checkpoint, effect)
+
+    def _add_late(self, late: LateCosigned) -> None:
+        add_lines(self.disk.store, late.checkpoint)
+        self.agreeing.hand_over(late)
 
     def _trim(self, effect: TrimLog) -> None:
         if not self.bomb("before a trim"):

@@ -30,11 +30,11 @@ from sento_node.ordering.boot import (
     remember_boot,
 )
 from sento_node.ordering.port import BlockRemoved, OrderedBlock
-from sento_node.quorum.checkpoints import (
+from sento_node.quorum.checkpoints import Checkpoints
+from sento_node.quorum.effects import (
     AnswerCosign,
     AskCosign,
     CheckpointEffect,
-    Checkpoints,
     ClockHeard,
     QuorumReached,
     TreeAt,

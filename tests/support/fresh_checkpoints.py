@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from genesis_builder import TestWorld
-from sento_node.quorum.checkpoints import Checkpoints, TreeAt
+from sento_node.quorum.checkpoints import Checkpoints
+from sento_node.quorum.effects import TreeAt
 from sento_proto.checkpoint import SiteSigners
 from sento_proto.governance.state import from_genesis
 

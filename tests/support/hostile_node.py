@@ -171,7 +171,8 @@ def lie_to_writers() -> None:
 def lie_to_sites() -> None:
     """Silence where cosignatures are asked for, spoilt ledgers for those that copy, payloads that were to be destroyed."""
     from sento_node.erasure import carrying_out
-    from sento_node.quorum.checkpoints import AnswerCosign, Checkpoints
+    from sento_node.quorum.checkpoints import Checkpoints
+    from sento_node.quorum.effects import AnswerCosign
     from sento_node.service import sync_service
     from sento_node.sync import fetching
     from sento_proto.errors import Code

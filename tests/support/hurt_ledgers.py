@@ -14,7 +14,7 @@ from sento_node.compose import COSIGNED_NAME, encode_cosigned
 from sento_node.ledger import rows, tiles
 from sento_node.ledger.lmdb_files import META_TIP, Tables, database_directory, open_ledger, open_to_verify
 from sento_node.ledger.rows import position_key
-from sento_node.quorum.checkpoints import Cosigned
+from sento_node.quorum.effects import Cosigned
 from sento_proto import header as header_layout
 from sento_proto.merkle import HASH_BYTES, Frontier
 from sento_proto.record import record_hash_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lone_runner import SITE, LoneSite
 from sento_node.compose import REBUILDING, remember_floor, remember_rebuild, remember_whole
-from sento_node.quorum.checkpoints import AnswerCosign, WriteCosigned
+from sento_node.quorum.effects import AnswerCosign, WriteCosigned
 from sento_node.rebuild.deciding import Note, Rebuild
 from sento_proto.checkpoint import Checkpoint, sign_note
 from sento_proto.errors import Code

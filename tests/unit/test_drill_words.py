@@ -28,13 +28,21 @@ SETUP = Path(__file__).parents[2] / "deploy" / "setup.sh"
 
 def good() -> Verdict:
     return Verdict(
-        acknowledged=11_235, present=11_235, unavailable_s=1.584, caught_up_s=5.7612, finished=True
+        acknowledged=11_235,
+        present=11_235,
+        unavailable_s=1.584,
+        caught_up_s=5.7612,
+        disk_replaced_s=9.25,
+        courier_import_s=3.017,
+        sites=5,
+        finished=True,
     )
 
 
 def test_last_line_of_a_good_demonstration() -> None:
     assert good().last_line() == (
-        "demo: acknowledged=11235 present=11235 lost=0 unavailable_s=1.58 caught_up_s=5.76 verified=yes"
+        "demo: acknowledged=11235 present=11235 lost=0 unavailable_s=1.58 caught_up_s=5.76 "
+        "disk_replaced_s=9.25 courier_import_s=3.02 sites=5 verified=yes"
     )
 
 
@@ -46,6 +54,9 @@ def test_last_line_of_a_good_demonstration() -> None:
         {"finished": False},
         {"unavailable_s": float("inf")},
         {"caught_up_s": float("inf")},
+        {"disk_replaced_s": float("inf")},
+        {"courier_import_s": float("inf")},
+        {"sites": 0},
         {"acknowledged": 0, "present": 0},
     ],
     ids=str,
@@ -58,10 +69,9 @@ def test_anything_missing_makes_it_a_no(spoil: dict[str, object]) -> None:
 
 
 def test_what_was_never_measured_prints_as_unknown() -> None:
-    line = Verdict().last_line()
-    assert (
-        line
-        == "demo: acknowledged=0 present=unknown lost=unknown unavailable_s=unknown caught_up_s=unknown verified=no"
+    assert Verdict().last_line() == (
+        "demo: acknowledged=0 present=unknown lost=unknown unavailable_s=unknown caught_up_s=unknown "
+        "disk_replaced_s=unknown courier_import_s=unknown sites=0 verified=no"
     )
 
 

@@ -17,8 +17,9 @@ from sento_client.governing.place import open_place
 from sento_client.keyring import Keyring
 from sento_client.setup_errors import Setup, SetupError
 from sento_drill.municipality import SCOPES
-from sento_drill.places import PLACES, place_of
-from sento_drill.plan import OFFICERS, OFFICERS_THRESHOLD, WorldPlan
+from sento_drill.places import EVERYWHERE, PLACES, place_of
+from sento_drill.plan import FIVE_SITES, OFFICERS, OFFICERS_THRESHOLD, TIE_BREAKER_WORLD, WorldPlan
+from sento_drill.ports import SitePorts
 from sento_drill.world import NoWorld, World, make_world, open_world
 from sento_proto.genesis import decode_genesis
 
@@ -56,7 +57,7 @@ def test_genesis_decodes_and_everybody_has_the_same_bytes(world: World) -> None:
 
 
 def test_no_two_sites_share_a_hazard_a_grid_or_a_carrier() -> None:
-    for one, other in combinations(PLACES, 2):
+    for one, other in combinations(EVERYWHERE, 2):
         assert one.region != other.region
         assert not {one.hazard_zone, one.power, one.carrier, one.provider} & {
             other.hazard_zone,
@@ -64,7 +65,7 @@ def test_no_two_sites_share_a_hazard_a_grid_or_a_carrier() -> None:
             other.carrier,
             other.provider,
         }
-    with pytest.raises(KeyError, match="jp-fukuoka, jp-ishikawa, jp-ibaraki"):
+    with pytest.raises(KeyError, match="jp-fukuoka, jp-ishikawa, jp-ibaraki, lu-betzdorf, tw-taipei"):
         place_of("jp-atlantis")
 
 
@@ -191,6 +192,52 @@ def test_a_single_site_is_a_world_with_a_quorum_of_one(tmp_path: Path) -> None:
     world = make_world(tmp_path / "world", WorldPlan(sites=PLACES[:1]), now=NOW)
     assert world.genesis.receipt_set.quorum == 1
     assert "peers" not in tomllib.loads(world.sites[0].config.read_text(encoding="utf-8"))
+
+
+def test_embassies_hold_copies_and_have_no_vote_no_member_and_nothing_of_the_ordering_authority(
+    tmp_path: Path,
+) -> None:
+    world = make_world(tmp_path / "world", FIVE_SITES, now=NOW)
+    voting = tuple(place.site for place in PLACES)
+    embassies = {"lu-betzdorf": "LU", "tw-taipei": "TW"}
+    assert world.genesis.voting_sites == voting
+    assert (world.genesis.receipt_set.sites, world.genesis.receipt_set.quorum) == (voting, 2)
+    assert {site.name: site.country for site in world.genesis.sites if not site.votes} == embassies
+    for site in world.sites:
+        config = tomllib.loads(site.config.read_text(encoding="utf-8"))
+        members = {peer["name"] for peer in config["peers"] if "ordering_peer_url" in peer}
+        assert len(config["peers"]) == 4
+        assert members == set(voting) - {site.name}
+        assert ("ordering" in config) == (site.name in voting)
+        assert bool(list(site.directory.glob("ordering*"))) == (site.name in voting)
+        assert (site.directory / "node.pem").is_file()
+
+
+def test_with_a_tie_breaker_receipts_count_on_the_embassy_and_never_on_the_tie_breaker(
+    tmp_path: Path,
+) -> None:
+    world = make_world(tmp_path / "world", TIE_BREAKER_WORLD, now=NOW)
+    assert world.genesis.voting_sites == ("jp-fukuoka", "jp-ishikawa", "jp-ibaraki")
+    assert world.genesis.receipt_set.sites == ("jp-fukuoka", "jp-ishikawa", "lu-betzdorf")
+    assert world.genesis.receipt_set.quorum == 2
+    assert [site.name for site in world.genesis.sites if not site.ledger] == ["jp-ibaraki"]
+
+
+def test_a_site_on_a_link_listens_everywhere_and_only_its_peers_dial_it_there(tmp_path: Path) -> None:
+    ports = {
+        "jp-fukuoka": SitePorts(7101, 7102, 7103, host="10.77.0.1"),
+        "jp-ishikawa": SitePorts(7111, 7112, 7113),
+    }
+    world = make_world(tmp_path / "world", WorldPlan(sites=PLACES[:2]), now=NOW, ports=ports)
+    there, here = (tomllib.loads(site.config.read_text(encoding="utf-8")) for site in world.sites)
+    assert there["listen"]["address"] == "0.0.0.0:7101"
+    assert there["ordering"]["peer_url"] == "https://10.77.0.1:7102"
+    assert here["peers"][0]["address"] == "10.77.0.1:7101"
+    assert here["listen"]["address"] == "127.0.0.1:7111"
+    assert there["peers"][0]["address"] == "127.0.0.1:7111"
+    assert world.sites[0].address == "127.0.0.1:7101"
+    clients = load_config(world.institution("iizuka-city").config).sites
+    assert [site.address for site in clients] == ["127.0.0.1:7101", "127.0.0.1:7111"]
 
 
 def test_a_world_is_never_written_over_and_opens_again(world: World, tmp_path: Path) -> None:

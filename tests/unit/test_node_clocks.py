@@ -11,15 +11,9 @@ from sento_node.condition import Condition
 from sento_node.intake.lanes import Append
 from sento_node.ledger.results import BlockResult
 from sento_node.peer_watch import clock_off_s
-from sento_node.quorum.checkpoints import (
-    AskCosign,
-    CheckpointEffect,
-    Checkpoints,
-    ClockHeard,
-    QuorumReached,
-    WriteCosigned,
-)
+from sento_node.quorum.checkpoints import Checkpoints
 from sento_node.quorum.clocks import CLOCK_APART_MAX_S, Clocks, Verdict, judge
+from sento_node.quorum.effects import AskCosign, CheckpointEffect, ClockHeard, QuorumReached, WriteCosigned
 from sento_node.site import Reply, Site
 from sento_proto.checkpoint import Checkpoint, cosign
 from sento_proto.errors import Code

@@ -14,7 +14,7 @@ from sento_node.compose import REBUILDING
 from sento_node.ledger import reading
 from sento_node.ledger.findings import INDEX, Finding, Kind
 from sento_node.ledger.store import KeptRecord, LedgerDamaged
-from sento_node.quorum.checkpoints import TreeAt
+from sento_node.quorum.effects import TreeAt
 from sento_node.scrub.scrubber import FENCED
 from sento_node.service.heads import Heads, Pace
 from sento_node.site import PAYLOADS_AWAITED

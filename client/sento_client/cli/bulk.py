@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sento_client.cli.abroad_words import abroad_value
 from sento_client.cli.error_words import error_value
 from sento_client.cli.exits import Exit, exit_of
 from sento_client.cli.lines import Defaults, LineSplitter, draft_of
@@ -19,7 +20,7 @@ from sento_client.client import SentoClient
 from sento_client.composing import Draft
 from sento_client.draft_writing import COMPOSED_AT_ONCE
 from sento_client.naming import Named
-from sento_client.results import Acknowledgement, WriteError, WriteResult
+from sento_client.results import Acknowledgement, Durability, WriteError, WriteResult
 from sento_client.setup_errors import Setup, SetupError
 from sento_proto.errors import TABLE, Code, SentoError, Standing
 from sento_proto.record import Record
@@ -46,6 +47,8 @@ class Tally:
     refused: int = 0
     unknown: int = 0
     kept: int = 0
+    stand_abroad: int | None = None
+    """Of those that stand, how many a site abroad holds too; None where nobody asked for it."""
     stopped_by: SentoError | None = None
     """A WriteError when no site takes records now; another when the pseudonym service gives no names."""
 
@@ -68,12 +71,19 @@ class Tally:
         if isinstance(result, Acknowledgement):
             self.stand += 1
             self.repeated += result.repeated
+            if result.abroad is not None:
+                self.stand_abroad = (self.stand_abroad or 0) + result.abroad.stands
         elif isinstance(result, WriteError) and result.kept:
             self.kept += 1
         elif isinstance(result, WriteError) and result.may_stand:
             self.unknown += 1
         else:
             self.refused += 1
+
+    @property
+    def pending_abroad(self) -> int:
+        """Lines that stand, and not abroad yet."""
+        return 0 if self.stand_abroad is None else self.stand - self.stand_abroad
 
     def words(self) -> str:
         """One sentence on all lines so far."""
@@ -82,6 +92,10 @@ class Tally:
             parts.append(f"{self.kept:,} kept in the outbox, which goes on sending them")
         if self.unknown:
             parts.append(f"{self.unknown:,} with unknown outcome: they may stand")
+        if self.stand_abroad is not None:
+            parts.append(f"{self.stand_abroad:,} stand abroad")
+        if self.pending_abroad:
+            parts.append(f"{self.pending_abroad:,} pending there (see sento outbox)")
         return ", ".join(parts) + "."
 
     def interrupted_words(self) -> str:
@@ -111,6 +125,7 @@ class Tally:
             "unknown": self.unknown,
             "complete": self.stopped_by is None,
             "next_line": self.next_line,
+            **({} if self.stand_abroad is None else {"stand_abroad": self.stand_abroad}),
         }
 
 
@@ -123,6 +138,7 @@ class Load:
     deadline_ms: int | None
     tally: Tally
     tell: Callable[[list[LineResult]], None]
+    durability: Durability = Durability.HOME
 
     async def run(self, source: Source, from_line: int) -> None:
         """Write every line from `from_line` on; the tally says how far it came. Raises SetupError when this client cannot write at all, OSError."""
@@ -172,7 +188,13 @@ class Load:
                 results.append(LineResult(number, error))
             if count % COMPOSED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        written = await self.sento.send(records, deadline_ms=self.deadline_ms)
+        # Once the site abroad has let the load wait in vain, the rest does not wait for it: what is pending is kept open in the outbox.
+        written = await self.sento.send(
+            records,
+            deadline_ms=self.deadline_ms,
+            durability=self.durability,
+            wait_abroad=not self.tally.pending_abroad,
+        )
         results += [LineResult(number, result) for number, result in zip(numbers, written, strict=True)]
         results.sort(key=lambda result: result.line)
         for each in results:
@@ -227,4 +249,5 @@ def result_value(each: LineResult) -> dict[str, object]:
         "epoch": result.epoch,
         "site": result.site,
         "repeated": result.repeated,
+        **abroad_value(result.abroad),
     }

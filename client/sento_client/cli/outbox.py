@@ -32,6 +32,8 @@ from sento_client.outbox import inspecting
 from sento_client.setup_errors import SetupError
 
 _LOOK_EVERY_S = 0.2
+ABROAD_PATIENCE_S = 10.0
+"""How long a site abroad is waited for once everything else is done: an embassy that is lost must not hold the command up."""
 
 
 class _RecordId(click.ParamType[bytes]):
@@ -128,9 +130,9 @@ def outbox(ctx: click.Context, app: App, limit: int) -> None:
 def send(app: App, timeout: float) -> None:
     """Take over what programs that ended have left, send it, and wait until a quorum holds it.
 
-    Ends with 0 when the outbox is empty, with 6 when something is left."""
+    Ends with 0 when the outbox is empty, or holds only what a quorum has and a site abroad is to cosign, too; with 6 when anything else is left."""
 
-    async def work(sento: SentoClient) -> int:
+    async def work(sento: SentoClient) -> tuple[int, int]:
         counts = sento.empty_outbox()
         total, end_s = counts.sending + counts.uncovered, time.monotonic() + timeout
         bar = Progress(
@@ -142,17 +144,21 @@ def send(app: App, timeout: float) -> None:
             while (left := sento.outbox.sending + sento.outbox.uncovered) and time.monotonic() < end_s:
                 bar.update(task, completed=total - left)
                 await asyncio.sleep(_LOOK_EVERY_S)
-        return left
+            abroad_end_s = min(end_s, time.monotonic() + ABROAD_PATIENCE_S)
+            while not left and sento.outbox.abroad and time.monotonic() < abroad_end_s:
+                await asyncio.sleep(_LOOK_EVERY_S)
+        return left, sento.outbox.abroad
 
-    left = app.run(
+    left, abroad = app.run(
         work, waits=False, if_interrupted=lambda: "Interrupted. What was not sent stays in the outbox."
     )
     app.show(
-        {"submissions_left": left},
+        {"submissions_left": left, "pending_abroad": abroad},
         lambda console: console.print(
             f"{left} submissions are left; see sento outbox."
             if left
             else "Everything stands under a quorum's checkpoint."
+            + (f" {abroad} submissions wait for a site abroad: they are kept." if abroad else "")
         ),
     )
     if left:

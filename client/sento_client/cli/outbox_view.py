@@ -27,6 +27,9 @@ def sentence(shelves: list[ShelfLook]) -> str:
         )
         if left:
             parts.append(f"{left} of them were left by programs that ended: sento outbox send")
+    pending = sum(shelf.pending_abroad for shelf in shelves)
+    if pending:
+        parts.append(f"{pending} of them are held by a quorum at home and wait for a site abroad alone")
     if refused:
         parts.append(f"{refused} were refused for good with nobody there to be told")
     if damaged:
@@ -54,6 +57,8 @@ def kept_table(kept: list[KeptRecord]) -> Table:
     table = _table("record id", "registry", "kind", "since", "tried", "last word")
     for record in kept:
         word = record.code.name if record.code is not None else ""
+        if record.home_ms:
+            word = f"abroad pending since {_when(record.home_ms)}"
         table.add_row(
             record.record_id.hex(),
             record.registry,
@@ -103,6 +108,7 @@ def file_value(shelf: ShelfLook) -> dict[str, object]:
         "oldest_ms": shelf.oldest_ms,
         "refused": shelf.refused,
         "trouble": shelf.trouble,
+        "pending_abroad": shelf.pending_abroad,
     }
 
 
@@ -115,6 +121,8 @@ def kept_value(record: KeptRecord) -> dict[str, object]:
         "kept_at_ms": record.kept_at_ms,
         "rounds": record.rounds,
         "code": None if record.code is None else record.code.name,
+        "abroad": record.abroad,
+        "abroad_pending_since_ms": record.home_ms or None,
     }
 
 

@@ -10,6 +10,7 @@ from sento_client.cli.confirmed import confirmed_value, print_confirmed
 from sento_client.cli.parameters import confirmed_option, purpose_options, reading_options, record_name
 from sento_client.cli.show import version_table, version_value
 from sento_client.client import SentoClient
+from sento_client.composing import Ports
 from sento_client.results import Freshness, Version
 
 
@@ -58,7 +59,8 @@ def read(
     version = app.run(work, site=site, deadline_ms=deadline_ms)
 
     def people(console: Console) -> None:
-        console.print(version_table(version), soft_wrap=False)
+        now_ms = Ports().wall_ms() if freshness == Freshness.LOCAL else None
+        console.print(version_table(version, now_ms), soft_wrap=False)
         if confirmed:
             print_confirmed(console, version.confirmed)
 

@@ -63,8 +63,17 @@ def version_value(version: Version) -> dict[str, object]:
     }
 
 
-def version_table(version: Version) -> Table:
-    """One version, field by field, content last."""
+def age_text(age_ms: int) -> str:
+    """How old an answer is, in the largest unit of which it has two, as "7 minutes old"."""
+    seconds = max(0, age_ms) // 1000
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit} old"
+    return f"{seconds} seconds old"
+
+
+def version_table(version: Version, now_ms: int | None = None) -> Table:
+    """One version, field by field, content last. `now_ms`: this computer's clock, where the answer's age matters because it may be old."""
     header, as_of = version.header, version.as_of
     table = Table(show_header=False, box=None)
     table.add_column(style="bold")
@@ -78,7 +87,11 @@ def version_table(version: Version) -> Table:
         ("kind", header.kind),
         ("written", time_text(header.time_ms)),
         ("follows", version.previous.hex() if version.previous else "nothing: it is the first version"),
-        ("as of", f"{as_of.site}, size {as_of.size}, current at {time_text(as_of.confirmed_at_ms)}"),
+        (
+            "as of",
+            f"{as_of.site}, size {as_of.size}, current at {time_text(as_of.confirmed_at_ms)}"
+            + ("" if now_ms is None else f", {age_text(now_ms - as_of.confirmed_at_ms)}"),
+        ),
         ("content", _content_text(version)),
     ]
     for name, value in rows:

@@ -16,6 +16,7 @@ from sento_client.cli.show import time_text
 from sento_client.cli.terminal import printable
 from sento_client.site_status import SERVING, Judgement, Writing
 from sento_client.site_status.contacts import Contacts, contacts_of
+from sento_client.site_status.keeping_whole import copying
 from sento_client.site_status.one_site import certificate_left_s, lag_records
 from sento_client.site_status.report import Look, SiteReport
 from sento_client.site_status.wording import size_text, span
@@ -64,7 +65,14 @@ def status_view(console: Console, judgement: Judgement, age_ms: int | None = Non
     parts: list[RenderableType] = [Text(judgement.sentence, style)]
     if judgement.problems:
         parts.append(noted)
+    parts += [Text(printable(line), "cyan") for line in _copying(judgement.look)]
     return Group(*parts, table, _footer(judgement.look, age_ms, left_out))
+
+
+def _copying(look: Look) -> list[str]:
+    """One line for each site that copies from another."""
+    lines = ((site, copying(status)) for site, status in look.answers.items())
+    return [f"{site} is {words}." for site, words in lines if words]
 
 
 def _footer(look: Look, age_ms: int | None, left_out: list[str]) -> Text:

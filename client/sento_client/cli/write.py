@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from sento_client.cli.abroad_words import abroad_value, abroad_words
 from sento_client.cli.app import App, pass_app
 from sento_client.cli.completers import complete_registry
 from sento_client.cli.lines import Defaults
@@ -22,7 +23,7 @@ from sento_client.cli.parameters import (
 from sento_client.cli.write_lines import write_lines
 from sento_client.client import SentoClient
 from sento_client.config import load_config
-from sento_client.results import Acknowledgement
+from sento_client.results import Acknowledgement, Durability
 from sento_proto.limits import CONTENT_OF_PAYLOAD_MAX_BYTES
 
 
@@ -64,6 +65,11 @@ from sento_proto.limits import CONTENT_OF_PAYLOAD_MAX_BYTES
     metavar="NUMBER",
     help="With --lines: begin at this line, where an earlier run ended.",
 )
+@click.option(
+    "--abroad",
+    is_flag=True,
+    help="Say also whether a site in another country has cosigned a checkpoint over the record; wait for it within the deadline.",
+)
 @subject_option
 @deadline_option
 @pass_app
@@ -77,6 +83,7 @@ def write(
     previous: bytes | None,
     lines_file: Path | None,
     from_line: int | None,
+    abroad: bool,
     subject_file: Path | None,
     deadline_ms: int | None,
 ) -> None:
@@ -84,6 +91,9 @@ def write(
 
     The content is sealed and signed here; sites see neither it nor the identifier. When the command ends with 0, the record
     is on the disks of a majority of the voting sites.
+
+    With --abroad it also says whether the record stands abroad, under a checkpoint that a site in another country cosigned, or is pending there at the deadline.
+    Pending is no failure: the outbox keeps the record open until that is so, and sento outbox shows it.
 
     A line of --lines has the fields registry, kind, subject, fact and content; compartment and previous (a record hash) may be absent;
     content_base64 may stand in place of content. REGISTRY and KIND, if given, are those of lines without them. Lines stand or fall one
@@ -93,12 +103,14 @@ def write(
     Examples:
         echo '{"town": "Honamimachi"}' > entry.json
         SENTO_SUBJECT=... sento write residency residence/entry --fact address --content entry.json
+        SENTO_SUBJECT=... sento write residency residence/entry --fact address --content entry.json --abroad
         sento write residency residence/entry --lines entries.jsonl
     """
     if lines_file is not None:
         if fact is not None or content_file is not None or previous is not None or subject_file is not None:
             raise click.UsageError("With --lines, subject, fact, content and previous come from the lines.")
-        write_lines(app, lines_file, Defaults(registry, kind, compartment), from_line or 1, deadline_ms)
+        defaults = Defaults(registry, kind, compartment)
+        write_lines(app, lines_file, defaults, from_line or 1, deadline_ms, abroad=abroad)
         return
     if registry is None or kind is None or fact is None or content_file is None:
         raise click.UsageError("Give REGISTRY, KIND, --fact and --content; or --lines for many records.")
@@ -119,6 +131,7 @@ def write(
             previous=previous,
             compartment=compartment,
             deadline_ms=deadline_ms,
+            durability=Durability.ABROAD if abroad else Durability.HOME,
         )
 
     done = app.run(work, deadline_ms=deadline_ms, if_interrupted=lambda: _interrupted_words(app))
@@ -129,12 +142,15 @@ def write(
         "epoch": done.epoch,
         "site": done.site,
         "repeated": done.repeated,
+        **abroad_value(done.abroad),
     }
 
     def people(console: Console) -> None:
         console.print(
             f"Acknowledged at position [bold]{done.position}[/] (epoch {done.epoch}, taken by {done.site})."
         )
+        if done.abroad is not None:
+            console.print(abroad_words(done.abroad, kept=load_config(app.config).outbox is not None))
         console.print(f"record {done.record_hash.hex()}")
 
     app.show(value, people)

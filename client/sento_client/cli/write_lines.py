@@ -18,13 +18,15 @@ from sento_client.cli.source import Source, open_source
 from sento_client.cli.terminal import json_text
 from sento_client.cli.waiting import spinner_column
 from sento_client.client import SentoClient
-from sento_client.results import Acknowledgement, WriteError
+from sento_client.results import Acknowledgement, Durability, WriteError
 
 REFUSALS_SHOWN = 20
 """Further ones are counted for people and listed for programs."""
 
 
-def write_lines(app: App, path: Path, defaults: Defaults, from_line: int, deadline_ms: int | None) -> None:
+def write_lines(
+    app: App, path: Path, defaults: Defaults, from_line: int, deadline_ms: int | None, *, abroad: bool = False
+) -> None:
     """Write the lines of a file or of standard input; ends the command when not every line stands."""
     tally = Tally(next_line=from_line)
     with open_source(path) as source:
@@ -39,7 +41,8 @@ def write_lines(app: App, path: Path, defaults: Defaults, from_line: int, deadli
                     else:
                         _tell_people(results, tally, progress)
 
-                await Load(sento, defaults, deadline_ms, tally, tell).run(source, from_line)
+                durability = Durability.ABROAD if abroad else Durability.HOME
+                await Load(sento, defaults, deadline_ms, tally, tell, durability).run(source, from_line)
 
         try:
             app.run(work, waits=False, if_interrupted=tally.interrupted_words)

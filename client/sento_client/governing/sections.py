@@ -193,16 +193,23 @@ def _sites(governance: Governance) -> Section:
     lines = [f"a receipt needs {wanted.quorum} of {', '.join(wanted.sites)}"]
     values = []
     for name, site in governance.sites.items():
-        votes = "votes" if site.votes else "does not vote"
+        votes = {"tie-breaker": "tie-breaker: votes and keeps no ledger", "voting": "votes"}.get(
+            site.role, "does not vote"
+        )
         second = ", cosigns with ML-DSA-44 too" if site.ml_dsa_44 else ""
         lines.append(f"{name}: {site.region}, {site.country}; {votes}{second}; key {site.key.key_id.hex()}")
         lines.append(
             f"    hazard {site.hazard_zone}; power {site.power}; carrier {site.carrier}; provider {site.provider}; legal basis {site.legal_basis}"
         )
+        if site.address or site.ordering_url:
+            lines.append(f"    reached at {', '.join(filter(None, (site.address, site.ordering_url)))}")
         values.append(
             {
                 "name": name,
                 "votes": site.votes,
+                "ledger": site.ledger,
+                "address": site.address,
+                "ordering_url": site.ordering_url,
                 "key_id": site.key.key_id.hex(),
                 "ml_dsa_44": bool(site.ml_dsa_44),
                 "country": site.country,

@@ -11,6 +11,7 @@
     carry-out-erasure ORDER                           withdraw-erasure ORDER
     delay-read-log NAME REGISTRY,... CASE_NUMBER...   release-read-log NAME
     require-key-agent SCOPE AGENT                     end-key-agent SCOPE
+    set-site-place SITE ADDRESS|none [ORDERING_URL]   set-site-votes SITE yes|no
     unlock RECOVERY_KEY REGISTRY,... KEY_EPOCH,... OFFICER,...
 
 ORDER is the position of the act that ordered an erasure. Case numbers go into the act as salted hashes alone.
@@ -54,6 +55,8 @@ FORMS: dict[str, str] = {
     "release-read-log": "NAME",
     "require-key-agent": "SCOPE AGENT",
     "end-key-agent": "SCOPE",
+    "set-site-place": "SITE ADDRESS|none [ORDERING_URL]",
+    "set-site-votes": "SITE yes|no",
     "unlock": "RECOVERY_KEY REGISTRY,... KEY_EPOCH,... OFFICER,...",
 }
 
@@ -199,6 +202,17 @@ def _no_key_agent(rest: Sequence[str], _given: Given) -> Value:
     return _scope(scope)
 
 
+def _site_place(rest: Sequence[str], _given: Given) -> Value:
+    name, address, *ordering_url = rest
+    (url,) = ordering_url or [""]
+    return {"name": name, "address": "" if address == "none" else address, "ordering_url": url}
+
+
+def _site_votes(rest: Sequence[str], _given: Given) -> Value:
+    name, votes = rest
+    return {"name": name, "votes": {"yes": True, "no": False}[votes]}
+
+
 def _unlock(rest: Sequence[str], given: Given) -> Value:
     recovery_key, registries, key_epochs, officers = rest
     return {
@@ -237,5 +251,7 @@ _READERS: dict[str, Callable[[Sequence[str], Given], Value]] = {
     "release-read-log": _one("name"),
     "require-key-agent": _key_agent,
     "end-key-agent": _no_key_agent,
+    "set-site-place": _site_place,
+    "set-site-votes": _site_votes,
     "unlock": _unlock,
 }

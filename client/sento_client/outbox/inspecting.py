@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sento_client.delivery_values import code_of
-from sento_client.outbox.shelf import BUSY_TIMEOUT_S, Belongs, in_use, shelves_in
+from sento_client.outbox.shelf import BUSY_TIMEOUT_S, FORMAT_WITHOUT_ABROAD, Belongs, in_use, shelves_in
 from sento_proto import header as header_layout
 from sento_proto.errors import Code
 from sento_proto.header import Header
@@ -21,8 +21,13 @@ from sento_proto.submission import decode_submission
 from sento_proto.wire import Malformed
 
 
+ABROAD_COLUMNS = "abroad, home_ms"
+
+
 class KeptRecord(NamedTuple):
-    """A record that waits. `code`: why its submission still waits, None before anything was said; `rounds`: how often that was tried."""
+    """A record that waits. `code`: why its submission still waits, None before anything was said; `rounds`: how often that was tried.
+
+    `abroad`: it is kept until a site abroad has cosigned, too; `home_ms`: since when that alone is missing, 0 before."""
 
     record_id: bytes
     registry: str
@@ -30,6 +35,8 @@ class KeptRecord(NamedTuple):
     kept_at_ms: int
     rounds: int
     code: Code | None
+    abroad: bool = False
+    home_ms: int = 0
 
 
 class RefusedRecord(NamedTuple):
@@ -54,6 +61,8 @@ class ShelfLook(NamedTuple):
     refused: int
     belongs: Belongs | None
     trouble: str
+    pending_abroad: int = 0
+    """Of the records those that a quorum at home holds, and no site abroad yet."""
 
 
 def look(directory: Path) -> list[ShelfLook]:
@@ -66,11 +75,14 @@ def kept_records(directory: Path) -> Iterator[KeptRecord]:
     for path in shelves_in(directory):
         try:
             with closing(_connect(path)) as database:
-                rows = database.execute("SELECT made_ms, rounds, code, submission FROM kept ORDER BY id")
-                for made_ms, rounds, code, submission in rows:
+                columns = ABROAD_COLUMNS if _knows_abroad(database) else "0, 0"
+                rows = database.execute(
+                    f"SELECT made_ms, rounds, code, submission, {columns} FROM kept ORDER BY id"  # noqa: S608
+                )
+                for made_ms, rounds, code, submission, abroad, home_ms in rows:
                     told = code_of(code) if code else None
                     for header in _headers(submission):
-                        yield KeptRecord(*_named(header), made_ms, rounds, told)
+                        yield KeptRecord(*_named(header), made_ms, rounds, told, bool(abroad), home_ms)
         except sqlite3.Error:
             continue
 
@@ -120,12 +132,23 @@ def _look(path: Path) -> ShelfLook:
             kept = database.execute(
                 "SELECT count(*), coalesce(sum(records), 0), coalesce(sum(length(submission)), 0), min(made_ms) FROM kept"
             ).fetchone()
+            pending = 0
+            if _knows_abroad(database):
+                (pending,) = database.execute(
+                    "SELECT coalesce(sum(records), 0) FROM kept WHERE abroad AND home_ms > 0"
+                ).fetchone()
             (refused,) = database.execute("SELECT count(*) FROM refused").fetchone()
             belongs = Belongs(*database.execute("SELECT ledger_id, institution FROM belongs").fetchone())
     except (sqlite3.Error, TypeError) as error:
         return ShelfLook(path, held, 0, 0, 0, None, 0, None, f"{type(error).__name__}: {error}")
     submissions, records, size_bytes, oldest_ms = kept
-    return ShelfLook(path, held, submissions, records, size_bytes, oldest_ms, refused, belongs, "")
+    return ShelfLook(path, held, submissions, records, size_bytes, oldest_ms, refused, belongs, "", pending)
+
+
+def _knows_abroad(database: sqlite3.Connection) -> bool:
+    """Whether the file's release knew sites abroad; one that did not is not changed by looking at it."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return bool(version > FORMAT_WITHOUT_ABROAD)
 
 
 def _headers(submission: bytes) -> list[Header]:

@@ -12,21 +12,25 @@ from collections.abc import Callable, Coroutine, Sequence
 
 from sento_client.composing import Ports
 from sento_client.delivery_values import Settle
+from sento_client.outbox.abroad_look import AbroadLook
 from sento_client.outbox.keeping import (
     AskCheckpoint,
     AskProofs,
+    AtHome,
     Counts,
     Deliver,
     Effect,
     Forget,
     Keeping,
+    LookAbroad,
+    LookNoMore,
     Note,
     Run,
     SetAside,
     Settings,
     StoreReceipts,
 )
-from sento_client.outbox.outbox import Outbox, Told
+from sento_client.outbox.outbox import Found, Outbox, Told
 from sento_client.outbox.shelf import NewRefused
 from sento_client.proving import Prover, RunProof
 from sento_client.receipts.archive import Archive, NotStored
@@ -64,6 +68,10 @@ class Keeper:
         self._prover = prover
         self._ports = ports
         self._keeping = Keeping(settings or Settings(), ports.jitter)
+        self.abroad = AbroadLook(
+            prover, ports, self._store_abroad, self._stands_abroad, self._not_as_said, self._spawn
+        )
+        """The look for cosignatures from abroad."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
@@ -80,16 +88,16 @@ class Keeper:
         """Begin to send what earlier processes left, and look every half minute for more."""
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
-        self._apply(self._keeping.adopted(self._outbox.left_behind, self._ports.steady_ms()))
+        self._adopt(self._outbox.left_behind)
         self._spawn(self._adopt_now_and_then())
 
-    def keep(self, submission: bytes, records: int, told: Told) -> int:
-        """Put a submission on disk. Raises SentoError OUTBOX_FULL or OUTBOX_FAILED."""
-        return self._outbox.keep(submission, records, told)
+    def keep(self, submission: bytes, records: int, told: Told, *, abroad: bool = False) -> int:
+        """Put a submission on disk. `abroad`: it is to survive the country. Raises SentoError OUTBOX_FULL or OUTBOX_FAILED."""
+        return self._outbox.keep(submission, records, told, abroad=abroad)
 
-    def sent(self, kept: int, count: int) -> None:
+    def sent(self, kept: int, count: int, *, abroad: bool = False) -> None:
         """It is on disk and its delivery begins."""
-        self._keeping.sent(kept, count)
+        self._keeping.sent(kept, count, abroad=abroad)
 
     def settled(self, kept: int, settle: Settle, record: Record, *, told: bool) -> None:
         """One of its records has come to an end of this round."""
@@ -111,6 +119,7 @@ class Keeper:
     async def close(self) -> None:
         """Stop; what is kept stays on disk."""
         self._closed = True
+        self.abroad.close()
         if self._timer is not None:
             self._timer.cancel()
         for task in list(self._tasks):
@@ -133,6 +142,12 @@ class Keeper:
                 self._spawn(self._ask_checkpoint(effect))
             elif isinstance(effect, AskProofs):
                 self._spawn(self._ask_proofs(effect.runs))
+            elif isinstance(effect, LookAbroad):
+                self.abroad.stands(effect.kept, effect.epoch, effect.runs)
+            elif isinstance(effect, LookNoMore):
+                self.abroad.dropped(effect.kept)
+            elif isinstance(effect, AtHome):
+                self._outbox.note_at_home(effect.kept)
             elif isinstance(effect, Note):
                 self._outbox.note(effect.kept, effect.rounds, effect.code)
         if self._covered is not None and not self._covered.done() and not self._keeping.counts.uncovered:
@@ -227,7 +242,9 @@ class Keeper:
         if self._archive is not None:
             assert self._checkpoint is not None
             try:
-                await self._archive.put(self._checkpoint, [self._proven_run(run) for run in runs])
+                await self._archive.put(
+                    self._checkpoint, [self._proven_run(run, self._shown[run]) for run in runs]
+                )
             except NotStored as error:
                 _LOG.error("receipts cannot be stored, so the outbox goes on keeping: %s", error)
                 self._apply(self._keeping.not_stored(runs, self._ports.steady_ms()))
@@ -237,8 +254,26 @@ class Keeper:
                 raise
         self._apply(self._keeping.stored(runs, self._ports.steady_ms()))
 
-    def _proven_run(self, run: Run) -> ProvenRun:
-        proof, ids = self._shown[run], self._record_ids.get(run.kept, {})
+    async def _store_abroad(self, checkpoint: Checkpoint, proven: Sequence[tuple[Run, RunProof]]) -> bool:
+        """Receipts under a checkpoint that a site abroad cosigned; whether they are on disk now."""
+        if self._archive is None:
+            return True
+        runs = [self._proven_run(run, proof) for run, proof in proven]
+        try:
+            await self._archive.put(checkpoint, runs, renew=True)
+        except NotStored as error:
+            _LOG.error("receipts cannot be stored, so the outbox goes on keeping: %s", error)
+            return False
+        return True
+
+    def _stands_abroad(self, kept: int) -> None:
+        self._apply(self._keeping.stands_abroad(kept, self._ports.steady_ms()))
+
+    def _not_as_said(self, kept: int) -> None:
+        self._apply(self._keeping.not_as_said(kept, self._ports.steady_ms()))
+
+    def _proven_run(self, run: Run, proof: RunProof) -> ProvenRun:
+        ids = self._record_ids.get(run.kept, {})
         record_ids = [ids.get(record_hash, NO_ID) for record_hash in run.record_hashes]
         return ProvenRun(run.position, run.record_hashes, record_ids, proof.first, proof.last)
 
@@ -261,4 +296,8 @@ class Keeper:
             except SetupError as error:
                 _LOG.error("%s", error)
                 continue
-            self._apply(self._keeping.adopted(found, self._ports.steady_ms()))
+            self._adopt(found)
+
+    def _adopt(self, found: Sequence[Found]) -> None:
+        abroad = {each.kept for each in found if self._outbox.is_abroad(each.kept)}
+        self._apply(self._keeping.adopted(found, self._ports.steady_ms(), abroad))

@@ -11,6 +11,7 @@ The rules, all of them:
 4. What has no end goes on being sent: soon when no site could be reached, with pauses that double up to five minutes when the ledger says "not yet".
 5. A record that is refused for good after its caller has gone is kept aside for people to see; one whose caller was told is not.
 6. Of what nobody waits for, so many submissions are on their way at a time, oldest first: a backlog does not stand in the way of callers.
+7. One that is to survive the country is handed to `abroad.py` when it stands, and kept beyond its receipts until that says that a site abroad cosigned, too.
 
 Pure: events in, effects out; no clock, no chance, no disk of its own.
 """
@@ -18,7 +19,7 @@ Pure: events in, effects out; no clock, no chance, no disk of its own.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -73,6 +74,26 @@ class SetAside(NamedTuple):
     code: Code
 
 
+class LookAbroad(NamedTuple):
+    """The submission stands here by a site's word, and is to be found under a checkpoint that a site abroad cosigned."""
+
+    kept: int
+    epoch: int
+    runs: tuple[Run, ...]
+
+
+class LookNoMore(NamedTuple):
+    """What was said of it is not believed any more."""
+
+    kept: int
+
+
+class AtHome(NamedTuple):
+    """A quorum holds it and its receipts are on disk; it is kept on for the sake of a site abroad."""
+
+    kept: int
+
+
 class Note(NamedTuple):
     """Write beside the submission why it still waits."""
 
@@ -82,7 +103,18 @@ class Note(NamedTuple):
 
 
 _SOON = (Standing.TRY_AGAIN, Standing.UNKNOWN)
-Effect = Forget | Deliver | AskCheckpoint | AskProofs | StoreReceipts | SetAside | Note
+Effect = (
+    Forget
+    | Deliver
+    | AskCheckpoint
+    | AskProofs
+    | StoreReceipts
+    | SetAside
+    | Note
+    | LookAbroad
+    | LookNoMore
+    | AtHome
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +136,8 @@ class Settings:
 @dataclass(slots=True)
 class _Kept:
     """One submission. `waiting`: records without a word in this round; `open`: records without an end after it; `refused`: places of those refused for
-    good, of which somebody was told or which were set aside; `awaited`: callers wait for this round; `proven`: only its receipts are not on disk yet."""
+    good, of which somebody was told or which were set aside; `awaited`: callers wait for this round; `proven`: only its receipts are not on disk yet;
+    `abroad`: it is to survive the country."""
 
     count: int
     waiting: int = 0
@@ -121,6 +154,7 @@ class _Kept:
     under_way: bool = False
     proven: bool = False
     refused: set[int] = field(default_factory=set)
+    abroad: bool = False
 
 
 _ABOUT_THE_CALLER = (Code.IDENTITY_REFUSED, Code.IDENTITY_EXPIRED)
@@ -139,10 +173,12 @@ def stays(settle: Settle) -> bool:
 
 @dataclass(slots=True)
 class Counts:
-    """How many submissions are in which state: on their way or waiting to be sent, and standing by one site's word."""
+    """How many submissions are in which state: on their way or waiting to be sent, standing by one site's word, and held by a quorum at home but by no
+    site abroad yet, although that was asked for."""
 
     sending: int = 0
     uncovered: int = 0
+    abroad: int = 0
 
 
 class Keeping:
@@ -153,6 +189,7 @@ class Keeping:
         self._chance = chance
         self._kept: dict[int, _Kept] = {}
         self._uncovered: dict[int, None] = {}
+        self._at_home: set[int] = set()
         self._due: list[tuple[int, int]] = []
         self._background = 0
         self._checking = False
@@ -163,7 +200,8 @@ class Keeping:
     @property
     def counts(self) -> Counts:
         """What is kept, by state."""
-        return Counts(len(self._kept) - len(self._uncovered), len(self._uncovered))
+        uncovered, abroad = len(self._uncovered), len(self._at_home)
+        return Counts(len(self._kept) - uncovered - abroad, uncovered, abroad)
 
     @property
     def wake_ms(self) -> int | None:
@@ -175,14 +213,20 @@ class Keeping:
             times.append(self._due[0][0])
         return min(times, default=None)
 
-    def sent(self, kept: int, count: int) -> None:
-        """A new submission is on disk and on its way; callers wait for it."""
-        self._kept[kept] = _Kept(count, waiting=count, open=count, awaited=True, under_way=True)
+    def sent(self, kept: int, count: int, *, abroad: bool = False) -> None:
+        """A new submission is on disk and on its way; callers wait for it. `abroad`: it is to survive the country."""
+        self._kept[kept] = _Kept(
+            count, waiting=count, open=count, awaited=True, under_way=True, abroad=abroad
+        )
 
-    def adopted(self, found: Iterable[tuple[int, int]], now_ms: int) -> list[Effect]:
-        """Submissions, as (kept, number of records), that nobody waits for: left by a program that ended, or whose caller gave up before they were sent."""
+    def adopted(
+        self, found: Iterable[tuple[int, int]], now_ms: int, abroad: Container[int] = ()
+    ) -> list[Effect]:
+        """Submissions, as (kept, number of records), that nobody waits for: left by a program that ended, or whose caller gave up before they were sent.
+
+        `abroad`: which of them are to survive the country."""
         for kept, count in found:
-            self._kept[kept] = _Kept(count, waiting=count, open=count)
+            self._kept[kept] = _Kept(count, waiting=count, open=count, abroad=kept in abroad)
             heapq.heappush(self._due, (now_ms, kept))
         return self.tick(now_ms)
 
@@ -259,7 +303,7 @@ class Keeping:
         for run, holds_there in zip(runs, held, strict=True):
             holds[run.kept] = holds[run.kept] and holds_there
         for kept, all_hold in holds.items():
-            if not all_hold:
+            if not all_hold and kept in self._uncovered:
                 self._doubt(kept)
         good = tuple(run for run in runs if holds[run.kept])
         if good:
@@ -272,8 +316,20 @@ class Keeping:
         """The receipts of these runs are on disk."""
         for kept in dict.fromkeys([run.kept for run in runs]):
             if kept in self._uncovered:
-                self._drop(kept)
+                self._stored(kept)
         self._look_later(now_ms)
+        return self.tick(now_ms)
+
+    def stands_abroad(self, kept: int, now_ms: int) -> list[Effect]:
+        """Its receipts are on disk, under a checkpoint that a quorum and a site abroad cosigned."""
+        if kept in self._uncovered or kept in self._at_home:
+            self._drop(kept)
+        return self.tick(now_ms)
+
+    def not_as_said(self, kept: int, now_ms: int) -> list[Effect]:
+        """Under a checkpoint of a site abroad something else stands, or the epoch is another: it is sent again."""
+        if kept in self._uncovered or kept in self._at_home:
+            self._doubt(kept)
         return self.tick(now_ms)
 
     def not_stored(self, runs: Sequence[Run], now_ms: int) -> list[Effect]:
@@ -313,6 +369,8 @@ class Keeping:
                 self._check_ms = now_ms + self._settings.check_ms // 2
             self._uncovered[kept] = None
             state.stood_ms = now_ms
+            if state.abroad:
+                self._effects.append(LookAbroad(kept, state.epoch, tuple(_runs(kept, state.stands))))
         else:
             self._drop(kept)
 
@@ -344,7 +402,10 @@ class Keeping:
 
     def _doubt(self, kept: int) -> None:
         """What one site said is not believed any more."""
-        del self._uncovered[kept]
+        self._uncovered.pop(kept, None)
+        self._at_home.discard(kept)
+        if self._kept[kept].abroad:
+            self._effects.append(LookNoMore(kept))
         heapq.heappush(self._due, (0, kept))
 
     def _send_again(self, kept: int, state: _Kept) -> None:
@@ -357,9 +418,20 @@ class Keeping:
         self._background += 1
         self._effects.append(Deliver(kept, state.site or None))
 
+    def _stored(self, kept: int) -> None:
+        if not self._kept[kept].abroad:
+            self._drop(kept)
+            return
+        del self._uncovered[kept]
+        self._at_home.add(kept)
+        self._effects.append(AtHome(kept))
+
     def _drop(self, kept: int) -> None:
-        self._kept.pop(kept, None)
+        state = self._kept.pop(kept, None)
         self._uncovered.pop(kept, None)
+        self._at_home.discard(kept)
+        if state is not None and state.abroad:
+            self._effects.append(LookNoMore(kept))
         self._effects.append(Forget(kept))
 
 

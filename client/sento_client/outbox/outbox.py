@@ -46,6 +46,7 @@ class _Place(NamedTuple):
     shelf: Shelf
     row: int
     size_bytes: int
+    abroad: bool = False
 
 
 class Outbox:
@@ -65,6 +66,7 @@ class Outbox:
         self._new: list[tuple[int, NewKept, Told]] = []
         self._forget: dict[Shelf, list[int]] = {}
         self._notes: dict[Shelf, list[tuple[int, int, int]]] = {}
+        self._at_home: dict[Shelf, list[tuple[int, int]]] = {}
         self._refuse: list[NewRefused] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sento-outbox")
         self._committing: asyncio.Task[None] | None = None
@@ -101,8 +103,10 @@ class Outbox:
         """Submissions that this process keeps."""
         return self._held_bytes
 
-    def keep(self, submission: bytes, records: int, told: Told) -> int:
-        """Put a submission on disk; returns its number here. Raises SentoError OUTBOX_FULL or OUTBOX_FAILED at once when it cannot be taken."""
+    def keep(self, submission: bytes, records: int, told: Told, *, abroad: bool = False) -> int:
+        """Put a submission on disk; returns its number here. `abroad`: it is to survive the country, which stands beside it.
+
+        Raises SentoError OUTBOX_FULL or OUTBOX_FAILED at once when it cannot be taken."""
         if self._failed is not None:
             raise self._failed
         size_bytes = len(submission)
@@ -112,9 +116,9 @@ class Outbox:
             raise SentoError(Code.OUTBOX_FULL, f"its bound is {KEPT_MOST} submissions")
         kept, self._next = self._next, self._next + 1
         row, self._next_row = self._next_row, self._next_row + 1
-        self._places[kept] = _Place(self._shelves[0], row, size_bytes)
+        self._places[kept] = _Place(self._shelves[0], row, size_bytes, abroad)
         self._held_bytes += size_bytes
-        self._new.append((kept, NewKept(row, self._wall_ms(), records, submission), told))
+        self._new.append((kept, NewKept(row, self._wall_ms(), records, submission, abroad), told))
         self._came.set()
         self._plan_commit()
         return kept
@@ -130,6 +134,16 @@ class Outbox:
         """Write beside a submission why it still waits."""
         place = self._places[kept]
         self._notes.setdefault(place.shelf, []).append((place.row, rounds, int(code)))
+        self._plan_commit()
+
+    def is_abroad(self, kept: int) -> bool:
+        """Whether it is to survive the country."""
+        return self._places[kept].abroad
+
+    def note_at_home(self, kept: int) -> None:
+        """Write beside a submission that a quorum has it now, and only a site abroad is waited for."""
+        place = self._places[kept]
+        self._at_home.setdefault(place.shelf, []).append((place.row, self._wall_ms()))
         self._plan_commit()
 
     def set_aside(self, refused: NewRefused) -> None:
@@ -151,7 +165,11 @@ class Outbox:
 
     async def adopt(self) -> list[Found]:
         """Take over what processes that ended have left, and give back shelves that are empty by now. Raises SetupError OUTBOX_FOREIGN, OUTBOX_UNUSABLE."""
-        in_use = {place.shelf for place in self._places.values()} | {*self._forget, *self._notes}
+        in_use = {place.shelf for place in self._places.values()} | {
+            *self._forget,
+            *self._notes,
+            *self._at_home,
+        }
         for shelf in [shelf for shelf in self._shelves[1:] if shelf not in in_use | self._in_commit]:
             self._shelves.remove(shelf)
             await self._run(shelf.close)
@@ -169,9 +187,9 @@ class Outbox:
         found: list[Found] = []
         for shelf, rows in taken:
             self._shelves.append(shelf)
-            for row, records, size_bytes in rows:
+            for row, records, size_bytes, abroad in rows:
                 kept, self._next = self._next, self._next + 1
-                self._places[kept] = _Place(shelf, row, size_bytes)
+                self._places[kept] = _Place(shelf, row, size_bytes, bool(abroad))
                 self._held_bytes += size_bytes
                 found.append(Found(kept, records))
         return found
@@ -215,7 +233,9 @@ class Outbox:
     async def _commit_all(self) -> None:
         """Commit until nothing is left; what comes meanwhile goes with the next round."""
         try:
-            while self._failed is None and (self._new or self._forget or self._notes or self._refuse):
+            while self._failed is None and (
+                self._new or self._forget or self._notes or self._at_home or self._refuse
+            ):
                 full = await self._commit_once()
                 if full and not self._new:
                     if self._closing:
@@ -236,18 +256,22 @@ class Outbox:
         new, self._new = self._new, []
         forget, self._forget = self._forget, {}
         notes, self._notes = self._notes, {}
+        at_home, self._at_home = self._at_home, {}
         refuse, self._refuse = self._refuse, []
         own = self._shelves[0]
         # This process's shelf goes first: a record stands there set aside before its submission is forgotten elsewhere.
-        work = {own: Changes([each[1] for each in new], forget.get(own, ()), notes.get(own, ()), refuse)}
-        for shelf in (*forget, *notes):
-            work.setdefault(shelf, Changes((), forget.get(shelf, ()), notes.get(shelf, ())))
+        keep = [each[1] for each in new]
+        work = {own: Changes(keep, forget.get(own, ()), notes.get(own, ()), refuse, at_home.get(own, ()))}
+        for shelf in (*forget, *notes, *at_home):
+            changes = Changes((), forget.get(shelf, ()), notes.get(shelf, ()), (), at_home.get(shelf, ()))
+            work.setdefault(shelf, changes)
         self._in_commit = frozenset(work)
         room, errors = await self._run(_commit, self._directory, list(work.items()))
         full = [shelf for shelf, error in errors.items() if _is_full(error)]
         for shelf in full:
             self._forget.setdefault(shelf, []).extend(forget.get(shelf, ()))
             self._notes.setdefault(shelf, []).extend(notes.get(shelf, ()))
+            self._at_home.setdefault(shelf, []).extend(at_home.get(shelf, ()))
         self._in_commit = frozenset()
         if own in full:
             self._refuse += refuse

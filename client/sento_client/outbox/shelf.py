@@ -6,8 +6,12 @@ of one ministry do not wait for each other; `<name>.lock`, held by flock(2), tel
 anyone may take over.
 
     <name>.outbox (-wal, -shm)   table belongs: ledger_id, institution                         whose it is
-                                 table kept: id, made_ms, records, submission, rounds, code    signed submissions, byte for byte
+                                 table kept: id, made_ms, records, submission, rounds, code, abroad, home_ms
+                                             signed submissions, byte for byte; `abroad`: to be kept until a site abroad cosigned, too;
+                                             `home_ms`: when a quorum at home had it, 0 before
                                  table refused: record_id, at_ms, code, header, payload        refused for good when nobody was there to be told
+
+A file of format 1, of a release that knew no sites abroad, gets the two columns when a program takes it over.
 
 Blocking calls; `outbox.py` runs them in a thread of its own.
 """
@@ -24,7 +28,8 @@ from typing import NamedTuple, Self
 
 from sento_client.setup_errors import Setup, SetupError
 
-FORMAT = 1
+FORMAT = 2
+FORMAT_WITHOUT_ABROAD = 1
 APPLICATION_ID = 0x53454E54
 """The four letters SENT, so that `file` and people know what it is."""
 SUFFIX = ".outbox"
@@ -36,7 +41,8 @@ _SCHEMA = """
 CREATE TABLE belongs (ledger_id BLOB NOT NULL, institution TEXT NOT NULL);
 CREATE TABLE kept (
     id INTEGER PRIMARY KEY, made_ms INTEGER NOT NULL, records INTEGER NOT NULL, submission BLOB NOT NULL,
-    rounds INTEGER NOT NULL DEFAULT 0, code INTEGER NOT NULL DEFAULT 0);
+    rounds INTEGER NOT NULL DEFAULT 0, code INTEGER NOT NULL DEFAULT 0,
+    abroad INTEGER NOT NULL DEFAULT 0, home_ms INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE refused (
     record_id BLOB PRIMARY KEY, at_ms INTEGER NOT NULL, code INTEGER NOT NULL, header BLOB NOT NULL, payload BLOB NOT NULL);
 """
@@ -49,6 +55,7 @@ class NewKept(NamedTuple):
     made_ms: int
     records: int
     submission: bytes
+    abroad: bool = False
 
 
 class NewRefused(NamedTuple):
@@ -62,12 +69,13 @@ class NewRefused(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What one commit does. `notes`: (row, rounds, code)."""
+    """What one commit does. `notes`: (row, rounds, code); `at_home`: (row, ms since 1970 at which a quorum had it)."""
 
     keep: Sequence[NewKept] = ()
     forget: Sequence[int] = ()
     notes: Sequence[tuple[int, int, int]] = ()
     refuse: Sequence[NewRefused] = ()
+    at_home: Sequence[tuple[int, int]] = ()
 
 
 class Row(NamedTuple):
@@ -76,6 +84,7 @@ class Row(NamedTuple):
     row: int
     records: int
     size_bytes: int
+    abroad: int = 0
 
 
 class Belongs(NamedTuple):
@@ -121,7 +130,7 @@ class Shelf:
 
     def rows(self) -> list[Row]:
         """What is kept, oldest first. Raises sqlite3.Error."""
-        found = self._database.execute("SELECT id, records, length(submission) FROM kept ORDER BY id")
+        found = self._database.execute("SELECT id, records, length(submission), abroad FROM kept ORDER BY id")
         rows = [Row(*row) for row in found]
         if not all(type(value) is int for row in rows for value in row):
             raise sqlite3.DatabaseError("a row of it is damaged")
@@ -143,13 +152,18 @@ class Shelf:
         try:
             if changes.keep:
                 database.executemany(
-                    "INSERT INTO kept (id, made_ms, records, submission) VALUES (?, ?, ?, ?)", changes.keep
+                    "INSERT INTO kept (id, made_ms, records, submission, abroad) VALUES (?, ?, ?, ?, ?)",
+                    changes.keep,
                 )
             if changes.forget:
                 database.executemany("DELETE FROM kept WHERE id = ?", [(row,) for row in changes.forget])
             if changes.notes:
                 notes = [(rounds, code, row) for row, rounds, code in changes.notes]
                 database.executemany("UPDATE kept SET rounds = ?, code = ? WHERE id = ?", notes)
+            if changes.at_home:
+                times = [(at_ms, row) for row, at_ms in changes.at_home]
+                # Since when it waits for a site abroad alone; the first time counts, also when it was sent again since.
+                database.executemany("UPDATE kept SET home_ms = ? WHERE id = ? AND home_ms = 0", times)
             if changes.refuse:
                 database.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?)", changes.refuse)
             database.execute("COMMIT")
@@ -206,6 +220,12 @@ def _prepare(path: Path, database: sqlite3.Connection, belongs: Belongs) -> None
             database.execute(statement)
         database.execute("INSERT INTO belongs VALUES (?, ?)", belongs)
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {FORMAT}")
+        database.execute("COMMIT")
+    elif version == FORMAT_WITHOUT_ABROAD:
+        database.execute("BEGIN IMMEDIATE")
+        for column in ("abroad", "home_ms"):
+            database.execute(f"ALTER TABLE kept ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
         database.execute(f"PRAGMA user_version = {FORMAT}")
         database.execute("COMMIT")
     elif version != FORMAT:

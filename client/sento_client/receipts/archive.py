@@ -45,9 +45,9 @@ class Archive:
         self._failed = ""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sento-receipts")
 
-    async def put(self, checkpoint: Checkpoint, runs: Sequence[ProvenRun]) -> None:
-        """Store receipts, flushed when this returns. Raises NotStored."""
-        await self._run(self._put, checkpoint, runs)
+    async def put(self, checkpoint: Checkpoint, runs: Sequence[ProvenRun], *, renew: bool = False) -> None:
+        """Store receipts, flushed when this returns; with `renew` in place of those that are there of the same runs. Raises NotStored."""
+        await self._run(self._put, checkpoint, runs, renew)
 
     async def at(self, position: int, record_hash: bytes | None = None) -> Receipt | None:
         """The receipt of the record at a position. Raises SetupError RECEIPTS_UNUSABLE where the file is damaged."""
@@ -110,7 +110,7 @@ class Archive:
 
         return await self._run(work)
 
-    def _put(self, checkpoint: Checkpoint, runs: Sequence[ProvenRun]) -> None:
+    def _put(self, checkpoint: Checkpoint, runs: Sequence[ProvenRun], renew: bool) -> None:
         if self._failed:
             raise NotStored(self._failed)
         try:
@@ -121,7 +121,7 @@ class Archive:
         if disk.f_bavail * disk.f_frsize < RESERVE_BYTES:
             raise NotStored(f"the disk under {self._directory} is full")
         try:
-            store.put(checkpoint, runs)
+            store.put(checkpoint, runs, renew=renew)
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code == sqlite3.SQLITE_FULL:

@@ -21,7 +21,7 @@ from typing import NamedTuple, Self
 
 from sento_client.outbox.shelf import BUSY_TIMEOUT_S, Belongs, connect
 from sento_client.setup_errors import Setup, SetupError
-from sento_proto.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
+from sento_proto.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint, merge_signatures
 from sento_proto.limits import SUBMISSION_MAX_RECORDS
 from sento_proto.merkle import HASH_BYTES, run_paths
 from sento_proto.receipt import Receipt
@@ -48,6 +48,10 @@ INSERT INTO runs SELECT :epoch, :position, :records, :checkpoint, :hashes, :ids,
     SELECT 1 FROM runs WHERE position = :position AND epoch = :epoch AND records = :records AND hashes = :hashes)
 """
 """Two histories may have other records at one place: both receipts are kept, for they are evidence."""
+_RENEW = """
+UPDATE runs SET checkpoint = :checkpoint, first = :first, last = :last
+WHERE position = :position AND epoch = :epoch AND records = :records AND hashes = :hashes
+"""
 _COLUMNS = "position, records, checkpoint, hashes, ids, first, last"
 _Row = tuple[int, int, int, bytes, bytes, bytes, bytes]
 
@@ -108,29 +112,31 @@ class ReceiptStore:
             raise
         return cls(path, database)
 
-    def put(self, checkpoint: Checkpoint, runs: Iterable[ProvenRun]) -> None:
-        """Store receipts, flushed when this returns; what is there already stays. Raises sqlite3.Error."""
+    def put(self, checkpoint: Checkpoint, runs: Iterable[ProvenRun], *, renew: bool = False) -> None:
+        """Store receipts, flushed when this returns; what is there already stays. Raises sqlite3.Error.
+
+        `renew`: receipts that are there of the same runs stand under this checkpoint from now on: it carries a cosignature that theirs lacks."""
         database = self._database
         database.execute("BEGIN IMMEDIATE")
         try:
-            number = self._put_checkpoint(checkpoint)
-            database.executemany(
-                _PUT,
-                [
-                    {
-                        "epoch": checkpoint.epoch,
-                        "position": run.position,
-                        "records": len(run.hashes),
-                        "checkpoint": number,
-                        "hashes": b"".join(run.hashes),
-                        "ids": b"".join(run.ids),
-                        "first": b"".join(run.first),
-                        # Of one record both are the same.
-                        "last": b"".join(run.last) if len(run.hashes) > 1 else b"",
-                    }
-                    for run in runs
-                ],
-            )
+            number = self._put_checkpoint(checkpoint, renew=renew)
+            rows = [
+                {
+                    "epoch": checkpoint.epoch,
+                    "position": run.position,
+                    "records": len(run.hashes),
+                    "checkpoint": number,
+                    "hashes": b"".join(run.hashes),
+                    "ids": b"".join(run.ids),
+                    "first": b"".join(run.first),
+                    # Of one record both are the same.
+                    "last": b"".join(run.last) if len(run.hashes) > 1 else b"",
+                }
+                for run in runs
+            ]
+            if renew:
+                database.executemany(_RENEW, rows)
+            database.executemany(_PUT, rows)
             database.execute("COMMIT")
         except BaseException:
             # After some failures SQLite has rolled back by itself already.
@@ -139,13 +145,20 @@ class ReceiptStore:
                     database.execute("ROLLBACK")
             raise
 
-    def _put_checkpoint(self, checkpoint: Checkpoint) -> int:
+    def _put_checkpoint(self, checkpoint: Checkpoint, *, renew: bool) -> int:
         key = (checkpoint.epoch, checkpoint.size, checkpoint.root)
         found = self._database.execute(
-            "SELECT id FROM checkpoints WHERE epoch = ? AND size = ? AND root = ?", key
+            "SELECT id, note FROM checkpoints WHERE epoch = ? AND size = ? AND root = ?", key
         ).fetchone()
         if found is not None:
-            return int(found[0])
+            number, note = int(found[0]), bytes(found[1])
+            if renew:
+                # One tree has one row. The lines at hand were verified, so they go before those that lie there.
+                merged = merge_signatures(checkpoint, decode_checkpoint(note).signatures)
+                note = encode_checkpoint(merged)
+                self._database.execute("UPDATE checkpoints SET note = ? WHERE id = ?", (note, number))
+                self._notes.pop(number, None)
+            return number
         note = encode_checkpoint(checkpoint)
         done = self._database.execute(
             "INSERT INTO checkpoints (epoch, size, root, note) VALUES (?, ?, ?, ?)", (*key, note)

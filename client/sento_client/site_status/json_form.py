@@ -71,6 +71,18 @@ _OF_SCRUB = (
     "fenced",
 )
 
+_OF_SYNC = (
+    "source",
+    "stage",
+    "registry",
+    "done",
+    "wanted",
+    "bytes_done",
+    "bytes_wanted",
+    "rate_bytes_per_s",
+    "time_to_go_s",
+)
+
 
 def status_value(judgement: Judgement) -> dict[str, object]:
     """The object."""
@@ -128,6 +140,9 @@ def _site_value(look: Look, name: str) -> dict[str, object]:
         "alarms": [*status.alarms, *status.ordering_alarms] if status is not None else None,
         **{field: getattr(status, field, None) for field in _OF_STATUS},
         "scrub": None if status is None else {field: getattr(status.scrub, field) for field in _OF_SCRUB},
+        "sync": {field: getattr(status.sync, field) for field in _OF_SYNC}
+        if status is not None and status.HasField("sync")
+        else None,
     }
     return value | _compared(look, name)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sento_client.site_status.problems import Problem, Trouble
-from sento_client.site_status.wording import counted
+from sento_client.site_status.wording import bytes_text, counted, to_go
 from sento_proto.v1 import admin_pb2
 
 
@@ -47,6 +47,26 @@ def rebuilt(status: admin_pb2.StatusReply) -> str:
     if not target:
         return ""
     return f" ({status.rebuilt_size:,} of {target:,} records, {100 * min(status.rebuilt_size, target) // target} %)"
+
+
+def copying(status: admin_pb2.StatusReply) -> str:
+    """How far a site is that copies from another, in words; empty where none does."""
+    if not status.HasField("sync"):
+        return ""
+    sync = status.sync
+    what = f"{sync.stage} " if sync.stage in ("spine", "payloads") else ""
+    things = f"payloads of {sync.registry}" if sync.registry else "records"
+    words = [
+        f"copying from {sync.source or 'whoever answers'}: {what}{sync.done:,} of {sync.wanted:,} {things}"
+    ]
+    if sync.bytes_done:
+        words.append(bytes_text(sync.bytes_done))
+        words.append(
+            f"{bytes_text(sync.rate_bytes_per_s)}/s" if sync.rate_bytes_per_s else "nothing comes now"
+        )
+    if sync.time_to_go_s:
+        words.append(f"{to_go(sync.time_to_go_s)} to go")
+    return ", ".join(words)
 
 
 def _is(count: int) -> str:

@@ -36,6 +36,26 @@ def span(duration_ms: int) -> str:
     return f"{seconds} s"
 
 
+def bytes_text(size_bytes: int) -> str:
+    """`812 B`, `41 kB`, `9.1 MB`, `12.3 GB`: thousands, as links are sold."""
+    for unit_bytes, unit in ((10**9, "GB"), (10**6, "MB")):
+        if size_bytes >= unit_bytes:
+            return f"{size_bytes / unit_bytes:,.1f} {unit}"
+    return f"{size_bytes // 1000} kB" if size_bytes >= 1_000 else f"{size_bytes} B"
+
+
+def to_go(seconds: int) -> str:
+    """`3 s`, `1 min 3 s`, `2 h 14 min`, `3 days 4 h`: two units, so that an hour's wait is told from two."""
+    for unit_s, unit, rest_s, rest in (
+        (86_400, "days", 3_600, "h"),
+        (3_600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if seconds >= unit_s:
+            return f"{seconds // unit_s} {unit} {seconds % unit_s // rest_s} {rest}"
+    return f"{seconds} s"
+
+
 def size_text(size_bytes: int) -> str:
     """`812 MiB`, `12.3 GiB`."""
     mib = size_bytes / 1024**2

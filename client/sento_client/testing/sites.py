@@ -167,9 +167,7 @@ class Site(Faults):
                 require_bytes("subject", request.subject, len(ZERO32))
                 return client_pb2.HeadReply(statement=self._signed(ledger.head(request, access, self.name)))
             case client_pb2.CheckpointRequest():
-                if not ledger.quorum_size or request.at_least_size > ledger.quorum_size:
-                    raise SentoError(Code.NOT_FOUND, "no quorum checkpoint of that size yet")
-                return client_pb2.CheckpointReply(checkpoint=ledger.checkpoint())
+                return self._checkpoint(request)
             case governance_pb2.ActsRequest():
                 reply_of_acts = ledger.acts(request)
                 reply_of_acts.as_of.CopyFrom(self._as_of())
@@ -197,6 +195,19 @@ class Site(Faults):
             statement = self.alter_head(statement)
         signer = self.ledger.world.site_signers[self.name]
         return encode_statement(sign_head(statement, SiteSigners(signer)))
+
+    def _checkpoint(self, request: client_pb2.CheckpointRequest) -> client_pb2.CheckpointReply:
+        """Cosigned by the receipt set, and by every embassy that is up. Nothing is waited for: an embassy that is down stays so."""
+        ledger = self.ledger
+        if not ledger.quorum_size or request.at_least_size > ledger.quorum_size:
+            raise SentoError(Code.NOT_FOUND, "no quorum checkpoint of that size yet")
+        up = [site.name for site in self.cluster if not site.down]
+        counted = ledger.genesis.receipt_set.sites
+        embassies = [name for name in up if name not in counted and name not in ledger.genesis.voting_sites]
+        wanted = set(request.cosigned_by)
+        if wanted and wanted.isdisjoint([*embassies, *counted]):
+            raise SentoError(Code.NOT_FOUND, "none of these sites has cosigned it yet")
+        return client_pb2.CheckpointReply(checkpoint=ledger.checkpoint([*counted, *embassies]))
 
     def _check_list(self, request: client_pb2.FactRequest | client_pb2.SubjectRequest) -> None:
         if isinstance(request, client_pb2.FactRequest):

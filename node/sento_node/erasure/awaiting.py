@@ -1,7 +1,8 @@
 """Payloads that another site's ledger did not give: fetched from whoever has them, or erased when an order covers them by now.
 
-While one is missing this site proposes and cosigns nothing (`hold_back`): it vouches only for what it holds. Each peer is asked in turn; what comes is
-proven by the hash that the record's author signed, and a peer that says "erased" is not believed: only an order in this ledger ends the waiting.
+Thousands of them, as after a spine was copied first, come in chunks (`sync/filling.py`); the rest by hash. While one is missing this site proposes and cosigns
+nothing (`hold_back`): it vouches only for what it holds. Each peer is asked in turn; what comes is proven by the hash that the record's author signed, and a
+peer that says "erased" is not believed: only an order in this ledger ends the waiting.
 """
 
 from __future__ import annotations
@@ -28,6 +29,23 @@ FETCHED_AT_ONCE = 64
 _T = TypeVar("_T")
 
 
+class FillsMany(Protocol):
+    """Whoever fetches payloads by the thousand."""
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether payloads wait for now, because records are being copied."""
+        ...
+
+    def look(self) -> None:
+        """Drop what may hold payloads that an order has had destroyed. Raises OSError."""
+        ...
+
+    async def fill(self) -> int:
+        """Store what many are awaited of; how many were stored. Raises LedgerFailed, OSError."""
+        ...
+
+
 class GivesPayloads(Protocol):
     """What of a peer is needed here."""
 
@@ -42,11 +60,17 @@ async def keep_whole(
     writer: ThreadPoolExecutor,
     peers: Mapping[str, GivesPayloads],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    filler: FillsMany | None = None,
 ) -> None:
-    """Fetch what is awaited, for as long as the site runs. Raises LedgerFailed, LedgerDamaged."""
+    """Fetch what is awaited, for as long as the site runs: by `filler` where it is much, and what is left by hash. Raises LedgerFailed, LedgerDamaged."""
     log = structlog.get_logger("sento.node")
     turns: Iterator[str] = itertools.cycle(sorted(peers)) if peers else iter(())
     while True:
+        if filler is not None:
+            filler.look()
+            if filler.is_held_up:
+                await sleep(LOOK_EVERY_MS / 1000)
+                continue
         is_flushed = store.tip.block == site.state.block
         wanted = await asyncio.to_thread(_awaited, store)
         if not wanted:
@@ -57,6 +81,8 @@ async def keep_whole(
         destroyed = [kept.position for kept in wanted if is_destroyed(site.state.governance, kept)]
         if destroyed:
             await _in(writer, functools.partial(store.erase, destroyed))
+            continue
+        if filler is not None and await filler.fill():
             continue
         name = next(turns, None)
         filled = 0 if name is None else await _fetch(peers[name], store, writer, wanted)

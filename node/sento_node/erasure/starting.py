@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from sento_node.erasure.awaiting import GivesPayloads, keep_whole
+from sento_node.erasure.awaiting import keep_whole
 from sento_node.erasure.carrying_out import Eraser, EraserParts
 from sento_node.ordering.etcd.erasing import EtcdEraser
+from sento_node.peers import Peers
 from sento_node.runner import Runner
 from sento_node.service.node_state import NodeState
+from sento_node.sync.filling import Filler
 from sento_proto.checkpoint import SiteSigners
 
 
@@ -17,11 +18,12 @@ def start_erasing(
     node: NodeState,
     runner: Runner,
     signers: SiteSigners,
-    member: tuple[str, Path],
-    peers: Mapping[str, GivesPayloads],
-) -> EtcdEraser:
-    """Begin both tasks; `member` is the ordering member's gRPC target and data directory. Returns the access to it, to be closed. Raises Malformed."""
-    log = EtcdEraser(*member)
+    member: tuple[str, Path] | None,
+    peers: Peers,
+) -> EtcdEraser | None:
+    """Begin both tasks; `member` is the ordering member's gRPC target and data directory, None at a site without one. Returns the access to it, to be
+    closed. Raises Malformed."""
+    log = None if member is None else EtcdEraser(*member)
     clock = node.clock
 
     def is_lead() -> bool:
@@ -44,5 +46,24 @@ def start_erasing(
         )
     )
     runner.also_run(node.eraser.run(), "erase")
-    runner.also_run(keep_whole(runner.site, node.store, node.writer, peers), "fetch-awaited-payloads")
+    runner.also_run(
+        keep_whole(runner.site, node.store, node.writer, peers, filler=_filler(node, runner, peers)),
+        "fetch-awaited-payloads",
+    )
     return log
+
+
+def _filler(node: NodeState, runner: Runner, peers: Peers) -> Filler | None:
+    receiving = runner.receiving
+    if receiving is None:
+        return None
+    return Filler(
+        peers,
+        receiving.downloader,
+        node.store,
+        node.writer,
+        lambda: node.governance,
+        node.clock,
+        node.condition,
+        receiving.settings,
+    )

@@ -10,6 +10,8 @@ receipt-set quorum cosigned, and the chunk is adopted whole or not at all. Check
  4. officers' acts and sites' announcements among them fit the governance before them, which goes on with them
  5. a record that is called known stands at the position that is named
  6. the tree at the chunk's end has the size and root of the checkpoint, and the receipt set in force there cosigned it
+ 7. where a new epoch begins inside the chunk, the act that begins it is the first record of that epoch, from the tree before it, and the checkpoint is of
+    the epoch at the chunk's end
 
 A peer's word that a payload was erased is not believed either: what this ledger's own orders do not cover is awaited, from that peer or another.
 
@@ -19,6 +21,7 @@ What apply would have refused cannot be told from the chunk alone; that the quor
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,7 +30,7 @@ from sento_node.ledger.judging import judge_site_record, judge_standing_act
 from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome, StandingRecord, SubmissionResult
 from sento_node.ledger.rows import POSITION_MAX
 from sento_node.ledger.scratch import Place, Scratch
-from sento_node.ledger.state import FactHead, LedgerState
+from sento_node.ledger.state import FactHead, Layer, LedgerState
 from sento_proto import header as header_layout
 from sento_proto import limits, merkle
 from sento_proto.checkpoint import Checkpoint, cosigners
@@ -48,12 +51,17 @@ class NotProven(Exception):
     """The chunk does not follow from this ledger and the quorum's checkpoint; nothing was adopted. The text names block and check."""
 
 
+class PayloadNotProven(NotProven):
+    """A payload that came beside a spine is not the record's: whoever gave the payload is at fault, and not whoever gave the spine. Nothing was adopted."""
+
+
 LANE_ROW_MAX_BYTES = 0xFFFF
 """A refused block may stand under any lane; its name goes into a row as it is."""
 
 
 class OfferedRecord(NamedTuple):
-    """A record of an offered submission. Only an ACCEPTED one has header and payload; with `payload_hash` the payload is not given, and that is its hash."""
+    """A record of an offered submission. Only an ACCEPTED one has header and payload, and may leave out its hash, which follows from them. With
+    `payload_hash` the payload is not given, and that is its hash, or it came by another way than the record (`PayloadNotProven`)."""
 
     record_hash: bytes
     code: Code
@@ -91,37 +99,56 @@ def adopt_chunk(
     state: LedgerState, blocks: Sequence[OfferedBlock], checkpoint: Checkpoint
 ) -> list[BlockResult]:
     """Prove the chunk and make it part of `state`. Raises NotProven or UnknownRules, with the state unchanged."""
-    if checkpoint.ledger_id != state.governance.ledger_id or checkpoint.epoch != state.epoch:
-        raise NotProven("The checkpoint is of another ledger or epoch.")
+    if checkpoint.ledger_id != state.governance.ledger_id or checkpoint.epoch < state.epoch:
+        raise NotProven("The checkpoint is of another ledger or an older epoch.")
     scratch = Scratch(state)
-    frontier = state.frontier.copy()
+    frontier = scratch.before = state.frontier.copy()
     number, revision = state.block, state.revision
-    results: list[tuple[BlockResult, Governance]] = []
-    for block in blocks:
+    results: list[tuple[BlockResult, Governance, int]] = []
+    for at, block in enumerate(blocks):
         check_rules_known(scratch.governance)
+        epoch = _epoch_of(blocks, at, scratch, revision)
+        if epoch != scratch.epoch:
+            scratch.epoch, revision = epoch, 0
+        scratch.block = number
         if block.number != number + 1 or block.revision <= revision or block.size_before != frontier.size:
             raise NotProven(f"Block {block.number} does not follow block {number} at size {frontier.size}.")
         number, revision = block.number, block.revision
         _check_frame(block)
-        submissions, standing = _prove_submissions(scratch, block)
-        for item in standing:
-            frontier.append(item.record.record_hash)
+        with state.held():
+            submissions, standing = _prove_submissions(scratch, block)
+        frontier.extend([item.record.record_hash for item in standing])
         result = BlockResult(
             number, revision, block.lane, block.seq, block.site, block.size_before, block.refusal,
             tuple(submissions), tuple(standing), frontier.root(),
         )  # fmt: skip
         scratch.governance = scratch.governance.next_block
-        results.append((result, scratch.governance))
+        results.append((result, scratch.governance, scratch.epoch))
+    if checkpoint.epoch != scratch.epoch or scratch.opening:
+        raise NotProven(
+            f"The checkpoint is of epoch {checkpoint.epoch}, and the chunk ends in epoch {scratch.epoch}."
+        )
     if (frontier.size, frontier.root()) != (checkpoint.size, checkpoint.root):
         raise NotProven(f"The tree after block {number} is not the one that the quorum cosigned.")
     receipt = scratch.governance.receipt_quorum_at(checkpoint.size)
     if len(cosigners(checkpoint, receipt.keys)) < receipt.quorum:
         raise NotProven("The checkpoint at the chunk's end has no quorum of cosignatures.")
-    for result, governance in results:
-        for item in result.standing:
-            state.frontier.append(item.record.record_hash)
-        state.absorb(result, governance)
-    return [result for result, _ in results]
+    for result, governance, epoch in results:
+        if epoch != state.epoch:
+            state.enter_epoch(epoch)
+        state.absorb(result, governance, Layer())
+    state.absorb_records(scratch.layer, frontier)
+    return [result for result, _, _ in results]
+
+
+def _epoch_of(blocks: Sequence[OfferedBlock], at: int, scratch: Scratch, revision: int) -> int:
+    """The epoch whose log this block is of. An act signed for a later one begins it; the blocks of that log before the act, which did nothing, are told by
+    revisions that begin anew."""
+    if not RULES[scratch.governance.rules].epochs:
+        return scratch.epoch
+    ahead = itertools.islice(blocks, at, None if blocks[at].revision <= revision else at + 1)
+    signed_for = (offered.epoch for block in ahead for offered in block.submissions if offered.officers)
+    return next((epoch for epoch in signed_for if epoch > scratch.epoch), scratch.epoch)
 
 
 def _check_frame(block: OfferedBlock) -> None:
@@ -129,9 +156,6 @@ def _check_frame(block: OfferedBlock) -> None:
     site_fits = block.site.isascii() and len(block.site) <= limits.NAME_MAX_BYTES
     if not site_fits or len(block.lane.encode()) > LANE_ROW_MAX_BYTES or block.revision > POSITION_MAX:
         raise NotProven(f"Block {block.number} names a site, a lane or a place in the order that cannot be.")
-    records = (record for offered in block.submissions for record in offered.records)
-    if any(len(record.record_hash) != HASH_BYTES for record in records):
-        raise NotProven(f"Block {block.number} has a record hash of another length.")
 
 
 def _prove_submissions(
@@ -143,33 +167,27 @@ def _prove_submissions(
         if offered.refusal is not None:
             results.append(SubmissionResult(offered.refusal, b"", (), ()))
             continue
-        author = _prove_signature(scratch, block.number, offered)
-        accepted = [
-            (record.position, nth, record)
-            for nth, record in enumerate(offered.records)
-            if record.code is Code.ACCEPTED
-        ]
-        for position, nth, record in sorted(accepted):
-            if position != scratch.next_position:
-                raise NotProven(f"Block {block.number} has a record out of its position.")
-            proven = _prove_record(block.number, record)
-            fact_head = scratch.fact_head(proven.header.registry, proven.header.fact)
-            after = _prove_governance(scratch, block.number, author, offered, proven, fact_head)
-            standing.append(scratch.stand(Place(author, number, nth), proven, fact_head))
-            scratch.governance = after
-        _prove_known(scratch, block.number, offered)
-        outcomes = tuple(
-            RecordOutcome(
-                record.record_hash, record.code, record.position if record.code in _STAND else NOWHERE
-            )
-            for record in offered.records
+        outcomes, accepted = _prove_records(block.number, offered)
+        author = _prove_signature(
+            scratch, block.number, offered, [outcome.record_hash for outcome in outcomes]
         )
+        if any(at != position for at, (position, _, _) in enumerate(accepted, scratch.next_position)):
+            raise NotProven(f"Block {block.number} has a record out of its position.")
+        if author != OFFICERS_AUTHOR and site_of_author(author) is None:
+            standing += scratch.stand_all(author, number, [(nth, proven) for _, nth, proven in accepted])
+        else:
+            for _, nth, proven in accepted:
+                fact_head = scratch.fact_head(proven.header.registry, proven.header.fact)
+                after = _prove_governance(scratch, block.number, author, offered, proven, fact_head)
+                standing.append(scratch.stand(Place(author, number, nth), proven, fact_head))
+                scratch.governance = after
+        _prove_known(scratch, block.number, offered)
         results.append(
             SubmissionResult(
                 None,
                 offered.author_key_id,
                 offered.signatures,
-                outcomes,
+                tuple(outcomes),
                 offered.officers,
                 offered.epoch,
             )
@@ -177,7 +195,25 @@ def _prove_submissions(
     return results, standing
 
 
-_STAND = (Code.ACCEPTED, Code.KNOWN)
+def _prove_records(
+    block: int, offered: OfferedSubmission
+) -> tuple[list[RecordOutcome], list[tuple[int, int, Record]]]:
+    """What is said of each record, and (position, number in the submission, record) of those that stand, in order of position."""
+    outcomes: list[RecordOutcome] = []
+    accepted: list[tuple[int, int, Record]] = []
+    for nth, record in enumerate(offered.records):
+        code, position, record_hash = record.code, record.position, record.record_hash
+        if code is Code.ACCEPTED:
+            proven = _prove_record(block, record)
+            accepted.append((position, nth, proven))
+            record_hash = proven.record_hash
+        elif len(record_hash) != HASH_BYTES:
+            raise NotProven(f"Block {block} has a record hash of another length.")
+        elif code is not Code.KNOWN:
+            position = NOWHERE
+        outcomes.append(RecordOutcome(record_hash, code, position))
+    accepted.sort()
+    return outcomes, accepted
 
 
 def _prove_known(scratch: Scratch, block: int, offered: OfferedSubmission) -> None:
@@ -190,19 +226,22 @@ def _prove_known(scratch: Scratch, block: int, offered: OfferedSubmission) -> No
             raise NotProven(f"Block {block} calls a record known that does not stand where it says.")
 
 
-def _prove_signature(scratch: Scratch, block: int, offered: OfferedSubmission) -> str:
-    """Whose the submission is, after its signatures verified."""
+def _prove_signature(
+    scratch: Scratch, block: int, offered: OfferedSubmission, hashes: Sequence[bytes]
+) -> str:
+    """Whose the submission is, after its signatures over these record hashes verified."""
     governance = scratch.governance
-    hashes = [record.record_hash for record in offered.records]
     if offered.author_key_id == ZERO16:
         refusal = (
             act_signatures_refusal(governance, offered.epoch, hashes[0], offered.officers)
-            if len(hashes) == 1 and offered.officers and offered.epoch == scratch.state.epoch
+            if len(hashes) == 1 and offered.officers and offered.epoch == scratch.epoch
             else Code.MALFORMED
         )
         if refusal is not None or not RULES[governance.rules].acts:
             raise NotProven(f"Block {block} has an act that officers did not sign.")
         return OFFICERS_AUTHOR
+    if scratch.opening:
+        raise NotProven(f"Block {block} has records before the act that begins epoch {scratch.epoch}.")
     author, keys = governance.signing_keys(offered.author_key_id) or ("", ())
     if (
         not keys
@@ -228,10 +267,8 @@ def _prove_governance(
         refusal, after = judge_standing_act(scratch, offered.officers, proven, head)
         if not is_act_header(proven.header):
             refusal = Code.MALFORMED
-    elif site_of_author(author) is not None:
-        refusal, after = judge_site_record(scratch, author, proven.header, head)
     else:
-        return scratch.governance
+        refusal, after = judge_site_record(scratch, author, proven.header, head)
     if refusal is not None:
         raise NotProven(f"Block {block} has an act or announcement that may not stand: {refusal.name}.")
     return after
@@ -242,17 +279,22 @@ def _prove_record(block: int, offered: OfferedRecord) -> Record:
         header = header_layout.decode(offered.header_bytes)
     except Malformed as error:
         raise NotProven(f"Block {block} has a malformed record ({error}).") from None
-    absent = bool(offered.payload_hash)
-    payload_hash = offered.payload_hash if absent else hashlib.sha256(offered.payload).digest()
+    payload, by_spine = offered.payload, offered.payload_hash
+    payload_hash = by_spine or hashlib.sha256(payload).digest()
     record_hash = record_hash_of(offered.header_bytes, payload_hash)
     fits = (
         header.payload_bytes > 0
-        and not offered.payload
         and len(payload_hash) == HASH_BYTES
         and payload_hash != PAYLOAD_HASH_OF_NOTHING
-        if absent
-        else len(offered.payload) == header.payload_bytes
+        if by_spine
+        else len(payload) == header.payload_bytes
     )
-    if record_hash != offered.record_hash or not fits:
+    if (offered.record_hash and record_hash != offered.record_hash) or not fits:
         raise NotProven(f"Block {block} has a record whose content is not what was signed.")
-    return Record(header, offered.header_bytes, offered.payload, payload_hash, record_hash)
+    if (
+        by_spine
+        and payload
+        and (len(payload) != header.payload_bytes or hashlib.sha256(payload).digest() != payload_hash)
+    ):
+        raise PayloadNotProven(f"The payload at position {offered.position} is not what was signed.")
+    return Record(header, offered.header_bytes, payload, payload_hash, record_hash)

@@ -20,12 +20,16 @@ hold all that there are. Under rules 1 officers' acts are NOT_PERMITTED. From ru
 An officers' act is judged in another order: its form, its predecessor (so that replays are KNOWN and the second of two acts is STALE), then whether those
 in office signed it, then whether its changes fit. It holds for the records behind it, in the same block too; a new rules number from the next block on.
 A site's own records announce which rules it knows.
+
+From rules 5 on an epoch's log begins with the act that begins the epoch, from this very ledger. Before it stands everything else is NOT_READY there; after it
+no act begins another epoch in that log.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from sento_node.ledger.forking import stop_at_other_fork
 from sento_node.ledger.judging import judge_record, predecessor_refusal
 from sento_node.ledger.results import NOWHERE, BlockResult, RecordOutcome, SubmissionResult
 from sento_node.ledger.scratch import Place, Scratch
@@ -61,7 +65,7 @@ class Checked(NamedTuple):
 
 
 def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
-    """Decide what `ordered` does and make it part of `state`. Raises UnknownRules, or ValueError out of order, before anything is changed."""
+    """Decide what `ordered` does and make it part of `state`. Raises UnknownRules or OtherFork, or ValueError out of order, before anything is changed."""
     check_rules_known(state.governance)
     if ordered.number != state.block + 1 or ordered.revision <= state.revision:
         raise ValueError("blocks are applied in order, each once")
@@ -69,6 +73,8 @@ def apply_block(state: LedgerState, ordered: OrderedBlock) -> BlockResult:
     refusal, site, block = _open_block(state, ordered)
     submissions: list[SubmissionResult] = []
     if block is not None:
+        if scratch.opening:
+            stop_at_other_fork(scratch, block.submissions)
         with state.held():
             submissions = [
                 _apply_submission(scratch, number, data) for number, data in enumerate(block.submissions)
@@ -130,8 +136,11 @@ def check_submission(
         return Checked(Code.MALFORMED, "", None)
     if submission.ledger_id != governance.ledger_id:
         return Checked(Code.WRONG_LEDGER, "", None)
+    scratch = scratch or Scratch(state)
     if submission.is_act:
-        return _check_act(scratch or Scratch(state), governance, submission)
+        return _check_act(scratch, governance, submission)
+    if scratch.opening:
+        return Checked(Code.NOT_READY, "", None)
     signing = governance.signing_keys(submission.author_key_id)
     if signing is None:
         return Checked(Code.UNKNOWN_AUTHOR, "", None)
@@ -144,7 +153,7 @@ def check_submission(
 def _check_act(scratch: Scratch, governance: Governance, submission: Submission) -> Checked:
     if not RULES[governance.rules].acts:
         return Checked(Code.NOT_PERMITTED, "", None)
-    if submission.epoch != scratch.state.epoch:
+    if submission.epoch != scratch.epoch:
         return Checked(Code.WRONG_LEDGER, "", None)
     record = submission.records[0]
     if not is_act_header(record.header):

@@ -21,7 +21,10 @@ def check_follows(tip: Tip, batch: Batch) -> None:
     if batch.tip.epoch < tip.epoch:
         raise ValueError(f"a batch of epoch {batch.tip.epoch} after epoch {tip.epoch}")
     block, revision, size = tip.block, tip.revision, tip.size
+    logs_begun = batch.tip.epoch - tip.epoch
     for result in batch.blocks:
+        if logs_begun and result.revision <= revision:
+            logs_begun, revision = logs_begun - 1, 0
         if result.number != block + 1 or result.revision <= revision or result.size_before != size:
             raise ValueError(
                 f"block {result.number} at size {result.size_before} does not follow block {block} at {size}"

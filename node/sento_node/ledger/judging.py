@@ -6,6 +6,7 @@ before anything is ordered; `judge_standing_act` and `judge_site_record` are ask
 
 from __future__ import annotations
 
+from sento_node.ledger.forking import forks_here
 from sento_node.ledger.scratch import Place, Scratch
 from sento_node.ledger.state import FactHead
 from sento_proto.errors import Code
@@ -62,7 +63,10 @@ def judge_standing_act(
         return refusal, governance
     at = scratch.next_position
     signers = [officer.officer_key_id for officer in officers]
-    judged = judge_act(governance, record.header.content, signers, at)
+    opens = scratch.epoch if scratch.opening else None
+    if opens is not None and not forks_here(scratch, record.header.content):
+        return Code.ACT_REFUSED, governance
+    judged = judge_act(governance, record.header.content, signers, at, opens)
     if judged.code is not Code.ACCEPTED:
         return judged.code, governance
     return None, with_act(judged.after, record.record_hash, at)

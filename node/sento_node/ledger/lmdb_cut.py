@@ -8,7 +8,7 @@ verifies the result from the genesis file and the signatures before anybody open
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lmdb
@@ -37,6 +37,39 @@ def cut_ledger(directory: Path, size: int, block: int) -> dict[int, int]:
                 raise LedgerDamaged(f"The ledger cannot be cut back to size {size} ({error}).") from error
     finally:
         files.close()
+
+
+def put_epoch(directory: Path, epoch: int | None, forget: Callable[[str], bool]) -> None:
+    """Let the ledger in `directory` wait for the act that begins `epoch`: its next block is that of a new log, whose revisions begin anew; None: it goes on
+    where it is. What it remembers under names that `forget` holds true for, which belongs to the former log, is taken out.
+
+    Raises LedgerDamaged, lmdb.Error, LedgerNotOpened."""
+    files = _open(directory)
+    try:
+        with files.env.begin(write=True) as txn:
+            try:
+                tip = rows.decode_tip(txn.get(META_TIP, b"", db=files.tables.meta))
+            except Malformed as error:
+                raise LedgerDamaged(f"The ledger's tip cannot be read ({error}).") from error
+            with txn.cursor(files.tables.remembered) as cursor:
+                names = [
+                    key
+                    for key in cursor.iternext(keys=True, values=False)
+                    if _is_name(key) and forget(key.decode())
+                ]
+            for name in names:
+                txn.delete(name, db=files.tables.remembered)
+                txn.delete(rows.remembered_check_key(name), db=files.tables.remembered)
+            if epoch is not None:
+                waiting = tip._replace(epoch=epoch, revision=0)
+                txn.put(META_TIP, rows.encode_tip(waiting), db=files.tables.meta)
+    finally:
+        files.close()
+
+
+def _is_name(key: bytes) -> bool:
+    """Whether it is a fact's name, and not a check or an awaited position."""
+    return key.isascii() and not key.startswith((rows.REMEMBERED_CHECK_PREFIX, rows.AWAITED_PREFIX))
 
 
 def _open(directory: Path) -> LedgerFiles:

@@ -199,12 +199,12 @@ class LmdbErasure(LmdbReads):
 
     # -- awaited payloads -------------------------------------------------------------------------------------------
 
-    def awaited(self, limit: int) -> list[int]:
-        """Positions whose payloads this site should hold and does not, rising, at most `limit`."""
+    def awaited(self, limit: int, from_position: int = 0) -> list[int]:
+        """Positions from `from_position` on whose payloads this site should hold and does not, rising, at most `limit`."""
 
         def question(txn: Txn) -> list[int]:
             with txn.cursor(self._tables.remembered) as cursor:
-                if not cursor.set_range(rows.AWAITED_PREFIX):
+                if not cursor.set_range(rows.awaited_key(from_position)):
                     return []
                 keys = itertools.takewhile(
                     lambda key: key.startswith(rows.AWAITED_PREFIX), cursor.iternext(keys=True, values=False)

@@ -18,7 +18,7 @@ import lmdb
 
 from sento_node.ledger import rows, tiles
 from sento_node.ledger.lmdb_files import LedgerFiles, free_bytes
-from sento_node.ledger.rows import decode_record_row, named_key, number_of, position_key
+from sento_node.ledger.rows import decode_record_row, name_prefix, number_of, position_key
 from sento_node.ledger.segments import PayloadMissing, PayloadWrong, SegmentReader
 from sento_node.ledger.state import FactHead, StandingBrief, SubjectHead, Tip
 from sento_node.ledger.store import (
@@ -96,26 +96,38 @@ class LmdbReads:
     def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
         """The standing version of a fact."""
 
-        def question(txn: Txn) -> FactHead | None:
-            found = _get(txn, self._tables.facts, _key_of(registry, fact))
-            if found is None:
-                return None
-            position = _index_entry(found)
-            return FactHead(position, self._leaf(txn, position))
+        key = _key_of(registry, fact)
+        held: Txn | None = getattr(self._held, "txn", None)
+        return (
+            self._fact_head(key, held)
+            if held is not None
+            else self._read(functools.partial(self._fact_head, key))
+        )
 
-        return self._read(question)
+    def _fact_head(self, key: bytes, txn: Txn) -> FactHead | None:
+        found = _get(txn, self._tables.facts, key)
+        if found is None:
+            return None
+        position = _index_entry(found)
+        return FactHead(position, self._leaf(txn, position))
 
     def subject_head(self, registry: str, subject: bytes) -> SubjectHead | None:
         """The last record about a subject."""
 
-        def question(txn: Txn) -> SubjectHead | None:
-            found = _get(txn, self._tables.subjects, _key_of(registry, subject))
-            if found is None:
-                return None
-            position = _index_entry(found)
-            return SubjectHead(position, self._row(txn, position).link)
+        key = _key_of(registry, subject)
+        held: Txn | None = getattr(self._held, "txn", None)
+        return (
+            self._subject_head(key, held)
+            if held is not None
+            else self._read(functools.partial(self._subject_head, key))
+        )
 
-        return self._read(question)
+    def _subject_head(self, key: bytes, txn: Txn) -> SubjectHead | None:
+        found = _get(txn, self._tables.subjects, key)
+        if found is None:
+            return None
+        position = _index_entry(found)
+        return SubjectHead(position, self._row(txn, position).link)
 
     def record_hash_at(self, position: int) -> bytes:
         """The record hash at a position that stands."""
@@ -336,9 +348,13 @@ class LmdbReads:
 
 def _key_of(name: str, identifier: bytes) -> bytes:
     """The key of a name that may come from anybody; b"" for one that cannot stand."""
-    if len(name) > limits.NAME_MAX_BYTES or not name.isascii() or "\0" in name:
-        return b""
-    return named_key(name, identifier)
+    prefix = _prefix_of(name) if len(name) <= limits.NAME_MAX_BYTES else b""
+    return prefix and prefix + identifier
+
+
+@functools.lru_cache(maxsize=4096)
+def _prefix_of(name: str) -> bytes:
+    return name_prefix(name) if name.isascii() and "\0" not in name else b""
 
 
 def _get(txn: Txn, table: lmdb._Database, key: bytes) -> bytes | None:

@@ -107,13 +107,16 @@ class LmdbStore(LmdbRepair, LedgerStore):
             check_follows(self._tip, batch)
             with self._final_failure():
                 standing = standing_of(batch)
+                destroyed = batch.destroyed
                 locators, ends = self._segments.append(
-                    (
-                        item.position,
-                        item.record.payload_hash,
-                        b"" if item.position in batch.destroyed else item.record.payload,
-                    )
-                    for item in standing
+                    [
+                        (
+                            item.position,
+                            item.record.payload_hash,
+                            b"" if item.position in destroyed else item.record.payload,
+                        )
+                        for item in standing
+                    ]
                 )
                 locators = _without_bytes(batch, standing, locators)
                 changed = self._edge.append([item.record.record_hash for item in standing])
@@ -145,9 +148,12 @@ class LmdbStore(LmdbRepair, LedgerStore):
         self._append(txn, self._tables.blocks, blocks)
 
     def _put_awaited(self, txn: Txn, standing: list[StandingRecord], locators: list[rows.Locator]) -> None:
-        for item, locator in zip(standing, locators, strict=True):
-            if locator.kind == rows.AWAITED:
-                txn.put(rows.awaited_key(item.position), b"", db=self._tables.remembered)
+        awaited = [
+            (rows.awaited_key(item.position), b"")
+            for item, locator in zip(standing, locators, strict=True)
+            if locator[0] == rows.AWAITED
+        ]
+        self._put(txn, self._tables.remembered, awaited)
 
     def _put_indexes(self, txn: Txn, batch: Batch) -> None:
         layer, key_of, prefix = batch.layer, position_key, name_prefix
@@ -223,6 +229,8 @@ def _without_bytes(
     batch: Batch, standing: list[StandingRecord], locators: list[rows.Locator]
 ) -> list[rows.Locator]:
     """The locators, where nothing was written for a record that has a payload: it is destroyed by order, or awaited from another site."""
+    if rows.WITHOUT_PAYLOAD not in locators:
+        return locators
     return [
         locator
         if locator.kind == rows.STORED

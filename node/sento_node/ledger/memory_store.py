@@ -180,9 +180,9 @@ class MemoryStore(LedgerStore):
         self._flush(lambda: self._put_records(records))
         return ErasureStep(True, len(held), 1)
 
-    def awaited(self, limit: int) -> list[int]:
+    def awaited(self, limit: int, from_position: int = 0) -> list[int]:
         """Positions whose payloads are to come from another site."""
-        return [kept.position for kept in self._read().records if kept.awaited][:limit]
+        return [kept.position for kept in self._read().records[from_position:] if kept.awaited][:limit]
 
     def fill(self, payloads: Sequence[tuple[int, bytes]]) -> int:
         """Store awaited payloads. Raises ValueError for bytes that are not the record's, LedgerFailed."""

@@ -21,6 +21,7 @@ from sento_proto.governance.acts import (
     FACT,
     OFFICERS_AUTHOR,
     REGISTRY,
+    begun_epoch,
     decode_act,
     effect_of,
     judge_act,
@@ -83,7 +84,9 @@ def governance_of(
 
 
 def _check_signers(governance: Governance, standing: Standing, signers: Sequence[bytes]) -> None:
-    judged = judge_act(governance, standing.header.content, signers, standing.position)
+    begun = begun_epoch(standing.header.content)
+    opens = None if begun is None else begun.epoch
+    judged = judge_act(governance, standing.header.content, signers, standing.position, opens)
     if judged.code is not Code.ACCEPTED:
         raise Unfit(judged.why)
 

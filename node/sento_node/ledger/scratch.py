@@ -5,13 +5,16 @@ Pure: names are looked up here first, then in the parent, then in the state. Onl
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sento_node.ledger.results import NOWHERE, StandingRecord
 from sento_node.ledger.state import FactHead, Layer, LedgerState, SubjectHead
 from sento_proto.chain import next_link
 from sento_proto.governance.state import Governance
+from sento_proto.merkle import Frontier
 from sento_proto.record import Record
+from sento_proto.rules import RULES
 from sento_proto.submission import OfficerSignature
 
 
@@ -24,6 +27,12 @@ class Place(NamedTuple):
     officers: tuple[OfficerSignature, ...] = ()
 
 
+def is_opening(governance: Governance, epoch: int) -> bool:
+    """Whether an ordering log of this epoch waits for the act that begins it. Under rules that know no epochs there is none to wait for."""
+    rules = RULES.get(governance.rules)
+    return rules is not None and rules.epochs and epoch > governance.epoch
+
+
 class Scratch:
     """What a block has changed so far, over the state; a group works in a child that is merged or thrown away."""
 
@@ -33,6 +42,15 @@ class Scratch:
         self.layer = Layer()
         self.governance: Governance = parent.governance if parent else state.governance
         self.next_position: int = parent.next_position if parent else state.size
+        self.epoch: int = parent.epoch if parent else state.epoch
+        self.before: Frontier = parent.before if parent else state.frontier
+        """The tree before this block, for whoever asks where an epoch forks off."""
+        self.block: int = parent.block if parent else state.block
+
+    @property
+    def opening(self) -> bool:
+        """Whether the ordering log is a new epoch's, and the act that begins it does not stand yet."""
+        return is_opening(self.governance, self.epoch)
 
     @property
     def standing(self) -> list[StandingRecord]:
@@ -54,7 +72,7 @@ class Scratch:
         found = self.layer.facts.get((registry, fact))
         if found is not None:
             return found
-        return (self.parent or self.state).fact_head(registry, fact)
+        return (self.state if self.parent is None else self.parent).fact_head(registry, fact)
 
     def is_version_of(self, registry: str, fact: bytes, record_hash: bytes) -> bool:
         """Whether this hash is a version of this fact."""
@@ -68,7 +86,7 @@ class Scratch:
         found = self.layer.subjects.get((registry, subject))
         if found is not None:
             return found
-        return (self.parent or self.state).subject_head(registry, subject)
+        return (self.state if self.parent is None else self.parent).subject_head(registry, subject)
 
     def record_hash_at(self, position: int) -> bytes:
         """Record hash at a position that stands."""
@@ -98,6 +116,34 @@ class Scratch:
         self.layer.add(item)
         self.next_position += 1
         return item
+
+    def stand_all(
+        self, author: str, submission: int, records: Iterable[tuple[int, Record]]
+    ) -> list[StandingRecord]:
+        """Let a submission's records, (number in it, record) each, stand one after the other, of which nothing is judged any more: as `stand` does for each."""
+        layer, above = self.layer, self.state if self.parent is None else self.parent
+        facts, subjects, position = layer.facts, layer.subjects, self.next_position
+        items = []
+        for nth, record in records:
+            header = record.header
+            registry, fact, subject = header.registry, header.fact, header.subject
+            fact_head = facts.get((registry, fact)) or above.fact_head(registry, fact)
+            subject_head = subjects.get((registry, subject)) or above.subject_head(registry, subject)
+            item = StandingRecord(
+                position,
+                record,
+                author,
+                submission,
+                nth,
+                next_link(subject_head.link, record.record_hash),
+                subject_head.position,
+                NOWHERE if fact_head is None else fact_head.position,
+            )
+            layer.add(item)
+            items.append(item)
+            position += 1
+        self.next_position = position
+        return items
 
     def merge(self, child: Scratch) -> None:
         """Take in all of a child that stood whole."""

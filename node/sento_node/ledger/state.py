@@ -33,6 +33,9 @@ class SubjectHead(NamedTuple):
     link: bytes
 
 
+NOTHING_ABOUT_IT = SubjectHead(NOWHERE, FIRST_LINK)
+
+
 class Tip(NamedTuple):
     """How far a ledger goes: the tree's frontier, and the last block with its revision in the ordering log of `epoch`."""
 
@@ -105,12 +108,14 @@ class Layer:
 
     def add(self, item: StandingRecord) -> None:
         """Take in one record that stands."""
-        header = item.record.header
-        self.ids[item.author, header.record_id] = item.position
-        self.hashes[item.record.record_hash] = item.position
-        self.facts[header.registry, header.fact] = FactHead(item.position, item.record.record_hash)
-        self.subjects[header.registry, header.subject] = SubjectHead(item.position, item.link)
-        self.standing[item.position] = item
+        position, record = item.position, item.record
+        header, record_hash = record.header, record.record_hash
+        registry = header.registry
+        self.ids[item.author, header.record_id] = position
+        self.hashes[record_hash] = position
+        self.facts[registry, header.fact] = FactHead(position, record_hash)
+        self.subjects[registry, header.subject] = SubjectHead(position, item.link)
+        self.standing[position] = item
 
     def merge(self, newer: Layer) -> None:
         """Take in all of a layer that came after this one."""
@@ -206,19 +211,21 @@ class LedgerState:
 
     def fact_head(self, registry: str, fact: bytes) -> FactHead | None:
         """The standing version of a fact, or None."""
-        for layer in self._layers():
-            found = layer.facts.get((registry, fact))
-            if found is not None:
-                return found
-        return self._indexes.fact_head(registry, fact)
+        name = (registry, fact)
+        found = self._pending.facts.get(name)
+        if found is None and self._flushing is not None:
+            found = self._flushing.facts.get(name)
+        return self._indexes.fact_head(registry, fact) if found is None else found
 
     def subject_head(self, registry: str, subject: bytes) -> SubjectHead:
         """The end of a subject's chain; (NOWHERE, zeros) when nothing stands about it."""
-        for layer in self._layers():
-            found = layer.subjects.get((registry, subject))
-            if found is not None:
-                return found
-        return self._indexes.subject_head(registry, subject) or SubjectHead(NOWHERE, FIRST_LINK)
+        name = (registry, subject)
+        found = self._pending.subjects.get(name)
+        if found is None and self._flushing is not None:
+            found = self._flushing.subjects.get(name)
+        if found is None:
+            found = self._indexes.subject_head(registry, subject)
+        return NOTHING_ABOUT_IT if found is None else found
 
     def is_version_of(self, registry: str, fact: bytes, record_hash: bytes) -> bool:
         """Whether a standing record of this hash is a version of this fact."""
@@ -240,16 +247,22 @@ class LedgerState:
         subjects.add(subject)
         self._usage[author] = (records + 1, subjects)
 
+    def enter_epoch(self, epoch: int) -> None:
+        """The blocks from here on come from a new epoch's ordering log, whose revisions begin anew."""
+        self.epoch, self.revision = epoch, 0
+
     def absorb(self, result: BlockResult, governance: Governance, layer: Layer | None = None) -> None:
         """Make a block's result part of the state; `layer` holds exactly its standing records where there is one; and `governance` is the one behind it.
 
         The records were appended to the frontier by whoever made the result."""
         if result.number != self.block + 1 or result.revision <= self.revision:
             raise ValueError("blocks are absorbed in order, each once")
+        window_end = self._window_start + BUDGET_WINDOW_POSITIONS
         for item in result.standing:
-            start = item.position - item.position % BUDGET_WINDOW_POSITIONS
-            if start != self._window_start:
-                self._window_start = start
+            position = item.position
+            if position >= window_end:
+                self._window_start = position - position % BUDGET_WINDOW_POSITIONS
+                window_end = self._window_start + BUDGET_WINDOW_POSITIONS
                 self._usage.clear()
             self._use(item.author, item.record.header.subject)
             if layer is None:
@@ -259,6 +272,11 @@ class LedgerState:
         self._pending_blocks.append(result)
         self.governance = governance
         self.block, self.revision = result.number, result.revision
+
+    def absorb_records(self, layer: Layer, frontier: Frontier) -> None:
+        """Take in at once what stands in blocks that were absorbed without their records, and the tree behind them."""
+        self._pending.merge(layer)
+        self.frontier = frontier
 
     def seal_batch(self) -> Batch | None:
         """Hand over everything pending to a flush, or None when there is nothing or a flush is under way."""

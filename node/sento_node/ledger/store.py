@@ -122,8 +122,8 @@ class LedgerStore(Indexes, Protocol):
         crash the same call goes on where it was. Raises LedgerFailed, IndexError beyond the tip."""
         ...
 
-    def awaited(self, limit: int) -> list[int]:
-        """Positions whose payloads this site should hold and does not, rising, at most `limit`."""
+    def awaited(self, limit: int, from_position: int = 0) -> list[int]:
+        """Positions from `from_position` on whose payloads this site should hold and does not, rising, at most `limit`."""
         ...
 
     def fill(self, payloads: Sequence[tuple[int, bytes]]) -> int:

@@ -51,6 +51,7 @@ def verify_blocks(
     blocks = BlockVerifier(image, governance)
     checkpoints = CheckpointVerifier(image, governance)
     revision, whole = 0, True
+    logs_begin = {begun.block_base + 1 for begun in governance.epochs}
     for number in range(1, tip.block + 1):
         start = frontier.size
         block, end, findings = blocks.extent(number, start, tip.size, tip.block)
@@ -66,6 +67,8 @@ def verify_blocks(
         if block is not None:
             truth, more = blocks.verify(block, seen)
             findings += more
+            if number in logs_begin:
+                revision = 0
             if block.revision <= revision:
                 findings.append(
                     Finding(

@@ -9,7 +9,9 @@ one other voting site's node has confirmed. It never starts when somebody rememb
  - the ordering directory's own copy of the number is not the node's, nor one ahead of it (one of the two was replaced; the copy is written first)
  - the ordering directory is empty although the member had started         (the member's disk alone was lost)
 
-The way back is the same for all: remove the member, add it as a learner, promote it. A roll-back that is hidden from every site that answers is not detected.
+The way back is the same for all: remove the member, add it as a learner, promote it (`joining/`). A roll-back that is hidden from every site that answers is
+not detected. A disk that is new by its operator's word, and a site that has no member to protect, are not refused for what others remember: they take a
+number above all of it, so that no two lives share a lane.
 
 A ledger that is behind what this site once cosigned says nothing against its member while the boot numbers say that the member's disk is this life's: the
 ledger is derived, and made anew from others (`rebuild/`). The largest size that anybody remembers comes with `Start`: nothing smaller is cosigned from then on.
@@ -79,21 +81,38 @@ class Refuse(NamedTuple):
     words: str
 
 
-BootDecision = Wait | Start | Refuse
+class Raise(NamedTuple):
+    """Announce this number instead: somebody remembers the one announced, or a higher one, of a former life."""
+
+    boot_number: int
+
+
+BootDecision = Wait | Start | Refuse | Raise
 
 _REMEDY = (
-    "Do not copy a data directory back. Remove this site's member from the ordering log and let it join again as a learner with an empty "
-    "directory (runbook: a site with a new disk)."
+    "Do not copy a data directory back. Run `sento-node replace-disk`, which takes this site's former member out of the ordering log and lets "
+    "it join again with an empty directory (runbook: replace-disk)."
 )
 
 
 def decide_boot(
-    disk: LocalDisk, announced: int, answers: Mapping[str, PeerMemory], voting_others: frozenset[str]
+    disk: LocalDisk,
+    announced: int,
+    answers: Mapping[str, PeerMemory],
+    voting_others: frozenset[str],
+    *,
+    takes_new_number: bool = False,
 ) -> BootDecision:
-    """Whether the member may start as boot number `announced` (already flushed here). `answers` are by site, `voting_others` the other voters."""
-    refusal = refuse_locally(disk) or _refuse_by_memory(disk, announced, answers)
-    if refusal is not None:
-        return Refuse(f"{refusal} {_REMEDY}")
+    """Whether the member may start as boot number `announced` (already flushed here). `answers` are by site, `voting_others` the other voters, tie-breakers
+    among them. `takes_new_number`: the disk is new by its operator's word and its former member will not start, or this site has no member."""
+    if takes_new_number:
+        remembered_boot = max((memory.boot_number for memory in answers.values()), default=0)
+        if remembered_boot >= announced:
+            return Raise(remembered_boot + 1)
+    else:
+        refusal = refuse_locally(disk) or _refuse_by_memory(disk, announced, answers)
+        if refusal is not None:
+            return Refuse(f"{refusal} {_REMEDY}")
     if voting_others and not voting_others & answers.keys():
         return Wait(
             "Waiting for another voting site to confirm this site's boot number; none has answered yet. "

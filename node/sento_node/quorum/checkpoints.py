@@ -11,6 +11,9 @@ only if
 A fresh cosignature whose time is minutes away from this site's clock is not counted for a proposal: readers learn from these times how old a checkpoint is.
 In a checkpoint that is handed over times are not judged again: it may be old, and a site whose own clock is wrong must not be cut off by it.
 
+A site without a vote proposes nothing, and cosigns only what `embassies.py` lets it: what it may not sign yet waits, as a proposal ahead of the flush does.
+For three seconds after a quorum the proposer goes on gathering (`late.py`).
+
 Extension of the last cosigned one follows from 1 to 3: both are prefixes of one ledger that this site built. A proposal that is ahead of what is flushed here
 waits for the flush. A quorum's checkpoint with another root at a size that this site has means that this site is wrong: `Diverged`.
 The core keeps (block, size, root) for each block since the last quorum. It signs nothing before the shell says that `WriteCosigned` is on disk.
@@ -20,12 +23,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
 
 from sento_node.ledger.results import BlockResult
 from sento_node.quorum.clocks import is_off
+from sento_node.quorum.effects import (
+    AnswerCosign,
+    AskCosign,
+    CheckpointEffect,
+    ClockHeard,
+    Cosigned,
+    Diverged,
+    LateCosigned,
+    QuorumReached,
+    TreeAt,
+    WriteCosigned,
+)
+from sento_node.quorum.embassies import Caution
+from sento_node.quorum.late import LateCosignatures, verified_lines
+from sento_node.quorum.pending import Parked, Proposal
 from sento_node.quorum.trimming import SiteProgress, held_block
 from sento_proto.checkpoint import (
     Checkpoint,
@@ -54,84 +70,6 @@ RECENT_QUORUMS = 256
 """Trees of the newest quorums that stay in memory; of those on disk thinning leaves few, and a reader may still name one."""
 
 
-class TreeAt(NamedTuple):
-    """The tree at a block's end."""
-
-    block: int
-    size: int
-    root: bytes
-
-
-class Cosigned(NamedTuple):
-    """What this site last put its cosignature under."""
-
-    epoch: int
-    size: int
-    root: bytes
-
-
-class WriteCosigned(NamedTuple):
-    """Write this down, flushed, then call `cosigned_written`."""
-
-    cosigned: Cosigned
-
-
-class AskCosign(NamedTuple):
-    """Ask a site for its cosignature; answer with `cosign_reply` or nothing."""
-
-    site: str
-    checkpoint: Checkpoint
-    block: int
-
-
-class AnswerCosign(NamedTuple):
-    """Answer a site's request: the cosignature's lines, or the code why not."""
-
-    ticket: int
-    lines: tuple[NoteSignature, ...]
-    code: Code | None
-
-
-class ClockHeard(NamedTuple):
-    """A cosignature told the time at a site: so far ahead of this site's clock, in seconds."""
-
-    site: str
-    off_s: int
-
-
-class QuorumReached(NamedTuple):
-    """Keep this checkpoint; `publish_to` names the sites to hand it to (empty when it came from one)."""
-
-    checkpoint: Checkpoint
-    block: int
-    publish_to: tuple[str, ...]
-
-
-class Diverged(NamedTuple):
-    """A quorum holds another root than this site at the same size: stop answering."""
-
-    size: int
-
-
-CheckpointEffect = WriteCosigned | AskCosign | AnswerCosign | ClockHeard | QuorumReached | Diverged
-
-
-@dataclass(slots=True)
-class _Parked:
-    ticket: int
-    checkpoint: Checkpoint
-    block: int
-    since_ms: int
-
-
-@dataclass(slots=True)
-class _Proposal:
-    tree: TreeAt
-    checkpoint: Checkpoint
-    started_ms: int
-    lines: dict[str, tuple[NoteSignature, ...]] = field(default_factory=dict)
-
-
 class Checkpoints:
     """One site's part in checkpoints. All times are milliseconds of one clock, given by the caller."""
 
@@ -153,6 +91,9 @@ class Checkpoints:
         self._epoch = epoch
         self._site = site
         self._signers = signers
+        self._late = LateCosignatures()
+        self._caution = Caution(now_ms)
+        self._now_ms = now_ms
         self._govern(governance)
         self.last_cosigned = last_cosigned
         self.floor_size = floor_size
@@ -162,8 +103,8 @@ class Checkpoints:
         self.quorum_time_s = 0
         self._quorum_seen_ms = now_ms
         self._proposed_ms = now_ms - PROPOSE_EVERY_MS
-        self._proposal: _Proposal | None = None
-        self._parked: list[_Parked] = []
+        self._proposal: Proposal | None = None
+        self._parked: list[Parked] = []
         self._writing: list[tuple[Cosigned, Checkpoint, int | None]] = []
         self._ahead: tuple[Checkpoint, int] | None = None
         self.progress: dict[str, SiteProgress] = {}
@@ -176,6 +117,11 @@ class Checkpoints:
     def _govern(self, governance: Governance) -> None:
         self._governance = governance
         self._site_keys: Mapping[str, SiteKeys] = governance.site_keys
+        own = governance.sites.get(self._site)
+        self._is_embassy = own is not None and not own.votes
+        self._others = tuple(
+            site.name for site in governance.sites.values() if site.ledger and site.name != self._site
+        )
 
     def applied(self, result: BlockResult, governance: Governance) -> None:
         """A block was applied: remember the tree after it, and who counts from there on."""
@@ -190,9 +136,7 @@ class Checkpoints:
             if tree.block > block:
                 break
             self._flushed = tree
-        parked, self._parked = self._parked, []
-        for item in parked:
-            effects += self._consider(item.ticket, item.checkpoint, item.block, item.since_ms, now_ms)
+        effects += self._consider_parked(now_ms)
         if self._ahead is not None and self._ahead[0].size <= self._flushed.size:
             checkpoint, at_block = self._ahead
             self._ahead = None
@@ -201,7 +145,10 @@ class Checkpoints:
 
     def tick(self, now_ms: int, now_s: int) -> list[CheckpointEffect]:
         """Time went by."""
-        effects: list[CheckpointEffect] = []
+        self._now_ms = now_ms
+        effects: list[CheckpointEffect] = [*self._late.tick(now_ms, self._others)]
+        if self._is_embassy:
+            effects += self._consider_parked(now_ms)
         for item in [item for item in self._parked if now_ms - item.since_ms >= PARK_MS]:
             self._parked.remove(item)
             effects.append(AnswerCosign(item.ticket, (), Code.NOT_READY))
@@ -225,7 +172,7 @@ class Checkpoints:
         return frozenset(self._held_back)
 
     def _may_propose(self, now_ms: int) -> bool:
-        if self._held_back:
+        if self._held_back or self._is_embassy:
             return False
         if self._proposal is not None or self._writing or self._site not in self._site_keys:
             return False
@@ -245,7 +192,7 @@ class Checkpoints:
         tree = self._flushed
         bare = Checkpoint(self._ledger_id, self._epoch, tree.size, tree.root)
         signed = bare._replace(signatures=(sign_note(bare, self._site, self._signers.ed25519),))
-        self._proposal = _Proposal(tree, signed, now_ms)
+        self._proposal = Proposal(tree, signed, now_ms)
         self._proposed_ms = now_ms
         return self._write_down(signed, None)
 
@@ -260,7 +207,22 @@ class Checkpoints:
             return [AnswerCosign(ticket, (), Code.BAD_SIGNATURE)]
         if (checkpoint.ledger_id, checkpoint.epoch) != (self._ledger_id, self._epoch):
             return [AnswerCosign(ticket, (), Code.WRONG_LEDGER)]
+        if self._is_embassy:
+            known = {name: self._site_keys[name] for name in self._others if name in self._site_keys}
+            self._caution.seen(proposer, checkpoint, known)
         return self._consider(ticket, checkpoint, block, now_ms, now_ms)
+
+    def _is_vouched_for(self, tree: TreeAt, checkpoint: Checkpoint, now_ms: int) -> bool:
+        """An embassy's second look at a tree that it computed itself."""
+        agreed = any(known[1:] == tree[1:] for known in self.recent_quorums) or self.is_quorum(checkpoint)
+        return self._caution.allows(tree, self._others, self.progress, now_ms, by_quorum=agreed)
+
+    def _consider_parked(self, now_ms: int) -> list[CheckpointEffect]:
+        effects: list[CheckpointEffect] = []
+        parked, self._parked = self._parked, []
+        for item in parked:
+            effects += self._consider(item.ticket, item.checkpoint, item.block, item.since_ms, now_ms)
+        return effects
 
     def _consider(
         self, ticket: int, checkpoint: Checkpoint, block: int, since_ms: int, now_ms: int
@@ -270,16 +232,23 @@ class Checkpoints:
         if checkpoint.size < self._promised_size():
             return [AnswerCosign(ticket, (), Code.STALE)]
         if block > self._flushed.block:
-            if now_ms - since_ms >= PARK_MS or len(self._parked) >= PARKED_MAX:
-                return [AnswerCosign(ticket, (), Code.NOT_READY)]
-            self._parked.append(_Parked(ticket, checkpoint, block, since_ms))
-            return []
+            return self._park(ticket, checkpoint, block, since_ms, now_ms)
         mine = next((tree for tree in self._trees if tree.block == block), None)
         if mine is None:
             return [AnswerCosign(ticket, (), Code.STALE)]
         if (mine.size, mine.root) != (checkpoint.size, checkpoint.root):
             return [AnswerCosign(ticket, (), Code.DIVERGED)]
+        if self._is_embassy and not self._is_vouched_for(mine, checkpoint, now_ms):
+            return self._park(ticket, checkpoint, block, since_ms, now_ms)
         return [self._write_down(checkpoint, ticket)]
+
+    def _park(
+        self, ticket: int, checkpoint: Checkpoint, block: int, since_ms: int, now_ms: int
+    ) -> list[CheckpointEffect]:
+        if now_ms - since_ms >= PARK_MS or len(self._parked) >= PARKED_MAX:
+            return [AnswerCosign(ticket, (), Code.NOT_READY)]
+        self._parked.append(Parked(ticket, checkpoint, block, since_ms))
+        return []
 
     def _promised_size(self) -> int:
         """The largest size cosigned or on its way to the disk: a smaller note written after it would undo it there."""
@@ -310,8 +279,8 @@ class Checkpoints:
                 effects.append(AnswerCosign(ticket, lines, None))
             elif self._proposal is not None:
                 self._proposal.lines[self._site] = lines
-                others = [name for name in self._site_keys if name != self._site]
-                effects += [AskCosign(name, checkpoint, self._proposal.tree.block) for name in others]
+                block = self._proposal.tree.block
+                effects += [AskCosign(name, checkpoint, block) for name in self._others]
                 effects += self._count_lines()
         return effects
 
@@ -321,14 +290,16 @@ class Checkpoints:
         """A site answered our proposal of `size`."""
         proposal = self._proposal
         keys = self._site_keys.get(site)
-        if proposal is None or proposal.tree.size != size or keys is None:
-            return []
-        good = cosignature_of(proposal.checkpoint, lines, site, keys)
+        current = proposal is not None and proposal.tree.size == size
+        asked = proposal.checkpoint if proposal is not None and current else self._late.open_at(site, size)
+        good = None if asked is None or keys is None else cosignature_of(asked, lines, site, keys)
         if good is None:
             return []
         heard = ClockHeard(site, good.time_s - now_s)
         if is_off(heard.off_s):
             return [heard]
+        if proposal is None or not current:
+            return [heard, *self._late.heard(site, size, good.lines, self._others)]
         proposal.lines[site] = good.lines
         return [heard, *self._count_lines()]
 
@@ -353,23 +324,38 @@ class Checkpoints:
             return []
         receipt = self._governance.receipt_quorum_at(proposal.tree.size)
         if len(receipt.keys.keys() & proposal.lines.keys()) < receipt.quorum:
-            return []
+            return self._ask_embassies_again(proposal)
         self._proposal = None
         if proposal.tree.block <= self.quorum.block:
             return []  # another site's quorum overtook this one: going back to it would forget the newer
         checkpoint = merge_signatures(proposal.checkpoint, chain.from_iterable(proposal.lines.values()))
-        others = tuple(name for name in self._site_keys if name != self._site)
+        awaited = [name for name in self._others if name not in proposal.lines]
+        self._late.begin(checkpoint, proposal.tree.block, awaited, self._now_ms)
         return [
             *self._take_quorum(checkpoint, proposal.tree),
-            QuorumReached(checkpoint, proposal.tree.block, others),
+            QuorumReached(checkpoint, proposal.tree.block, self._others),
+        ]
+
+    def _ask_embassies_again(self, proposal: Proposal) -> list[CheckpointEffect]:
+        """A quorum needs an embassy, and an embassy needs to see that somebody else has signed: show it what came."""
+        if proposal.asked_again or len(proposal.lines) < 2:
+            return []
+        proposal.asked_again = True
+        signed = merge_signatures(proposal.checkpoint, chain.from_iterable(proposal.lines.values()))
+        return [
+            AskCosign(name, signed, proposal.tree.block)
+            for name in self._others
+            if not self._governance.sites[name].votes and name not in proposal.lines
         ]
 
     # -- a quorum's word --------------------------------------------------------------------------------------------
 
     def published(self, checkpoint: Checkpoint, block: int, now_ms: int) -> list[CheckpointEffect]:
         """A site hands over a checkpoint that a quorum is said to have cosigned; nothing happens unless it did."""
-        if not self.is_quorum(checkpoint) or checkpoint.size < self.quorum.size:
+        if not self.is_quorum(checkpoint):
             return []
+        if checkpoint.size < self.quorum.size:
+            return self._published_again(checkpoint)
         mine = next((tree for tree in self._trees if tree.size == checkpoint.size), None)
         if mine is not None and mine.root != checkpoint.root:
             return [Diverged(checkpoint.size)]
@@ -382,8 +368,16 @@ class Checkpoints:
         same_size = [tree for tree in self._trees if tree.size == checkpoint.size and tree.block <= block]
         tree = same_size[-1] if same_size else mine
         if tree.block <= self.quorum.block:
+            return self._published_again(checkpoint)
+        effects = [*self._take_quorum(checkpoint, tree), QuorumReached(checkpoint, tree.block, ())]
+        return effects + (self._consider_parked(now_ms) if self._is_embassy else [])
+
+    def _published_again(self, checkpoint: Checkpoint) -> list[CheckpointEffect]:
+        """A checkpoint that is kept already, perhaps with late cosignatures: of its lines, those that verify."""
+        kept = next((tree for tree in self.recent_quorums if tree.size == checkpoint.size), None)
+        if kept is None or kept.root != checkpoint.root:
             return []
-        return [*self._take_quorum(checkpoint, tree), QuorumReached(checkpoint, tree.block, ())]
+        return [LateCosigned(verified_lines(checkpoint, self._site_keys), kept.block, ())]
 
     def is_quorum(self, checkpoint: Checkpoint) -> bool:
         """Whether a quorum of the receipt set cosigned this checkpoint of this ledger and epoch."""

@@ -41,8 +41,9 @@ ISLAND_AFTER_MS = 1_500
 ORDERED_AFTER_MS = 10_000
 DRAIN_EVERY_MS = 500
 DRAIN_TOGETHER_MAX = 64
-_SETTLED = STANDING_CODES | {Code.RECORD_ID_REUSED}
-"""The record id stands: as it is, or as it was before it was sealed anew."""
+_SETTLED = STANDING_CODES | {Code.RECORD_ID_REUSED, Code.STALE}
+"""The record id stands: as it is, as it was before it was sealed anew, or, of an extract's opening that was reported twice, in another site's record: the
+fact of an access record follows from its id, so that the ledger takes one."""
 _SEAL_ANEW = frozenset({Code.KEY_EPOCH_CLOSED, Code.KEY_ENDED, Code.UNKNOWN_AUTHOR})
 
 
@@ -132,7 +133,7 @@ class AccessLog:
             key_epoch=key_epoch,
             kek=kek,
             dek=os.urandom(DEK_BYTES),
-            record_id=uuid7(time_ms, os.urandom(RANDOM_BYTES)),
+            record_id=release.record_id or uuid7(time_ms, os.urandom(RANDOM_BYTES)),
             site_key_id=self._signer.public_key.key_id,
             time_ms=time_ms,
         )

@@ -43,7 +43,9 @@ class Asked(NamedTuple):
 
 
 class Release(NamedTuple):
-    """One access record to be made: about whom, which records (hashes, at most 64) and how many more, and what became of the request."""
+    """One access record to be made: about whom, which records (hashes, at most 64) and how many more, and what became of the request.
+
+    Of extracts alone: the extract's id, the access record's id, which follows from it, and, of an opening, when its reader says that it was."""
 
     asked: Asked
     registry: str
@@ -51,6 +53,9 @@ class Release(NamedTuple):
     records: tuple[bytes, ...]
     more: int = 0
     outcome: str = RELEASED
+    extract: bytes | None = None
+    record_id: bytes | None = None
+    opened_at_ms: int | None = None
 
 
 def records_releases(governance: Governance) -> bool:
@@ -112,7 +117,8 @@ def placed(
         more=release.more,
         outcome=release.outcome,
         refused_before=refused_before,
-        asked_at_ms=asked_at_ms,
+        asked_at_ms=asked_at_ms if release.opened_at_ms is None else release.opened_at_ms,
+        extract=release.extract,
         subject=None if delay is None else release.subject,
         delay=None if delay is None else delay.name,
     )

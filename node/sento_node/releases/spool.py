@@ -102,6 +102,10 @@ class Spool:
         """Records that are not ordered yet."""
         return len(self._records)
 
+    def holds(self, record_id: bytes) -> Record | None:
+        """The record of this id, where it is not ordered yet."""
+        return self._records.get(record_id)
+
     def _take_up(self) -> None:
         if not self._path.exists():
             return

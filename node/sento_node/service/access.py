@@ -6,7 +6,7 @@
     Governance.SubmitAct, Usage        officers and operators
     Governance.Acts                    any of ours
     Admin                              operators and sites
-    Sync                               sites
+    Sync                               sites; Plan and FetchChunk, by which copies are made, operators too
 
 Requests for records carry a purpose and a case number; a request without either is refused. A connection outlives no certificate: once the caller's has ended,
 every further call and every further submission on an open stream is refused, and a stream that follows ends.

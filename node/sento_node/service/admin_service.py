@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 import grpc
@@ -10,9 +11,12 @@ import grpc.aio
 
 from sento_node.erasure.deciding import due_orders
 from sento_node.erasure.kept import recall_certificates, recall_erasures
+from sento_node.importing.desk import ImportDesk
 from sento_node.ledger.rows import POSITION_MAX
 from sento_node.service.access import require_role
+from sento_node.service.import_stream import import_reports
 from sento_node.service.node_state import NodeState
+from sento_node.sync.progress import Progress
 from sento_node.tls import caller_of
 from sento_proto.checkpoint import cosigners, decode_checkpoint
 from sento_proto.erasure_certificate import Volume, check_volume
@@ -31,6 +35,7 @@ class AdminService(admin_pb2_grpc.AdminServicer):
 
     def __init__(self, node: NodeState) -> None:
         self._node = node
+        self._desk = ImportDesk(node)
 
     async def Status(self, request: admin_pb2.StatusRequest, context: Context) -> admin_pb2.StatusReply:
         """How this site stands. Authors and readers may ask too: it holds nothing about persons."""
@@ -67,6 +72,14 @@ class AdminService(admin_pb2_grpc.AdminServicer):
             raise SentoError(Code.NOT_READY)
         await self._node.eraser.note_volume(volume)
         return admin_pb2.NoteVolumeReply()
+
+    async def Import(
+        self, request_iterator: AsyncIterator[admin_pb2.ImportPiece], context: Context
+    ) -> AsyncIterator[admin_pb2.ImportReport]:
+        """Chunks that were brought by hand, each with what became of it; at the end the signed arrival receipt."""
+        require_role(caller_of(context), "operator")
+        async for report in import_reports(self._desk, request_iterator):
+            yield report
 
 
 def _volume(request: admin_pb2.NoteVolumeRequest) -> Volume:
@@ -129,6 +142,8 @@ def status_of(node: NodeState) -> admin_pb2.StatusReply:
         reply.rebuilt_size = tip.size
         reply.rebuild_target_size = max([condition.rebuilding.target_size, tip.size, *known])
     reply.scrub.CopyFrom(_scrub_of(node))
+    if condition.sync is not None:
+        reply.sync.CopyFrom(sync_status(condition.sync, node.clock.now_ms()))
     _add_runner(reply, node)
     _add_ordering(reply, node)
     if node.access_log is not None:
@@ -151,6 +166,21 @@ def _add_runner(reply: admin_pb2.StatusReply, node: NodeState) -> None:
     site = node.runner.site
     reply.queued_records = site.lanes.queues.count
     reply.trimmed_block = site.trimmed_block
+
+
+def sync_status(progress: Progress, now_ms: int) -> admin_pb2.SyncStatus:
+    """How far copying is."""
+    return admin_pb2.SyncStatus(
+        source=progress.source,
+        stage=progress.stage,
+        registry=progress.registry,
+        done=progress.done,
+        wanted=progress.wanted,
+        bytes_done=progress.bytes_done,
+        bytes_wanted=progress.bytes_wanted,
+        rate_bytes_per_s=progress.rate_bytes_per_s(now_ms),
+        time_to_go_s=progress.time_to_go_s(now_ms),
+    )
 
 
 def _scrub_of(node: NodeState) -> admin_pb2.ScrubStatus:

@@ -18,7 +18,7 @@ from sento_node import bounds
 from sento_node.ledger import reading
 from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.store import KeptRecord, LedgerDamaged, LedgerStore
-from sento_node.quorum.checkpoints import TreeAt
+from sento_node.quorum.effects import TreeAt
 from sento_node.service.node_state import NodeState
 from sento_node.site import PAYLOADS_AWAITED
 from sento_proto import header as header_layout

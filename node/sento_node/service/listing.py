@@ -59,12 +59,18 @@ class Listing:
             if room_bytes <= 0:
                 reply.next_before = reply.records[-1].position
                 return reply
-            record = self._listed(caller, kept, header_only=request.header_only) or hidden_record(kept)
+            record = self.entry(caller, kept, header_only=request.header_only)
             room_bytes -= record.ByteSize()
             reply.records.append(record)
         if page.next_before is not None:
             reply.next_before = page.next_before
         return reply
+
+    def entry(
+        self, caller: Identity, kept: KeptRecord, *, header_only: bool = False
+    ) -> common_pb2.StoredRecord:
+        """One entry of a list, as far as the caller may have it."""
+        return self._listed(caller, kept, header_only=header_only) or hidden_record(kept)
 
     def _walked(self, request: ListRequest, name: bytes, walk: Walk) -> reading.Page:
         try:

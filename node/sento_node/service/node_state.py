@@ -5,6 +5,7 @@ The servers answer before the ordering member runs (another site's boot may wait
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ from sento_node.config import NodeConfig
 from sento_node.erasure.carrying_out import Eraser
 from sento_node.ledger.replay import governance_of
 from sento_node.ledger.store import LedgerStore
+from sento_node.ordering.port import OrderingLog
 from sento_node.rebuild.boot_memories import BootMemories
+from sento_node.epochs.here import EpochHere
 from sento_node.releases.access_log import AccessLog
 from sento_node.runner import Runner
 from sento_node.scrub.progress import ScrubState
@@ -27,6 +30,10 @@ from sento_proto.governance.state import Governance
 
 CONTACT_LOST_MS = 8_000
 """Without an answer for so long a site counts as not reachable. It is asked every two seconds and may take two to answer: one lost question is not enough."""
+
+
+def _nobody() -> str:
+    return ""
 
 
 @dataclass(slots=True)
@@ -52,7 +59,11 @@ class NodeState:
     condition: Condition
     certificate_expires_at_s: Callable[[], int]
     boot_number: int = 0
+    epoch: EpochHere = EpochHere()
+    """The epoch whose log this life takes part in."""
     runner: Runner | None = None
+    ledger_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever writes blocks into the ledger besides the runner, and while the runner is made from it."""
     contacts: dict[str, PeerContact] = field(default_factory=dict)
     tallies: Tallies = field(default_factory=Tallies)
     flushed_governance: Governance | None = None
@@ -63,6 +74,12 @@ class NodeState:
     """What is remembered of other sites' boots."""
     signers: SiteSigners | None = None
     """What this site signs its words with, once the key files are read."""
+    member_target: str = ""
+    """Where this site's own member is asked about the members; empty while none runs."""
+    member_log: OrderingLog | None = None
+    """The ordering log through this site's own member, once that can order; None at a site without one."""
+    follows_through: Callable[[], str] = _nobody
+    """Through which voting site a site without a member follows the order."""
     access_log: AccessLog | None = None
     """Where releases are recorded; there before the site answers anybody."""
 

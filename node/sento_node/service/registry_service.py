@@ -25,6 +25,7 @@ from sento_node.service.access import (
     require_role,
     require_unexpired,
 )
+from sento_node.service.checkpoint_waiting import CheckpointWaiting
 from sento_node.service.freshness import as_of, require_reads, wait_fresh
 from sento_node.service.heads import Heads
 from sento_node.service.listing import Listing, ListRequest, Walk
@@ -49,6 +50,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
 
     def __init__(self, node: NodeState) -> None:
         self._node = node
+        self._checkpoints = CheckpointWaiting(node)
         self._heads = Heads(node)
         self._listing = Listing(node)
         self._releasing = Releasing(node)
@@ -227,12 +229,10 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
     async def Checkpoint(
         self, request: client_pb2.CheckpointRequest, context: Context
     ) -> client_pb2.CheckpointReply:
-        """The newest quorum checkpoint, or the first of at least a size."""
+        """The newest quorum checkpoint, or the first of at least a size; one that a site of the named ones cosigned too, waited for."""
         require_role(caller_of(context), *ROLES)
         require_reads(self._node)
-        kept = self._node.store.checkpoint(request.at_least_size)
-        if kept is None:
-            raise SentoError(Code.NOT_FOUND, "no quorum checkpoint of that size yet")
+        kept = await self._checkpoints.find(request)
         return client_pb2.CheckpointReply(checkpoint=kept.note)
 
     async def Head(self, request: client_pb2.HeadRequest, context: Context) -> client_pb2.HeadReply:

@@ -1,4 +1,4 @@
-"""The Sync service: what sites ask each other. Callers are sites of the genesis, by their certificates.
+"""The Sync service: what sites ask each other. Callers are sites of the genesis, by their certificates; chunks are given to operators too, who make copies.
 
 Boot announcements are answered from the store's memory alone, before this node's own member runs. A pull sends the ledger in pieces; a chunk ends at a
 checkpoint that a quorum cosigned, so that the puller can prove it whole.
@@ -7,6 +7,7 @@ checkpoint that a quorum cosigned, so that the puller can prove it whole.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import grpc
@@ -15,12 +16,16 @@ import grpc.aio
 from sento_node import bounds
 from sento_node.boot_keeper import LIFE_BYTES
 from sento_node.ledger.store import KeptCheckpoint
-from sento_node.service.access import require_role
+from sento_node.service.access import require_role, require_unexpired
+from sento_node.service.chunk_giving import chunk_pieces, plan_reply
 from sento_node.service.errors import error_message
+from sento_node.service.member_service import MemberService
 from sento_node.service.node_state import NodeState
+from sento_node.service.order_service import OrderService
 from sento_node.sync.entries import encode_block_entry
 from sento_node.sync.fetching import fetched_block, fetched_payload, without_destroyed
-from sento_node.tls import caller_of
+from sento_node.sync.shelf import Shelf
+from sento_node.tls import caller_of, certificate_end_s
 from sento_proto.checkpoint import cosigners, decode_checkpoint
 from sento_proto.checkpoint import encode_signature_line as line_bytes
 from sento_proto.errors import Code, SentoError
@@ -38,6 +43,9 @@ class SyncService(sync_pb2_grpc.SyncServicer):
 
     def __init__(self, node: NodeState) -> None:
         self._node = node
+        self._shelf = Shelf()
+        self._orders = OrderService(node)
+        self._members = MemberService(node)
 
     def _caller(self, context: Context) -> str:
         """The calling site's name. Raises SentoError."""
@@ -45,6 +53,11 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         if name not in self._node.governance.site_keys:
             raise SentoError(Code.IDENTITY_REFUSED, "no site of that name is in this ledger's genesis")
         return name
+
+    def _copier(self, context: Context) -> None:
+        """Raises SentoError unless the caller may have a copy: a site of this ledger, or an operator."""
+        if require_role(caller_of(context), "site", "operator").role == "site":
+            self._caller(context)
 
     async def AnnounceBoot(
         self, request: sync_pb2.AnnounceBootRequest, context: Context
@@ -159,6 +172,21 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         piece.checkpoint = kept.note
         yield piece
 
+    async def Plan(self, request: sync_pb2.PlanRequest, context: Context) -> sync_pb2.PlanReply:
+        """Which spines this site would give after a block."""
+        self._copier(context)
+        self._require_reads()
+        return await plan_reply(self._node, request)
+
+    async def FetchChunk(
+        self, request: sync_pb2.FetchChunkRequest, context: Context
+    ) -> AsyncIterator[sync_pb2.ChunkPiece]:
+        """One chunk's bytes, from any byte on."""
+        self._copier(context)
+        self._require_reads()
+        async for piece in chunk_pieces(self._node, self._shelf, request):
+            yield piece
+
     async def FetchPayloads(
         self, request: sync_pb2.FetchPayloadsRequest, context: Context
     ) -> AsyncIterator[sync_pb2.FetchedPayload]:
@@ -184,6 +212,37 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             if block is not None:
                 yield block
             await asyncio.sleep(0)
+
+    async def FollowOrder(
+        self, request: sync_pb2.FollowOrderRequest, context: Context
+    ) -> AsyncIterator[sync_pb2.OrderEvent]:
+        """The order behind a place, through this site's own member, for as long as the caller's certificate holds."""
+        caller, end_s = self._caller(context), certificate_end_s(context)
+
+        def still_allowed() -> None:
+            require_unexpired(end_s, self._node.clock.wall_ms())
+
+        async with contextlib.aclosing(self._orders.follow(caller, request, still_allowed)) as events:
+            async for event in events:
+                yield event
+
+    async def AppendFor(
+        self, request: sync_pb2.AppendForRequest, context: Context
+    ) -> sync_pb2.AppendForReply:
+        """Order a block on one of the caller's own lanes."""
+        return await self._orders.append(self._caller(context), request, context.time_remaining())
+
+    async def ChangeMember(
+        self, request: sync_pb2.ChangeMemberRequest, context: Context
+    ) -> sync_pb2.ChangeMemberReply:
+        """Change the caller's own membership of the ordering log."""
+        return await self._members.change(self._caller(context), request)
+
+    async def OrderHead(
+        self, request: sync_pb2.OrderHeadRequest, context: Context
+    ) -> sync_pb2.OrderHeadReply:
+        """The linearizable head."""
+        return await self._orders.head(self._caller(context), context.time_remaining())
 
     def _require_reads(self) -> None:
         if not self._node.condition.answers_reads:

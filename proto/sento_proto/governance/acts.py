@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sento_proto.errors import Code
+from sento_proto.genesis import PLACE_RULES
 from sento_proto.governance.author_changes import (
     CloseKey,
     EnrolAuthor,
@@ -26,6 +27,7 @@ from sento_proto.governance.author_changes import (
     SetPolicy,
 )
 from sento_proto.governance.changing import Change, NotYetFit, Unfit
+from sento_proto.governance.epoch_changes import BeginEpoch
 from sento_proto.governance.erasure_changes import CarryOutErasure, Erase, EraseSubject, WithdrawErasure
 from sento_proto.governance.ledger_changes import SetRecoveryKey, SetRules, Unlock
 from sento_proto.governance.officer_changes import (
@@ -54,6 +56,7 @@ from sento_proto.governance.reader_changes import (
     check_lost_readers,
 )
 from sento_proto.governance.site_changes import EnrolSite, RetireSite, RotateSiteKey, SetReceiptSet
+from sento_proto.governance.site_place_changes import EnrolTieBreaker, SetSitePlace, SetSiteVotes
 from sento_proto.governance.state import Governance
 from sento_proto.header import ZERO16, ZERO32, Header
 from sento_proto.keys import verifies
@@ -80,6 +83,7 @@ CHANGES: dict[str, type[Change]] = {
         SetRules, Erase, SetRecoveryKey, Unlock,
         EraseSubject, CarryOutErasure, WithdrawErasure,
         DelayReadLog, ReleaseReadLog, RequireKeyAgent, EndKeyAgent,
+        SetSitePlace, SetSiteVotes, EnrolTieBreaker, BeginEpoch,
     )
 }  # fmt: skip
 """Every change by its name in the act."""
@@ -173,8 +177,25 @@ def act_signatures_refusal(
     return None
 
 
-def judge_act(governance: Governance, content: bytes, signers: Sequence[bytes], at: int) -> Judgement:
-    """What an act at position `at` comes to that names `governance.last_act` as its predecessor and whose signatures verified. `signers`: key ids."""
+def begun_epoch(content: bytes) -> BeginEpoch | None:
+    """The change by which an act's content begins an epoch; None for every other act, and for what is not in form."""
+    try:
+        changes = decode_act(content).changes
+    except Malformed:
+        return None
+    return next((change for change in changes if isinstance(change, BeginEpoch)), None)
+
+
+def judge_act(
+    governance: Governance,
+    content: bytes,
+    signers: Sequence[bytes],
+    at: int,
+    opens: int | None = None,
+) -> Judgement:
+    """What an act at position `at` comes to that names `governance.last_act` as its predecessor and whose signatures verified. `signers`: key ids.
+
+    `opens`: the epoch whose first record this is to be, for which it was signed; None in an epoch that has begun, where no act begins another."""
     offices = [governance.office_of_key(key_id) for key_id in signers]
     if None in offices:
         why = "A signature is of a person who is not in office."
@@ -184,7 +205,9 @@ def judge_act(governance: Governance, content: bytes, signers: Sequence[bytes], 
         why = f"{signed} officers signed and {needed} are needed; an officer and the deputy count once."
         return Judgement(Code.TOO_FEW_OFFICERS, why, governance)
     try:
-        return Judgement(Code.ACCEPTED, "", effect_of(governance, decode_act(content), at))
+        act = decode_act(content)
+        _check_opening(act, opens)
+        return Judgement(Code.ACCEPTED, "", effect_of(governance, act, at))
     except Malformed as error:
         return Judgement(Code.ACT_REFUSED, f"{error}.", governance)
     except NotYetFit as error:
@@ -193,16 +216,22 @@ def judge_act(governance: Governance, content: bytes, signers: Sequence[bytes], 
         return Judgement(Code.ACT_REFUSED, str(error), governance)
 
 
+def _check_opening(act: Act, opens: int | None) -> None:
+    """Raises Unfit unless the act begins that epoch, or, in one that has begun, none."""
+    begun = [change for change in act.changes if isinstance(change, BeginEpoch)]
+    if opens is None and begun:
+        raise Unfit("An epoch is begun by the first record of a new ordering log, by a signed plan; no act does it within an epoch.")
+    if opens is not None and (len(act.changes) != 1 or not begun or begun[0].epoch != opens):
+        raise Unfit(f"The first record of epoch {opens} must begin it, and do nothing else.")
+
+
 def effect_of(governance: Governance, act: Act, at: int) -> Governance:
     """The governance after all changes of an act at position `at`. Raises Unfit."""
     if governance.rules not in RULES:
         raise Unfit(f"The ledger is under rules {governance.rules}, which this release does not know.")
+    _check_rules(governance, act)
     after = governance
     for number, change in enumerate(act.changes, 1):
-        if governance.rules < change.RULES:
-            raise Unfit(
-                f"Change {number} ({change.DO}) exists from rules {change.RULES} on; these are rules {governance.rules}."
-            )
         try:
             after = change.effect(after, at)
         except Unfit as error:
@@ -211,6 +240,18 @@ def effect_of(governance: Governance, act: Act, at: int) -> Governance:
     check_lost_readers(governance, after)
     check_key_agents(after)
     return after
+
+
+def _check_rules(governance: Governance, act: Act) -> None:
+    """Raises Unfit for what is newer than the rules in force. First of all: releases that know no newer rules refuse such an act before they look at any
+    change, and must come to the same code."""
+    for number, change in enumerate(act.changes, 1):
+        exists_from = PLACE_RULES if isinstance(change, EnrolSite) and change.placed else change.RULES
+        if governance.rules < exists_from:
+            what = "the site's place" if exists_from != change.RULES else change.DO
+            raise Unfit(
+                f"Change {number} ({what}) exists from rules {exists_from} on; these are rules {governance.rules}."
+            )
 
 
 def with_act(after: Governance, record_hash: bytes, at: int) -> Governance:

@@ -10,8 +10,9 @@ off and raise Malformed with the path of the first field that is wrong.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sento_proto.keys import PublicKey, Suite, check_public_key
 from sento_proto.seal import check_recipient_key
@@ -21,6 +22,8 @@ from sento_proto.wire import Malformed
 SEAL_KEY_BYTES = {1216: "X-Wing", 65: "P-256"}
 SIGNING_SUITES = {"ed25519": Suite.ED25519, "ecdsa-p256": Suite.ECDSA_P256}
 BUDGET_MAX = 10_000
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]{2,64}\]|[A-Za-z0-9._-]{1,253}):([1-9][0-9]{0,4})")
+_PLACE = ("ledger", "address", "ordering_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,10 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site with its signing key. `votes`: it has a voting ordering member. `ml_dsa_44`: the key of its second cosignature, empty without one."""
+    """A site with its signing key. `votes`: it has a voting ordering member. `ml_dsa_44`: the key of its second cosignature, empty without one.
+
+    `ledger`: it keeps the ledger; a tie-breaker votes without. `address` (host:port of its node) and `ordering_url` (https://host:port of its ordering
+    member) are where others reach it, empty where governance does not say."""
 
     name: str
     key: PublicKey
@@ -72,6 +78,14 @@ class Site:
     provider: str
     legal_basis: str
     ml_dsa_44: bytes = b""
+    ledger: bool = True
+    address: str = ""
+    ordering_url: str = ""
+
+    @property
+    def role(self) -> str:
+        """`voting` (ledger and member), `embassy` (ledger alone) or `tie-breaker` (member alone)."""
+        return ("voting" if self.votes else "embassy") if self.ledger else "tie-breaker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +239,40 @@ def read_site(fields: Fields) -> Site:
         legal_basis=fields.text("legal_basis"),
         ml_dsa_44=read_ml_dsa_44(fields),
     )
+
+
+def names_place(fields: Fields) -> bool:
+    """Whether a site's object has a member that exists from rules 5 on."""
+    return any(fields.has(name) for name in _PLACE)
+
+
+def read_placed_site(fields: Fields) -> Site:
+    """A site as rules 5 and later know it: with its place, and whether it keeps the ledger."""
+    ledger = fields.flag("ledger") if fields.has("ledger") else True
+    address = read_address(fields) if fields.has("address") else ""
+    ordering_url = read_ordering_url(fields) if fields.has("ordering_url") else ""
+    return replace(read_site(fields), ledger=ledger, address=address, ordering_url=ordering_url)
+
+
+def read_address(fields: Fields, name: str = "address") -> str:
+    """`host:port` of a node; empty: not said."""
+    text = fields.text(name)
+    if text and not _is_address(text):
+        raise fields.wrong(name, "must be host:port")
+    return text
+
+
+def read_ordering_url(fields: Fields, name: str = "ordering_url") -> str:
+    """`https://host:port` of an ordering member; empty: not said."""
+    text = fields.text(name)
+    if text and not (text.startswith("https://") and _is_address(text.removeprefix("https://"))):
+        raise fields.wrong(name, "must be https://host:port")
+    return text
+
+
+def _is_address(text: str) -> bool:
+    match = _ADDRESS.fullmatch(text)
+    return match is not None and int(match[2]) <= 65_535
 
 
 def read_ml_dsa_44(fields: Fields) -> bytes:

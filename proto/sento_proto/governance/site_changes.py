@@ -13,10 +13,11 @@ from sento_proto.governance.changing import NotYetFit, Unfit, check_new_key, wit
 from sento_proto.governance.parts import (
     ReceiptSet,
     Site,
+    names_place,
     read_key,
     read_ml_dsa_44,
+    read_placed_site,
     read_receipt_set,
-    read_site,
 )
 from sento_proto.governance.site_keys import receipt_quorum, second_keys
 from sento_proto.governance.state import Governance
@@ -26,21 +27,21 @@ from sento_proto.strict_json import Fields
 
 @dataclass(frozen=True, slots=True)
 class EnrolSite:
-    """A new site, with its place and its risks."""
+    """A new site, with its risks and, from rules 5 on, its place. `placed`: its object has a member that exists from rules 5 on."""
 
     DO: ClassVar[str] = "enrol-site"
     RULES: ClassVar[int] = 2
     site: Site
+    placed: bool = False
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
-        return cls(fields.inner("site", read_site))
+        return cls(*fields.inner("site", read_site_told))
 
     def effect(self, governance: Governance, at: int) -> Governance:
-        if self.site.name in governance.sites:
-            raise Unfit(f"There is a site {self.site.name} already.")
-        check_new_key(governance, self.site.key)
-        return _with_site(governance, self.site)
+        if not self.site.ledger:
+            raise Unfit("A site without a ledger is enrolled by enrol-tie-breaker.")
+        return with_new_site(governance, self.site)
 
     def words(self, governance: Governance) -> str:
         site = self.site
@@ -68,9 +69,11 @@ class RetireSite:
             )
         if governance.voting_sites == (self.name,):
             raise Unfit(f"{self.name} is the last site that votes.")
-        return governance.changed(
+        after = governance.changed(
             sites=without(governance.sites, self.name), site_rules=without(governance.site_rules, self.name)
         )
+        check_voters(after)
+        return after
 
     def words(self, governance: Governance) -> str:
         return f"{self.name} is no site any more: its blocks are refused."
@@ -95,7 +98,7 @@ class RotateSiteKey:
         if site is None:
             raise Unfit(f"There is no site {self.name}.")
         check_new_key(governance, self.key)
-        governance = _with_site(governance, replace(site, key=self.key, ml_dsa_44=self.ml_dsa_44))
+        governance = with_site(governance, replace(site, key=self.key, ml_dsa_44=self.ml_dsa_44))
         if self.name not in governance.receipt_set.sites:
             return governance
         return _with_receipt_set(governance, governance.receipt_set, at)
@@ -121,6 +124,11 @@ class SetReceiptSet:
         unknown = set(wanted.sites) - set(governance.sites)
         if unknown:
             raise Unfit(f"There is no site {min(unknown)}.")
+        without_ledger = [name for name in wanted.sites if not governance.sites[name].ledger]
+        if without_ledger:
+            raise Unfit(
+                f"{without_ledger[0]} is a tie-breaker and keeps no ledger: it has nothing to cosign."
+            )
         if len(set(wanted.sites)) != len(wanted.sites):
             raise Unfit("A site stands twice in the receipt set.")
         if not wanted.is_majority:
@@ -138,7 +146,28 @@ class SetReceiptSet:
         return f"A receipt needs cosignatures of {wanted.quorum} of {', '.join(wanted.sites)}."
 
 
-def _with_site(governance: Governance, site: Site) -> Governance:
+def read_site_told(fields: Fields) -> tuple[Site, bool]:
+    """A site, and whether its object has a member that exists from rules 5 on."""
+    placed = names_place(fields)
+    return read_placed_site(fields), placed
+
+
+def check_voters(after: Governance) -> None:
+    """Raises Unfit when only tie-breakers would vote: they keep no ledger, so nobody could answer from it."""
+    if not any(site.votes and site.ledger for site in after.sites.values()):
+        raise Unfit("At least one site that keeps the ledger must vote.")
+
+
+def with_new_site(governance: Governance, site: Site) -> Governance:
+    """The governance with one more site. Raises Unfit for a name or a key that is taken."""
+    if site.name in governance.sites:
+        raise Unfit(f"There is a site {site.name} already.")
+    check_new_key(governance, site.key)
+    return with_site(governance, site)
+
+
+def with_site(governance: Governance, site: Site) -> Governance:
+    """The governance with this site as it now is; its keys stay known for ever."""
     return governance.changed(
         sites=with_entry(governance.sites, site.name, site),
         site_keys_ever=with_entry(governance.site_keys_ever, site.key.key_id, (site.name, site.key)),

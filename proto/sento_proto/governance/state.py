@@ -145,6 +145,20 @@ class RecoveryKey(NamedTuple):
     act_at: int
 
 
+class Epoch(NamedTuple):
+    """A life of the ordering log that the act at position `act_at` began: `fork_size` records and the blocks through `block_base` of epoch `parent` stay, and
+    the new log's block 1 is the ledger's block `block_base` + 1. `plan`: SHA-256 of the plan that the officers signed."""
+
+    number: int
+    parent: int
+    fork_size: int
+    fork_root: bytes
+    act_at: int
+    block_base: int
+    plan: bytes
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Governance:
     """The value in force. `last_act` is the record hash of the newest act, zeros before the first; `acts` counts them."""
@@ -178,6 +192,8 @@ class Governance:
     key_agents: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(registry, compartment) to the reader that alone opens keys there, one release at a time."""
     site_rules: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    epochs: tuple[Epoch, ...] = ()
+    """The epochs that acts began, in order; a ledger begins in epoch 0, for which there is no act."""
     acts: int = 0
     last_act: bytes = ZERO32
     last_act_at: int = -1
@@ -311,6 +327,21 @@ class Governance:
         return self.key_agents.get((registry, compartment))
 
     # -- sites and officers -----------------------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch in force."""
+        return self.epochs[-1].number if self.epochs else 0
+
+    @property
+    def block_base(self) -> int:
+        """What is added to the number of a block in the epoch's ordering log to get its number in the ledger."""
+        return self.epochs[-1].block_base if self.epochs else 0
+
+    def lost_with(self, epoch: int, size: int) -> Epoch | None:
+        """The later epoch that forked off below this size of this epoch, so that what stood there in it is lost; None when it stays good."""
+        later = [begun for begun in self.epochs if begun.number > epoch and begun.fork_size < size]
+        return min(later, key=lambda begun: begun.fork_size, default=None)
 
     @property
     def voting_sites(self) -> tuple[str, ...]:

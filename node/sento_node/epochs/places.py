@@ -1,0 +1,122 @@
+"""Where a site keeps which epoch it is in, and what it set aside.
+
+    data/epoch                  the number of the epoch whose ordering log this site takes part in, decimal; no file: epoch 0
+    data/epoch-<n>.plan.json    the signed plan by which this site began epoch n
+    data/epoch-<n>.done         everything that the plan takes over again was offered here; ingress is open since then
+    data/epoch-draft/           the ledger cut back to the fork, while it is made; dropped and begun again after a kill, unless it is ready
+    data/epoch-draft-ready      the number and the plan: the draft is whole and flushed; whatever happens, the epoch begins with it
+    data/epoch-<m>-orphans/     the whole ledger of epoch m as it was before, with what no epoch has any more; never removed by the node
+
+Boot numbers, memories of boots, and the ordering member's directory are each epoch's own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sento_node.boot_keeper import BootFileDamaged
+from sento_node.durable_files import sync_directory, write_durably
+from sento_node.rebuild.boot_memories import memories_path
+from sento_node.rebuild.places import Places
+from sento_proto.epoch_plan import EpochPlan, decode_plan, encode_plan
+from sento_proto.wire import Malformed
+
+
+def read_epoch(data_dir: Path) -> int:
+    """The epoch that this site takes part in. Raises BootFileDamaged for a file that holds no number."""
+    path = data_dir / "epoch"
+    try:
+        text = path.read_text(encoding="ascii").strip()
+        if not (text.isascii() and text.isdigit()):
+            raise ValueError(text)
+        return int(text)
+    except FileNotFoundError:
+        return 0
+    except ValueError as error:
+        raise BootFileDamaged(
+            f"{path} does not hold the number of an epoch. Check the disk, and write the number that the other sites' status says into it."
+        ) from error
+
+
+def note_epoch(data_dir: Path, epoch: int) -> None:
+    """This site takes part in this epoch from its next life on, flushed. Raises OSError."""
+    write_durably(data_dir / "epoch", b"%d\n" % epoch)
+
+
+class EpochPlaces:
+    """The files of one data directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.draft = data_dir / "epoch-draft"
+        self._ready = data_dir / "epoch-draft-ready"
+
+    def plan_path(self, epoch: int) -> Path:
+        """Where the plan of an epoch is kept."""
+        return self.data_dir / f"epoch-{epoch:04d}.plan.json"
+
+    def orphans(self, epoch: int) -> Path:
+        """The ledger of a former epoch."""
+        return self.data_dir / f"epoch-{epoch:04d}-orphans"
+
+    def plan(self, epoch: int) -> EpochPlan | None:
+        """The plan by which this site began an epoch; None where it took it over from other sites. Raises BootFileDamaged."""
+        path = self.plan_path(epoch)
+        try:
+            return decode_plan(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except Malformed as error:
+            raise BootFileDamaged(
+                f"{path} is not the plan that this site began epoch {epoch} by ({error}). Put the signed plan back there."
+            ) from error
+
+    # -- beginning an epoch ---------------------------------------------------------------------------------------------
+
+    def call_ready(self, plan: EpochPlan) -> None:
+        """The draft is whole: from here on the epoch begins, whatever happens. Raises OSError."""
+        write_durably(self._ready, encode_plan(plan))
+
+    def ready(self) -> EpochPlan | None:
+        """The plan of a draft that is ready. Raises Malformed."""
+        try:
+            return decode_plan(self._ready.read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def finish(self, plan: EpochPlan) -> None:
+        """Put the draft in the ledger's place and note the epoch; does what is left of it after a kill. Raises OSError."""
+        ledger = Places(self.data_dir).ledger
+        orphans = self.orphans(plan.parent.epoch)
+        if self.draft.exists():
+            if ledger.exists():
+                ledger.rename(self._free(orphans))
+            self.draft.rename(ledger)
+            sync_directory(self.data_dir)
+        memories = memories_path(self.data_dir)
+        if memories.exists() and not self.plan_path(plan.epoch).exists():
+            memories.rename(memories.with_name(f"boot-memories-{plan.parent.epoch:04d}"))
+        write_durably(self.plan_path(plan.epoch), encode_plan(plan))
+        note_epoch(self.data_dir, plan.epoch)
+        self._ready.unlink(missing_ok=True)
+        sync_directory(self.data_dir)
+
+    def _free(self, orphans: Path) -> Path:
+        """Orphans of an epoch are set aside once; a further ledger of it, after a second fork from one parent, gets a number of its own."""
+        number, free = 1, orphans
+        while free.exists():
+            number, free = number + 1, orphans.with_name(f"{orphans.name}-{number}")
+        return free
+
+    # -- taking over again ----------------------------------------------------------------------------------------------
+
+    def is_done(self, epoch: int) -> bool:
+        """Whether everything that the plan takes over again was offered here."""
+        return self._done(epoch).exists()
+
+    def note_done(self, epoch: int, report: bytes) -> None:
+        """It was; `report`: what became of each record that could not stand, as JSON. Raises OSError."""
+        write_durably(self._done(epoch), report)
+
+    def _done(self, epoch: int) -> Path:
+        return self.data_dir / f"epoch-{epoch:04d}.done"

@@ -1,0 +1,31 @@
+"""What a life in a later epoch begins with: its log counted as the ledger counts, and the opening, until it is done."""
+
+from __future__ import annotations
+
+from sento_node.epochs.opening import Opener
+from sento_node.epochs.places import EpochPlaces
+from sento_node.ordering.based import BasedLog
+from sento_node.ordering.port import OrderingLog
+from sento_node.runner import Runner
+from sento_node.service.node_state import NodeState
+
+
+def log_of_epoch(node: NodeState, log: OrderingLog) -> OrderingLog:
+    """The own member's log with the ledger's block numbers. The first epoch's numbers are the ledger's."""
+    if not node.epoch.number:
+        return log
+    return BasedLog(log, node.epoch.base(node.governance), lambda: _ledger_epoch(node) >= node.epoch.number)
+
+
+def _ledger_epoch(node: NodeState) -> int:
+    return node.store.tip.epoch if node.runner is None else node.runner.site.state.epoch
+
+
+def start_opening(node: NodeState, runner: Runner) -> None:
+    """Keep ingress closed and open the epoch that this site began by a plan, unless that was done in a former life."""
+    plan, places = node.epoch.plan, EpochPlaces(node.config.data_dir)
+    if plan is None or places.is_done(plan.epoch):
+        return
+    runner.site.opening = True
+    opener = Opener(runner, places, plan, node.config.site, plan.voting[0])
+    runner.also_run(opener.run(), "open-epoch")

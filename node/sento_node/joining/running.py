@@ -1,0 +1,244 @@
+"""The shell of joining while the node runs: it asks other sites for the members, does what `deciding.py` says, and notes what must outlive a kill.
+
+Every refusal stands in the node's condition in words and is asked again; only what no repetition mends ends the joining (`CannotJoin`). Changes go to the
+node of the site that leads the ordering log, and to the others where that one does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from sento_node.boot_keeper import BootFiles
+from sento_node.condition import Condition
+from sento_node.joining.deciding import (
+    AddLearner,
+    Adopt,
+    GiveUp,
+    MemberStep,
+    Promote,
+    Remove,
+    Seen,
+    StartMember,
+    Voting,
+    Wait,
+    member_step,
+)
+from sento_node.joining.gated import GatedLog
+from sento_node.joining.note import REPLACE_DISK
+from sento_node.joining.starting import Begun
+from sento_node.ledger.store import LedgerStore
+from sento_node.ordering.etcd.members import ChangeNotYet, Member, MemberChanges
+from sento_node.peers import Peers, PeerSilent
+from sento_proto.bootstrap import differs_from_ledger
+from sento_proto.errors import Code, SentoError
+from sento_proto.governance.state import Governance
+from sento_proto.v1 import sync_pb2
+
+CALL_TIMEOUT_MS = 8_000
+AGAIN_MS = 500
+LOOK_EVERY_MS = 200
+
+
+class CannotJoin(Exception):
+    """The joining cannot go on. The text is one sentence of cause and one of remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the lead's node said: all members, and how far the lead's member is (None: that is not known)."""
+
+    members: tuple[Member, ...]
+    lead_index: int | None
+
+
+class Joining:
+    """One life of a joining site."""
+
+    def __init__(
+        self, begun: Begun, site: str, peer_url: str, epoch: int, peers: Peers, condition: Condition
+    ) -> None:
+        self.begun = begun
+        self._site = site
+        self._peer_url = peer_url
+        self._epoch = epoch
+        self._peers = peers
+        self._condition = condition
+        self._lead_site = ""
+        self._said = ""
+        self._log = structlog.get_logger("sento.node").bind(site=site)
+
+    @property
+    def votes(self) -> bool:
+        """Whether this site is to have a member: by the bootstrap file, and where there is none by whether it is configured for one."""
+        content = self.begun.bootstrap
+        site = None if content is None else content.site(self._site)
+        return bool(self._peer_url) if site is None else site.votes
+
+    @property
+    def new_disk(self) -> bool:
+        """Whether the first boot of this disk is still to be confirmed, as that of a known site."""
+        return self.begun.note.kind == REPLACE_DISK and not self.begun.note.confirmed
+
+    def confirmed(self) -> None:
+        """Another site confirmed this disk's boot: the next one is like any. Raises OSError."""
+        if not self.begun.note.confirmed:
+            self.begun.noted(confirmed=True)
+
+    # -- the member ------------------------------------------------------------------------------------------------------
+
+    async def prepare_member(self, files: BootFiles) -> Mapping[str, str]:
+        """Former member removed, learner added: all members by name and URL, with which this site's is to be started. Raises CannotJoin, OSError."""
+        while True:
+            try:
+                told = await self._ask(sync_pb2.TELL)
+                seen = Seen(self._site, self._peer_url, told.members, has_log=holds_log(files))
+                step = member_step(self.begun.note, seen)
+                if isinstance(step, StartMember):
+                    return dict(step.members)
+                await self._take(step)
+            except ChangeNotYet as error:
+                self._say(str(error))
+                await asyncio.sleep(AGAIN_MS / 1000)
+
+    async def attend(self, target: str, gate: GatedLog, files: BootFiles, copied: Callable[[], bool]) -> None:
+        """Until the member votes: promote it once it and the ledger have all. Raises CannotJoin, OSError."""
+        changes = MemberChanges(target)
+        try:
+            while True:
+                step: MemberStep
+                try:
+                    told = await self._ask(sync_pb2.TELL)
+                    own = await changes.state(timeout_ms=CALL_TIMEOUT_MS)
+                    behind = None if told.lead_index is None else max(0, told.lead_index - own.applied_index)
+                    step = member_step(
+                        self.begun.note,
+                        Seen(
+                            self._site,
+                            self._peer_url,
+                            told.members,
+                            has_log=holds_log(files),
+                            is_up=True,
+                            behind=behind,
+                            copied=copied(),
+                        ),
+                    )
+                    if isinstance(step, Voting):
+                        gate.open()
+                        self._say("The ordering member votes.")
+                        return
+                    await self._take(step)
+                except ChangeNotYet as error:
+                    self._say(str(error))
+                await asyncio.sleep(LOOK_EVERY_MS / 1000)
+        finally:
+            await changes.close()
+
+    async def _take(self, step: MemberStep) -> None:
+        match step:
+            case Remove(member_id):
+                self._say("The former member is taken out of the ordering log.")
+                await self._ask(sync_pb2.REMOVE_FORMER, member_id=member_id)
+            case Adopt(member_id):
+                self.begun.noted(member_id=member_id)
+            case AddLearner():
+                self._say("A new member is added to the ordering log, without a vote.")
+                self.begun.noted(member_id=await self._added())
+            case Promote(member_id):
+                self._say("The member has all of the ordering log and gets its vote.")
+                await self._ask(sync_pb2.PROMOTE, member_id=member_id)
+            case Wait(words):
+                self._say(words)
+                await asyncio.sleep(AGAIN_MS / 1000)
+            case GiveUp(words):
+                raise CannotJoin(words)
+            case StartMember() | Voting():
+                return
+
+    async def _added(self) -> int:
+        reply = await self._reply(sync_pb2.ChangeMemberRequest(
+            change=sync_pb2.ADD_LEARNER, epoch=self._epoch, peer_url=self._peer_url
+        ))
+        return reply.member_id
+
+    async def _ask(self, change: sync_pb2.MemberChange.ValueType, member_id: int = 0) -> Told:
+        reply = await self._reply(
+            sync_pb2.ChangeMemberRequest(change=change, epoch=self._epoch, member_id=member_id)
+        )
+        members = tuple(
+            Member(one.member_id, one.site, one.peer_url, one.votes) for one in reply.members
+        )
+        return Told(members, reply.lead_applied_index or None)
+
+    async def _reply(self, request: sync_pb2.ChangeMemberRequest) -> sync_pb2.ChangeMemberReply:
+        """The answer of the lead's node; of another where it does not answer. Raises ChangeNotYet."""
+        order = sorted(self._peers, key=lambda name: name != self._lead_site)
+        refusals: list[str] = []
+        best: sync_pb2.ChangeMemberReply | None = None
+        for name in order:
+            try:
+                reply = await self._peers[name].change_member(request, CALL_TIMEOUT_MS)
+            except PeerSilent as error:
+                refusals.append(f"{name} does not answer ({str(error)[:120]}).")
+                continue
+            except SentoError as error:
+                if error.code is Code.MEMBER_NOT_CHANGED and name == self._lead_site:
+                    raise ChangeNotYet(f"{name} says: {error.detail}") from error
+                refusals.append(f"{name} says: {error.detail or error.code.name}")
+                continue
+            best = reply
+            if reply.lead_site not in self._peers or reply.lead_site == name or name == self._lead_site:
+                break
+            self._lead_site = reply.lead_site
+            if request.change != sync_pb2.TELL:
+                break
+            return await self._told_by_lead(request, reply)
+        if best is None:
+            self._lead_site = ""
+            raise ChangeNotYet(" ".join(refusals) or "There is no other site to ask.")
+        return best
+
+    async def _told_by_lead(
+        self, request: sync_pb2.ChangeMemberRequest, other: sync_pb2.ChangeMemberReply
+    ) -> sync_pb2.ChangeMemberReply:
+        """The same question to the lead's node, which alone knows how far the lead is; the first answer where it is silent."""
+        try:
+            return await self._peers[self._lead_site].change_member(request, CALL_TIMEOUT_MS)
+        except (PeerSilent, SentoError):
+            self._lead_site = ""
+            return other
+
+    # -- the end ----------------------------------------------------------------------------------------------------------
+
+    def unproven(self, governance: Governance, root_at: Callable[[int], bytes], size: int) -> str:
+        """Why the copied ledger is not the one that the officers signed, in one sentence; "" when it is, or no file said anything. The ledger holds `size`
+        records, at least as many as the file says."""
+        content = self.begun.bootstrap
+        if content is None:
+            return ""
+        if size < content.size:
+            return f"The ledger holds {size} records and the bootstrap file says {content.size}."
+        why = differs_from_ledger(content, governance, root_at(content.size))
+        return f"The copied ledger is not the one of the bootstrap file: {why}." if why else ""
+
+    async def until_whole(self, store: LedgerStore) -> None:
+        """Until the ledger is whole and this site takes part: then the joining is over. Raises OSError."""
+        while self._condition.rebuilding is not None or self._condition.state != "serving":
+            await asyncio.sleep(LOOK_EVERY_MS / 1000)
+        self.begun.files.end()
+        self._condition.joining = None
+        self._log.info("joined", kind=self.begun.note.kind, size=store.tip.size)
+
+    def _say(self, words: str) -> None:
+        self._condition.joining = words
+        if words != self._said:
+            self._said = words
+            self._log.info("joining", step=words)
+
+
+def holds_log(files: BootFiles) -> bool:
+    """Whether this disk holds a log of the member."""
+    return (files.member_dir / "member" / "wal").is_dir()

@@ -1,0 +1,88 @@
+"""A site's access to the order when a life begins: through its own member where it votes, through voting sites' nodes where it does not.
+
+voting     the own etcd member is started and waited for; `EtcdLog` on its socket; the eraser reaches its files
+embassy    no member, no files: `RelayedLog` over the nodes of the sites that vote and keep the ledger, in the order in which node.toml lists its peers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from sento_node.boot_keeper import BootFiles
+from sento_node.condition import Condition
+from sento_node.config import NodeConfig
+from sento_node.epochs.here import EpochHere
+from sento_node.member_starting import member_of, until_ready
+from sento_node.ordering.etcd.log import EtcdLog
+from sento_node.ordering.etcd.member import EtcdMember
+from sento_node.ordering.etcd.version import EtcdBinary
+from sento_node.ordering.port import OrderingLog
+from sento_node.ordering.relayed import RelayedLog
+from sento_node.peers import PeerNode
+from sento_node.relays import NodeRelay
+from sento_proto.genesis import Genesis
+from sento_proto.governance.state import Governance
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAccess:
+    """The log, and what it stands on: the own member, or who lends it now."""
+
+    log: OrderingLog
+    member: EtcdMember | None
+    follows_through: Callable[[], str]
+
+    async def close(self) -> None:
+        """Close the access, then stop the member."""
+        await self.log.close()
+        if self.member is not None:
+            await self.member.stop()
+
+
+def _through_nobody() -> str:
+    return ""
+
+
+async def own_order(
+    config: NodeConfig,
+    genesis: Genesis,
+    files: BootFiles,
+    etcd: EtcdBinary,
+    condition: Condition,
+    here: EpochHere,
+    voting_sites: Collection[str],
+) -> OrderAccess | None:
+    """Start the own member of the epoch's log and wait until it can order. None when it is down for good. Raises DirectoryTaken, DirectoryUnsafe, OSError."""
+    member = member_of(config, genesis, files, etcd, condition, here, voting_sites)
+    try:
+        ready = await until_ready(member, files, condition)
+    except BaseException:
+        await member.stop()
+        raise
+    if not ready:
+        await member.stop()
+        return None
+    quota_mib = 0 if config.ordering is None else config.ordering.quota_mib
+    log = EtcdLog(
+        member.client_target, quota_bytes=quota_mib * 1024 * 1024, resident_bytes=member.resident_bytes
+    )
+    return OrderAccess(log, member, _through_nobody)
+
+
+def lent_order(
+    config: NodeConfig, peers: Mapping[str, PeerNode], governance: Callable[[], Governance]
+) -> OrderAccess:
+    """The order through whichever site votes and keeps the ledger by `governance` of the moment."""
+    relays = {name: NodeRelay(peer) for name, peer in peers.items()}
+
+    def lenders() -> list[NodeRelay]:
+        sites = governance().sites
+        return [
+            relays[peer.name]
+            for peer in config.peers
+            if (site := sites.get(peer.name)) is not None and site.votes and site.ledger
+        ]
+
+    log = RelayedLog(lenders)
+    return OrderAccess(log, None, lambda: log.through)
