@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 try: from cryptography.hazmat.primitives.asymmetric import mldsa
 except ImportError: mldsa = None  # an older library: what ML-DSA signed is then "could not check"
 OK, FAILED, NOT_CHECKED, COULD_NOT, LOST = "ok", "failed", "not checked", "could not check", "lost with epoch"
-ZERO16, ZERO32, RULES_KNOWN, LINE_MAX_BYTES, FILE_MAX_BYTES = bytes(16), bytes(32), (1, 2, 3, 4), 1 << 22, 1 << 28
+ZERO16, ZERO32, RULES_KNOWN, LINE_MAX_BYTES, FILE_MAX_BYTES = bytes(16), bytes(32), (1, 2, 3, 4, 5), 1 << 22, 1 << 28
 SUITES = {"ed25519": 1, "ecdsa-p256": 2, "ml_dsa_65": 3, "ml_dsa_44": 4}
 P256_ORDER, PRIME = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551, 2**255 - 19
 ORDER_8_Y = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
@@ -144,7 +144,7 @@ class Chains:  # each subject's chain and each fact's versions
         self.heads[record.position] = unhex(record.link), whose
 # ---- governance: whose keys counted when, by the genesis file and officers' acts -----------------------------------
 NO_EFFECT_HERE = """retire-key permit withdraw set-budget grant-budget set-policy enrol-reader revoke-reader replace-seal-key unlock add-registry
-    start-key-epoch close-key-epoch set-recovery-key delay-read-log release-read-log require-key-agent end-key-agent""".split()
+    start-key-epoch close-key-epoch set-recovery-key delay-read-log release-read-log require-key-agent end-key-agent set-site-place set-site-votes""".split()
 ACTS = hashlib.sha256(b"sento governance").digest()
 def read_keys(told, second=""):  # a key, and the one that must sign beside it
     first, beside = told.get("key", told), [second] if second in told else []
@@ -153,13 +153,12 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
     def __init__(self, genesis):  # `size`: acts below it are known
         told, self.ledger_id = load(genesis), sha("ledger id: the genesis file", genesis)
         self.rules, self.size, self.epoch, self.last_act, self.acts, self.officers = told["rules"], 0, 0, ZERO32, {}, {}
-        self.sites, self.site_keys, self.signers, self.orders, self.receipt_sets = {}, [], {}, {}, []  # site_keys, signers: ever
+        self.sites, self.site_keys, self.signers, self.orders, self.receipt_sets, self.begun = {}, [], {}, {}, [], []  # site_keys, signers: ever
         for site in told["sites"]: self.change({"do": "enrol-site", "site": site}, -1)
         for author in told["authors"]: self.change({"do": "enrol-author", **author}, -1)
         for officer in told["officers"]["people"]: self.change({"do": "enrol-officer", "officer": officer}, -1)
         self.threshold = told["officers"]["threshold"]; self.change({"do": "set-receipt-set", **told["receipt_set"]}, -1)
-    def enrol(self, who, keys, at):
-        self.signers[key_id(keys[0])] = Told(who=who, keys=keys, since=at, until=None)
+    def enrol(self, who, keys, at): self.signers[key_id(keys[0])] = Told(who=who, keys=keys, since=at, until=None)
     def seat(self, told, at):
         self.sites[told["name"]] = keys = read_keys(told, "ml_dsa_44")
         self.enrol("/sites/" + told["name"], keys[:1], at); self.site_keys.append((told["name"], keys))
@@ -171,17 +170,19 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
         if do in ("enrol-author", "enrol-key"):
             for key in told["keys"] if name else [told["key"]]: self.enrol(name or told["author"], read_keys(key, "ml_dsa_65"), at)
         elif do in ("close-key", "revoke-key"): self.signers[unhex(told["key_id"])].until = at
-        elif do == "enrol-site": self.seat(told["site"], at)
+        elif do in ("enrol-site", "enrol-tie-breaker"): self.seat(told["site"], at)
         elif do in ("rotate-site-key", "retire-site"):
             self.signers[key_id(self.sites.pop(name)[0])].until = at
             if do == "rotate-site-key": self.seat(told, at)
             _, sites, quorum = self.receipt_sets[-1]
             if name in sites and name in self.sites: self.receipts(list(sites), quorum, at)
         elif do == "set-receipt-set": self.receipts(told["sites"], told["quorum"], at)
+        elif do == "begin-epoch":  # what stood from here on in epochs before it is lost
+            must(told["parent"]["size"] == at, "it forks off elsewhere"); self.begun.append((told["epoch"], at))
+            self.change({"do": "set-receipt-set", **told["receipt_set"]}, at)
         elif do == "enrol-officer":
             officer = told["officer"]; self.officers[officer["name"]] = [read_keys(each)[0] for each in (officer, officer.get("deputy")) if each]
-        elif do == "set-deputy":
-            self.officers[told["officer"]][1:] = [read_keys(told["deputy"])[0]] if "deputy" in told else []
+        elif do == "set-deputy": self.officers[told["officer"]][1:] = [read_keys(told["deputy"])[0]] if "deputy" in told else []
         elif do == "retire-officer": del self.officers[name]
         elif do in ("set-threshold", "set-rules"): setattr(self, do[4:], told[do[4:]])
         elif do in ("erase", "erase-subject", "carry-out-erasure", "withdraw-erasure"):
@@ -220,10 +221,11 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
         must(root and not told.officers, "its path does not fit its submission")
         signed = frames(told.signatures), pae("submission", self.ledger_id + root + count + key)
         must(all_verify(signer.who, signer.keys, *signed), f"not signed by {signer.who}"); return signer.who
+    def end_of(self, epoch, size): return min([size, *(fork for number, fork in self.begun if number > epoch)])  # what of it stands
     def receipt_set(self, size): return [entry for entry in self.receipt_sets if entry[0] <= size][-1]
     def judge(self, note):  # a checkpoint, by the receipt set in force at its size
         must(note.ledger_id == self.ledger_id, "the checkpoint is of another ledger")
-        _, sites, quorum = self.receipt_set(note.size); held = [vouched(note, site, keys) for site, keys in sites.items()]
+        _, sites, quorum = self.receipt_set(self.end_of(note.epoch, note.size)); held = [vouched(note, site, keys) for site, keys in sites.items()]
         enough = held.count(True) >= quorum or (None if len(held) - held.count(False) >= quorum else False)
         must(enough, f"{held.count(True)} of {len(sites)} sites cosigned size {note.size}, {quorum} are needed")
     def signed_by(self, site, what):  # with all its keys of some time; Note, Head, Block or (signatures, message)
@@ -234,7 +236,6 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
             every = [keys[:1] for keys in every if key_id(keys[0]) == what.key and what.lane.split("/")[0] == site]
             what = (what.signatures, pae("block", what.digest))
         return best(all_verify(site, keys, *what) for keys in every)
-
 # ---- proofs of fraud: members that the site signed, and how they are read; others ----------------------------------
 FRAUD = {"two-checkpoints": ("a b", read_note, ""), "two-heads": ("a b", read_head, ""), "two-blocks": ("a b", read_block, ""),
     "two-histories": ("a b", read_note, "position leaf_a path_a leaf_b path_b"), "head-root": ("statement checkpoint", read_head, ""),
@@ -265,7 +266,6 @@ def judge_fraud(known, value):
         must(len(names) == len(told.others) >= quorum, "the others are no quorum of the receipt set")
         for other in told.others: must(known.signed_by(other.site, other), f"a statement is not {other.site}'s")
     must(bool(contradicts(told.kind, told)), "its parts do not contradict each other"); return f"PROVEN against {told.site}: {told.kind}"
-
 # ---- files ---------------------------------------------------------------------------------------------------------
 class Audit:  # `known`: governance followed furthest; `seen`: what stands at (epoch, "size" or "position", number)
     def __init__(self, ledger_id, forks, asked):
@@ -283,8 +283,7 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
         must(self.ledger_id == hashlib.sha256(genesis).digest(), "it is of another ledger than the one that was asked for")
         return Governance(genesis)
     def adopt(self, known, size):
-        known.size = size
-        if self.known is None or size > self.known.size: self.known = known
+        known.size, self.known = size, known if self.known is None or size > self.known.size else self.known
         return f"{len(known.acts)} acts below size {size} followed, of ledger {known.ledger_id.hex()}"
     def keys(self): return self.known or must(None, "whose keys count? Give --genesis, --trust or an export that is ok")
     def checkpoint(self, file, note, stand=(), known=None):  # by a quorum; `stand`: what stands under it, no other file says otherwise
@@ -304,9 +303,10 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
             act = record.head.author_key_id == ZERO16; stands, signed = self.known.acts.get(at, (None, None))
             must(not act or stands == leaf or None, "no act that is known"); must(not act or vars(signed) == record.submission, "false signatures")
             who = "signed by " + ("officers" if act else self.known.author(record, note.epoch))
-        size, why = self.forks.get(note.epoch, (note.size,))[0], f"not known from {self.known.size} on: the receipt set may be another at {note.size}"
+        size, known = self.known.end_of(note.epoch, self.forks.get(note.epoch, (note.size,))[0]), self.known.size
         if at >= size: raise Finding(LOST, f"position {at}: a recovery left epoch {note.epoch} at size {size}")
-        if note.size > self.known.size: self.say(file, "later acts", NOT_CHECKED, why)
+        why = f"not known from {known} on: the receipt set may be another at {note.size}"
+        if note.size > known: self.say(file, "later acts", NOT_CHECKED, why)
         return f"record {leaf.hex()} stands at position {at} of epoch {note.epoch}, {who}"
     def trust(self, file, value):
         told = take(value, "format genesis records checkpoint proofs")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 
 from sento_client.exporting.face import ExportingFace
+from sento_client.extracts.face import ExtractFace
 from sento_client.governing.following import Followed
 from sento_client.proving_face import ProvingFace
 from sento_client.read_log.face import ReadLogFace
@@ -28,7 +29,7 @@ from sento_proto.v1 import admin_pb2
 STATUS_TIMEOUT_MS = 3_000
 
 
-class SentoClient(WritingFace, ProvingFace, ReceiptFace, ReadLogFace, ExportingFace):
+class SentoClient(WritingFace, ProvingFace, ReceiptFace, ReadLogFace, ExportingFace, ExtractFace):
     """One institution's client. Use it with `async with`; one instance serves any number of concurrent callers."""
 
     async def status(self, *, timeout_ms: int = STATUS_TIMEOUT_MS) -> list[SiteReport]:

@@ -48,6 +48,7 @@ class Setup(StrEnum):
     VOLUMES_FULL = "VOLUMES_FULL"
     VOLUMES_TAKEN = "VOLUMES_TAKEN"
     VOLUMES_FOREIGN = "VOLUMES_FOREIGN"
+    EXTRACTS_UNUSABLE = "EXTRACTS_UNUSABLE"
 
 
 class Words(NamedTuple):
@@ -193,6 +194,10 @@ TABLE: dict[Setup, Words] = {
     ),
     Setup.VOLUMES_FOREIGN: Words(
         "The directory holds volumes of another ledger.", "Give each ledger a directory of its own."
+    ),
+    Setup.EXTRACTS_UNUSABLE: Words(
+        "The log of opened extracts cannot be used, so no extract is opened: what is shown must stand there first.",
+        "Make room on that disk, or wait for the other program; a log that was altered is moved away and shown to those who look after releases.",
     ),
 }
 

@@ -35,6 +35,10 @@ SUBJECT = Method("Registry", "Subject", client_pb2.SubjectRequest, client_pb2.Li
 OUTCOMES = Method("Registry", "Outcomes", client_pb2.OutcomesRequest, client_pb2.OutcomesReply)
 PROOF = Method("Registry", "Proof", client_pb2.ProofRequest, client_pb2.ProofReply)
 CHECKPOINT = Method("Registry", "Checkpoint", client_pb2.CheckpointRequest, client_pb2.CheckpointReply)
+EXTRACT = Method("Registry", "Extract", client_pb2.ExtractRequest, client_pb2.ExtractReply)
+REPORT_EXTRACT_USE = Method(
+    "Registry", "ReportExtractUse", client_pb2.ReportExtractUseRequest, client_pb2.ReportExtractUseReply
+)
 HEAD = Method("Registry", "Head", client_pb2.HeadRequest, client_pb2.HeadReply)
 CHANGES = Method("Registry", "Changes", client_pb2.ChangesRequest, common_pb2.StoredRecord)
 ACTS = Method("Governance", "Acts", governance_pb2.ActsRequest, governance_pb2.ActsReply)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sento_drill.bench.catching_up import bench_catch_up_command
 from sento_drill.bench.command import bench_command
 from sento_drill.bench.copying.sync_command import bench_sync_command
 from sento_drill.bench.keys_command import bench_keys_command
@@ -60,6 +61,7 @@ def main() -> None:
     sento-drill bench                 how fast, against etcd and PostgreSQL
     sento-drill bench-keys            how fast keys are sealed, opened, sealed again, unlocked
     sento-drill bench-proofs          how fast receipts, verifying, confirmed reads, the scrub, erasure
+    sento-drill bench-catch-up        how fast a fresh site catches up, everything verified
     sento-drill bench-sync            a copy of a day's events over narrow, late, lossy links
     sento-drill client-kills          kill writing programs, lose and double nothing
     sento-drill outage                all sites gone for minutes, and back
@@ -76,17 +78,21 @@ def main() -> None:
 @BASE_PORT
 @click.option("--stay", is_flag=True, help="Leave the sites running at the end and say what to try.")
 def demo(directory: Path, residents: int, seed: int, base_port: int | None, stay: bool) -> None:
-    """Load a town at three sites, kill the leading one with kill -9 while offices write, read everything back.
+    """Load a town at five sites, two of them embassies abroad. While offices write: kill the leading site with kill -9, replace another's lost disk, fill an
+    embassy that no cable reaches from courier volumes. Read everything back at all five.
 
-    The last line is for programs: acknowledged and present must be equal, unavailable_s is the longest silence that a writing office met,
-    caught_up_s how long the killed site took from its start until it had everything again.
+    The last line is for programs: acknowledged and present must be equal, unavailable_s is the longest silence that a writing office met, caught_up_s how long
+    the killed site took from its start until it had everything again, disk_replaced_s from `sento-node replace-disk` until the site served and voted with
+    everything, courier_import_s the import of the volumes.
     """
     from sento_drill.demo import run_demo
+    from sento_drill.copies import FAR
     from sento_drill.display import make_display
+    from sento_drill.plan import FIVE_SITES
     from sento_drill.rehearsal import RehearsalSettings
     from sento_drill.verdict import Verdict
 
-    settings = RehearsalSettings(directory, residents, seed, stay, base_port)
+    settings = RehearsalSettings(directory, residents, seed, stay, base_port, plan=FIVE_SITES, later=(FAR,))
     display = make_display(sys.stdout)
     verdict = Verdict()
     with display.running():
@@ -244,6 +250,7 @@ def outage_command(seconds: float, directory: Path, base_port: int | None) -> No
 
 
 main.add_command(bench_command)
+main.add_command(bench_catch_up_command)
 main.add_command(bench_keys_command)
 main.add_command(bench_proofs_command)
 main.add_command(bench_sync_command)
@@ -408,13 +415,14 @@ def _carry_out(drill: Callable[[], Coroutine[None, None, None]]) -> list[str]:
     import uvloop
 
     from sento_client import SentoError, SetupError
+    from sento_drill.commands import CommandFailed
     from sento_drill.plaintext_search import SearchIsBlind
     from sento_drill.waiting import TooLate
     from sento_drill.world import NoWorld
 
     try:
         uvloop.run(drill())
-    except (TooLate, NoWorld, SearchIsBlind, SentoError, SetupError, OSError) as error:
+    except (TooLate, NoWorld, SearchIsBlind, CommandFailed, SentoError, SetupError, OSError) as error:
         return [str(error)]
     except KeyboardInterrupt:
         return ["interrupted"]

@@ -1,8 +1,8 @@
-"""The demonstration: a town's records at three sites, the leading site killed while offices write, and everything acknowledged read back.
+"""The demonstration: a town's records at five sites, the leading site killed while offices write, a disk lost, a suitcase brought, and everything read back.
 
-Stages in order: world, start, load, keep writing, kill -9 of the leading site (node and ordering member), go on with two sites, bring it back, wait until it
-has caught up, stop writing, read back and verify at every site, open a few records as their offices see them, search all files for plaintext.
-Each stage adds to the verdict; a stage that fails ends the demonstration and makes it a no.
+Stages in order: world, start of four sites, load, keep writing, kill -9 of the leading site (node and ordering member), go on with the others, bring it back,
+wait until it has caught up; another voting site's disk lost and replaced; courier volumes made, proven, and imported at an embassy that reaches nobody, and the
+difference by link; stop writing, read back and verify at every site, open a few records as their offices see them, search all files for plaintext. Each stage adds to the verdict; a stage that fails ends the demonstration and makes it a no.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from sento_drill.copies import bring_by_courier, replace_a_disk
 from sento_drill.display import Display
 from sento_drill.plaintext_search import search
 from sento_drill.plan import AUDITOR_BOARD
@@ -32,6 +33,9 @@ async def run_demo(settings: RehearsalSettings, display: Display, verdict: Verdi
     async with Rehearsal(settings, display) as drill:
         await drill.load()
         await lose_and_regain_the_lead(drill, verdict)
+        await replace_a_disk(drill, verdict)
+        await bring_by_courier(drill, verdict)
+        await stop_writing(drill, verdict)
         await verify_everything(drill, verdict)
         await show_a_few(drill, verdict)
         await search_for_plaintext(drill, verdict)
@@ -62,6 +66,10 @@ async def lose_and_regain_the_lead(drill: Rehearsal, verdict: Verdict) -> None:
     verdict.caught_up_s = time.monotonic() - started_s
     drill.display.say(f"{lead} caught up with {size:,} records {verdict.caught_up_s:.2f} s after its start")
     await drill.wait_acknowledged(AFTER_THE_RETURN, time.monotonic())
+
+
+async def stop_writing(drill: Rehearsal, verdict: Verdict) -> None:
+    """Let everything on its way be answered; what is acknowledged by now must be everywhere."""
     await drill.stop_writing()
     verdict.acknowledged = len(drill.tally)
     note_failures(drill.workload, verdict)
@@ -74,7 +82,7 @@ async def verify_everything(drill: Rehearsal, verdict: Verdict) -> None:
     title = "reading everything back from every site: signatures, chains, tree; of payloads a sample"
     drill.stage(title, len(reading.audits) * drill.tally.size, reading.taken)
     found = await reading.run()
-    verdict.present = found.present
+    verdict.present, verdict.sites = found.present, len(reading.audits)
     verdict.problems += found.problems[:_PROBLEMS_SHOWN]
     drill.display.say(
         f"{found.records:,} records of {len(reading.audits)} sites, {found.submissions:,} signatures; "

@@ -59,14 +59,13 @@ async def confirm_boot(
         condition.state, condition.explanation = "refused", by_itself.words
         return None
     request = _raised(node, files, announcement, new_disk=new_disk)
+    timeout_ms = boot_keeper.ANNOUNCE_TIMEOUT_MS
     while True:
-        answers, silence = await boot_keeper.announce(peers, request)
+        answers, silence = await boot_keeper.announce(peers, request, timeout_ms)
         match decide_boot(disk, number, answers, voting_others, takes_new_number=anew):
             case Raise(higher):
                 number = higher
-                request = _raised(
-                    node, files, Announcement(number, announcement.life), new_disk=new_disk
-                )
+                request = _raised(node, files, Announcement(number, announcement.life), new_disk=new_disk)
             case Start(_, cosigned_size):
                 files.note_confirmed()
                 _note_floor(node, cosigned_size, has_peers=bool(peers))
@@ -79,6 +78,7 @@ async def confirm_boot(
             case Wait(words):
                 condition.state = "waiting-for-boot-confirmation"
                 condition.explanation = f"{words} {boot_keeper.silence_in_words(silence)}"
+                timeout_ms = min(2 * timeout_ms, boot_keeper.ANNOUNCE_TIMEOUT_MAX_MS)
                 await asyncio.sleep(ANNOUNCE_AGAIN_MS / 1000)
 
 

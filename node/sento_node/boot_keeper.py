@@ -29,6 +29,8 @@ from sento_proto.v1 import sync_pb2
 from sento_proto.wire import Malformed, Reader, u64
 
 ANNOUNCE_TIMEOUT_MS = 1_000
+ANNOUNCE_TIMEOUT_MAX_MS = 16_000
+"""A round that brought too few answers is followed by one of twice the patience: over a satellite at 64 kbit/s the first handshake alone takes three."""
 LIFE_BYTES = 16
 
 
@@ -137,14 +139,14 @@ def decode_memory(data: bytes) -> BootMemory:
 
 
 async def announce(
-    peers: Peers, request: sync_pb2.AnnounceBootRequest
+    peers: Peers, request: sync_pb2.AnnounceBootRequest, timeout_ms: int = ANNOUNCE_TIMEOUT_MS
 ) -> tuple[dict[str, PeerMemory], dict[str, str]]:
     """Tell all other sites at once: (the answers of those that gave one, why there is none from the others)."""
     silence: dict[str, str] = {}
 
     async def ask(name: str) -> tuple[str, PeerMemory] | None:
         try:
-            return name, await peers[name].announce_boot(request, ANNOUNCE_TIMEOUT_MS)
+            return name, await peers[name].announce_boot(request, timeout_ms)
         except PeerSilent as error:
             silence[name] = str(error)
             return None

@@ -27,13 +27,10 @@ HEAD_ML_DSA_EVERY_MS = 20
 HEAD_BURST_MS = 500
 HEAD_PATIENCE_MS = 1_000
 """Whoever would wait longer for a statement is refused (RATE_LIMITED), and asks another site."""
-PULL_PIECE_BYTES = 512 * 1024
-"""A piece of a sync chunk, below the message limit with room for one more block."""
 PEER_CALL_TIMEOUT_MS = 2_000
-CONNECT_TIMEOUT_MS = 2_000
+CONNECT_TIMEOUT_MS = 5_000
 """How long TCP, TLS and HTTP/2's first word may take together: three round trips and the other side's processor. gRPC's name for it is the shortest
 time between two attempts (`min_reconnect_backoff_ms`); an attempt under way is given up by it, so a short one cuts off who is merely busy or far."""
-PULL_TIMEOUT_MS = 600_000
 PLAN_CHUNKS_MAX = 1024
 PLAN_CHUNKS_PROVEN_MAX = 256
 """Chunks that one answer plans; fewer with proofs, which take up to 2 KB each, below the message limit."""

@@ -11,9 +11,14 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from sento_node.config import NodeConfig
 
 EXIT_STOPPED = 1
 EXIT_MISTAKE = 2
@@ -50,29 +55,115 @@ def main() -> None:
 )
 def run(config_path: Path, log_level: str) -> None:
     """Run the site until SIGTERM or SIGINT; both stop it in order, the lead handed on first."""
+    _serve(config_path, log_level)
+
+
+@main.command("join")
+@_CONFIG
+@click.option(
+    "--bootstrap",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The file that the officers signed (sento bootstrap).",
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs: progress as one JSON object a line.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+)
+def join(config_path: Path, bootstrap: Path, as_json: bool, log_level: str) -> None:
+    """Begin a new site from nothing: copy the ledger, become a member of the ordering log if it votes, then serve.
+
+    The officers have enrolled the site and signed a bootstrap file. Nothing is answered before the copied ledger has the root that the file names, cosigned
+    by the receipt set. A kill at any moment is gone on with by the same command, or by `sento-node run`.
+
+        sento-node join --config sites/lu-betzdorf/node.toml --bootstrap lu-betzdorf.sento-bootstrap
+    """
+    from sento_node import joining_command
+
+    _begin(config_path, lambda config: joining_command.begin_join(config, bootstrap))
+    _serve(config_path, log_level, shown=True, as_json=as_json)
+
+
+@main.command("replace-disk")
+@_CONFIG
+@click.option(
+    "--bootstrap",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="The file that the officers signed; for a site that the genesis file does not name it is needed.",
+)
+@click.option(
+    "--anew", is_flag=True, help="Begin again, also where a joining is under way: its data are set aside too."
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs: progress as one JSON object a line.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+)
+def replace_disk(
+    config_path: Path, bootstrap: Path | None, anew: bool, as_json: bool, log_level: str
+) -> None:
+    """Begin a known site on a new disk, or in place of what its disk holds, which is set aside as replaced-<n>.
+
+    The former ordering member is removed, a new one added without a vote, the ledger copied and proven, the member promoted; then the site serves. The former
+    member must not run anywhere. A kill at any moment is gone on with by the same command, or by `sento-node run`.
+
+        sento-node replace-disk --config sites/jp-fukuoka/node.toml
+    """
+    from sento_node import joining_command
+
+    _begin(config_path, lambda config: joining_command.begin_replace(config, bootstrap, anew=anew))
+    _serve(config_path, log_level, shown=True, as_json=as_json)
+
+
+def _begin(config_path: Path, begin: Callable[[NodeConfig], None]) -> None:
+    """Check and note what the node is to do, before it starts."""
+    from sento_node.config import ConfigMistake, load_config
+    from sento_node.joining.note import NoteDamaged
+    from sento_node.joining_command import NotBegun
+    from sento_node.ledger.lmdb_files import LedgerNotOpened
+
+    try:
+        begin(load_config(config_path))
+    except (ConfigMistake, NotBegun, NoteDamaged, LedgerNotOpened, OSError) as error:
+        click.echo(f"sento-node: {error}", err=True)
+        sys.exit(EXIT_MISTAKE)
+
+
+def _serve(config_path: Path, log_level: str, *, shown: bool = False, as_json: bool = False) -> None:
+    """One life after the other until a stop; the process ends here. `shown`: how a joining comes along, line by line."""
     # gRPC's fork handlers are for programs that fork and go on in Python; the member's process is exec'ed at once.
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     import uvloop
 
     from sento_node import logs
     from sento_node.config import ConfigMistake, load_config
+    from sento_node.joining.note import NoteDamaged
+    from sento_node.joining.showing import show_joining
     from sento_node.ledger.apply import UnknownRules
     from sento_node.ledger.lmdb_files import LedgerNotOpened
     from sento_node.ledger.store import LedgerDamaged, LedgerFailed
     from sento_node.ordering.etcd.version import EtcdUnusable
+    from sento_node.roles import node_of
     from sento_node.server import AGAIN, Node
     from sento_node.serving import CannotListen
+    from sento_node.tie_breaker import TieBreaker
 
     async def lives() -> int:
         """One life after the other, as long as each ends with AGAIN: its ledger is made anew, and the next begins with what was made."""
         asked = asyncio.Event()
         code = AGAIN
         while code == AGAIN:
-            node = Node(load_config(config_path))
+            node = node_of(load_config(config_path))
             code = await one_life(node, asked)
         return code
 
-    async def one_life(node: Node, asked: asyncio.Event) -> int:
+    async def one_life(node: Node | TieBreaker, asked: asyncio.Event) -> int:
         # Nearly all objects of a node are plain values without cycles, freed by their counts: the collector may look seldom, and never at what is loaded.
         gc.freeze()
         gc.set_threshold(GC_OBJECTS, 20, 50)
@@ -87,12 +178,20 @@ def run(config_path: Path, log_level: str) -> None:
         await asyncio.sleep(0)
         if asked.is_set():
             node.stop()
-        return await node.run()
+        state = node.state if shown and isinstance(node, Node) else None
+        showing = (
+            None if state is None else asyncio.create_task(show_joining(state, click.echo, as_json=as_json))
+        )
+        try:
+            return await node.run()
+        finally:
+            if showing is not None:
+                showing.cancel()
 
     logs.set_up(log_level)
     try:
         code = uvloop.run(lives())
-    except (ConfigMistake, EtcdUnusable, LedgerNotOpened, CannotListen) as error:
+    except (ConfigMistake, EtcdUnusable, LedgerNotOpened, CannotListen, NoteDamaged) as error:
         click.echo(f"sento-node: {error}", err=True)
         code = EXIT_MISTAKE
     except (LedgerFailed, LedgerDamaged, UnknownRules) as error:

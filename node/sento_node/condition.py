@@ -80,6 +80,7 @@ class Condition:
             "stopped": Code.STOPPED,
             "refused": Code.STOPPED,
             "diverged": Code.DIVERGED,
+            "epoch-ended": Code.EPOCH_ENDED,
         }.get(self.state, Code.NOT_READY)
 
     @property

@@ -233,6 +233,9 @@ class _CopiedInto:
     async def adopt(self, blocks: Sequence[OfferedBlock], checkpoint: Checkpoint) -> None:
         """Adopt, flush, and take the checkpoint over. Raises NotProven."""
         site, clock = self._site, self._clock
+        blocks = [block for block in blocks if block.number > site.state.block]
+        if not blocks:  # brought by hand meanwhile
+            return
         self._carry_out(site.adopt(blocks, checkpoint, clock.now_ms()))
         while site.state.pending_blocks:
             self._carry_out(site.flush_now())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import structlog
 
@@ -29,8 +29,10 @@ def member_of(
     condition: Condition,
     here: EpochHere,
     voting_sites: Collection[str],
+    join: Mapping[str, str] | None = None,
 ) -> EtcdMember:
-    """The member, not started; what it reports goes into the condition. Only voting sites begin as its members. Raises ConfigMistake."""
+    """The member, not started; what it reports goes into the condition. Only voting sites begin as its members; `join`: it joins these instead, by name and
+    URL. Raises ConfigMistake."""
     ordering = config.ordering
     if ordering is None:
         raise ConfigMistake(f"{config.site} votes, and its node.toml has no [ordering] table for its member.")
@@ -41,7 +43,9 @@ def member_of(
         run_dir=files.epoch_dir / "run",
         peer_listen_url=ordering.peer_url,
         peer_url=ordering.peer_url,
-        members={config.site: ordering.peer_url} | {name: url for name, url in others.items() if url},
+        members=join
+        or {config.site: ordering.peer_url} | {name: url for name, url in others.items() if url},
+        joins_existing=join is not None,
         cluster_token=here.cluster_token(genesis),
         tls=PeerTls(ordering.ca, ordering.certificate, ordering.key),
         heartbeat_ms=ordering.heartbeat_ms,

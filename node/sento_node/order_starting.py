@@ -1,7 +1,7 @@
 """A site's access to the order when a life begins: through its own member where it votes, through voting sites' nodes where it does not.
 
 voting     the own etcd member is started and waited for; `EtcdLog` on its socket; the eraser reaches its files
-embassy    no member, no files: `RelayedLog` over the nodes of the sites that vote and keep the ledger, in the order in which node.toml lists its peers
+embassy    no member, no files: `RelayedLog` over the nodes of the sites that vote and keep the ledger, those in node.toml first, in its order
 """
 
 from __future__ import annotations
@@ -52,9 +52,11 @@ async def own_order(
     condition: Condition,
     here: EpochHere,
     voting_sites: Collection[str],
+    join: Mapping[str, str] | None = None,
 ) -> OrderAccess | None:
-    """Start the own member of the epoch's log and wait until it can order. None when it is down for good. Raises DirectoryTaken, DirectoryUnsafe, OSError."""
-    member = member_of(config, genesis, files, etcd, condition, here, voting_sites)
+    """Start the own member of the epoch's log and wait until it can order. None when it is down for good. `join`: it joins these members, by name and URL, as
+    a learner, and is waited for until it answers. Raises DirectoryTaken, DirectoryUnsafe, OSError."""
+    member = member_of(config, genesis, files, etcd, condition, here, voting_sites, join)
     try:
         ready = await until_ready(member, files, condition)
     except BaseException:
@@ -70,18 +72,15 @@ async def own_order(
     return OrderAccess(log, member, _through_nobody)
 
 
-def lent_order(
-    config: NodeConfig, peers: Mapping[str, PeerNode], governance: Callable[[], Governance]
-) -> OrderAccess:
+def lent_order(peers: Mapping[str, PeerNode], governance: Callable[[], Governance]) -> OrderAccess:
     """The order through whichever site votes and keeps the ledger by `governance` of the moment."""
-    relays = {name: NodeRelay(peer) for name, peer in peers.items()}
 
     def lenders() -> list[NodeRelay]:
         sites = governance().sites
         return [
-            relays[peer.name]
-            for peer in config.peers
-            if (site := sites.get(peer.name)) is not None and site.votes and site.ledger
+            NodeRelay(peer)
+            for name, peer in peers.items()
+            if (site := sites.get(name)) is not None and site.votes and site.ledger
         ]
 
     log = RelayedLog(lenders)

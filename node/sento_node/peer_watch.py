@@ -23,7 +23,7 @@ async def watch_peers(node: NodeState, peers: Peers) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             for peer in peers.values():
-                group.create_task(_watch(node, peer), name=f"watch-{peer.name}")
+                group.create_task(watch_peer(node, peer), name=f"watch-{peer.name}")
     except ExceptionGroup:
         structlog.get_logger("sento.node").exception("the watch of the other sites failed")
         node.condition.raise_alarm(
@@ -33,7 +33,8 @@ async def watch_peers(node: NodeState, peers: Peers) -> None:
         )
 
 
-async def _watch(node: NodeState, peer: PeerNode) -> None:
+async def watch_peer(node: NodeState, peer: PeerNode) -> None:
+    """Ask one site for ever."""
     while True:
         with contextlib.suppress(PeerSilent):  # silence shows as the age of the last contact
             asked_ms = node.clock.wall_ms()

@@ -39,6 +39,10 @@ class PeerSilent(Exception):
     """The site did not answer in time, or not with what was asked."""
 
 
+class NotHeld(PeerSilent):
+    """The site answered that its ledger does not hold what was asked for."""
+
+
 class CosignAnswer(NamedTuple):
     """A peer's answer to a proposal: its cosignature's lines, or the code why not; and how far its ledger and its quorum checkpoints on disk go."""
 
@@ -161,6 +165,8 @@ class PeerNode:
                 request, timeout=bounds.PLAN_TIMEOUT_MS / 1000
             )
         except _SILENCE as error:
+            if _is_out_of_range(error):
+                return sync_pb2.PlanReply()  # its ledger ends before this block: it has nothing to give
             await self._chunk_lines.close(0)
             raise PeerSilent(_why(error)) from error
 
@@ -176,6 +182,8 @@ class PeerNode:
             finally:
                 call.cancel()
         except _SILENCE as error:
+            if _is_out_of_range(error):
+                raise NotHeld(_why(error)) from error
             await self._chunk_lines.close(stream)
             raise PeerSilent(_why(error)) from error
 
@@ -222,12 +230,26 @@ class PeerNode:
         except _SILENCE as error:
             raise PeerSilent(_why(error)) from error
 
+    async def move_to(self, peer: Peer) -> None:
+        """The site is reached elsewhere from now on; what is under way over the former channels ends."""
+        former, self._chunk_lines = self._chunk_lines, Connections(peer, self._tls)
+        self._address = peer.address
+        channel, self._channel = self._channel, None
+        await former.close()
+        if channel is not None:
+            await channel.close()
+
     async def close(self) -> None:
         """Give the channels back."""
         await self._chunk_lines.close()
         if self._channel is not None:
             await self._channel.close()
             self._channel = None
+
+
+def _is_out_of_range(error: BaseException) -> bool:
+    refusal = refusal_in(error) if isinstance(error, grpc.aio.AioRpcError) else None
+    return refusal is not None and refusal.code is Code.OUT_OF_RANGE
 
 
 def _why(error: BaseException) -> str:

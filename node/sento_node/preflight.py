@@ -14,6 +14,7 @@ from cryptography import x509
 
 from sento_node import tls
 from sento_node.config import ConfigMistake, NodeConfig
+from sento_node.joining.note import NOTE_FILE
 from sento_node.keyfile import read_ml_dsa_44_signer, read_private, read_signer
 from sento_proto.genesis import Genesis, Site, decode_genesis
 from sento_proto.identity import Identity, server_name
@@ -38,17 +39,28 @@ def load_genesis(config: NodeConfig) -> Genesis:
         raise ConfigMistake(
             f"purpose: expected a {config.purpose} ledger, and the genesis file is of the {genesis.purpose.upper()} ledger {genesis.name}."
         )
-    names = {site.name for site in genesis.sites}
+    check_member(config, genesis.site(config.site), genesis.voting_sites)
+    if not _knows_more(config.data_dir):
+        _check_sites(config, {site.name for site in genesis.sites})
+    return genesis
+
+
+def _knows_more(data_dir: Path) -> bool:
+    """Whether this disk knows more of the sites than the genesis file: a ledger with the acts since, or a bootstrap file by which it joins."""
+    return any((data_dir / name).exists() for name in ("ledger", NOTE_FILE))
+
+
+def _check_sites(config: NodeConfig, names: set[str]) -> None:
+    """On a fresh disk the genesis file is all that is known. Raises ConfigMistake for another name, and for one that is left out."""
     for name in (config.site, *(peer.name for peer in config.peers)):
         if name not in names:
             raise ConfigMistake(
-                f"site {name} is not in the genesis file, which names {', '.join(sorted(names))}."
+                f"site {name} is not in the genesis file, which names {', '.join(sorted(names))}. "
+                "A site that officers enrolled since begins with `sento-node join`."
             )
-    check_member(config, genesis.site(config.site), genesis.voting_sites)
     missing = names - {config.site} - {peer.name for peer in config.peers}
     if missing:
         raise ConfigMistake(f"peers lacks {', '.join(sorted(missing))}, which the genesis file names.")
-    return genesis
 
 
 def check_member(config: NodeConfig, site: Site | None, voting_sites: Collection[str]) -> None:

@@ -68,7 +68,11 @@ _STOPS_IN_WORDS = (
 )
 """What ends the node's part; each says itself what happened and what to do."""
 
-_REFUSALS = {"diverged": Code.DIVERGED, "rebuilding": Code.REBUILDING}
+_REFUSALS = {
+    "diverged": Code.DIVERGED,
+    "rebuilding": Code.REBUILDING,
+    "epoch-ended": Code.EPOCH_ENDED,
+}
 
 _T = TypeVar("_T")
 
@@ -133,7 +137,7 @@ class Runner:
 
     def begin_stop(self) -> None:
         """Take nothing new; what waits goes on."""
-        if self.condition.state not in ("stopped", "diverged", "rebuilding"):
+        if self.condition.state not in ("stopped", "diverged", "rebuilding", "epoch-ended", "next-epoch"):
             self.condition.state = "stopping"
             self.condition.explanation = "The node is being stopped."
 
@@ -160,7 +164,7 @@ class Runner:
 
     def halt(self, state: str, words: str) -> None:
         """Stop taking part: this site can no longer be trusted to."""
-        if self.condition.state in ("stopped", "diverged", "rebuilding", "stopping"):
+        if self.condition.state in ("stopped", "diverged", "rebuilding", "epoch-ended", "stopping"):
             return
         self.condition.state, self.condition.explanation = state, words
         self._log_lines.error("node halted", state=state, words=words)

@@ -29,6 +29,8 @@ from sento_node.config import NodeConfig
 from sento_node.epochs.here import epoch_here, finish_beginning
 from sento_node.epochs.starting import log_of_epoch, start_opening
 from sento_node.erasure.starting import start_erasing
+from sento_node.joining.running import NEVER_A_MEMBER, joining_of, never_a_member
+from sento_node.joining.starting import joining_at_start
 from sento_node.keyfile import read_ml_dsa_44_signer, read_signer
 from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
@@ -39,8 +41,8 @@ from sento_node.ordering.etcd.directories import DirectoryTaken, DirectoryUnsafe
 from sento_node.ordering.etcd.erasing import EtcdEraser
 from sento_node.ordering.etcd.member import EtcdMember
 from sento_node.ordering.etcd.version import find_etcd
+from sento_node.peer_book import PeerBook, keep_book
 from sento_node.peer_watch import watch_peers
-from sento_node.peers import PeerNode
 from sento_node.preflight import check_member, load_genesis, load_ml_dsa_signer, load_signer
 from sento_node.rebuild.deciding import Rebuild
 from sento_node.rebuild.finishing import finish
@@ -74,19 +76,21 @@ class Node:
         self._log = structlog.get_logger("sento.node").bind(site=config.site)
         self._etcd = None if config.ordering is None else find_etcd(config.ordering.etcd_path or None)
         self._stop = asyncio.Event()
-        self._peers = {peer.name: PeerNode(peer, config.tls) for peer in config.peers}
+        self._peers = PeerBook(config)
         self._order: OrderAccess | None = None
         self._eraser_log: EtcdEraser | None = None
         self._metrics: MetricsEndpoint | None = None
         self._certificates = tls.ServerCertificates(
             config.tls, lambda words: self._log.error("certificates", why=words)
         )
+        begun = joining_at_start(config.data_dir, self._genesis.ledger_id)
         finish_beginning(config.data_dir)
         self._here = epoch_here(config.data_dir)
         self._boot_files = boot_keeper.BootFiles(config.data_dir, self._here.number)
         self._request: sync_pb2.AnnounceBootRequest | None = None
         self._node = self._open()
         self._enter_epoch()
+        self._joining = None if begun is None else joining_of(begun, self._node, self._peers)
         self._services = Services(self._node, self._certificates)
         try:
             self._signer, self._ml_dsa_signer = self._signers()
@@ -147,7 +151,13 @@ class Node:
             condition=Condition(rebuilding=None if reason is None else Rebuilding(reason)),
             certificate_expires_at_s=lambda: self._certificates.expires_at_s,
             tallies=Tallies(self._config.block_max_bytes),
+            stands_in=opened.preparing is not None,
         )
+
+    @property
+    def state(self) -> NodeState:
+        """What the node's services see."""
+        return self._node
 
     def stop(self) -> None:
         """Ask for an orderly stop."""
@@ -164,6 +174,7 @@ class Node:
             self._node.store.close()
             raise
         watching = asyncio.create_task(watch_peers(self._node, self._peers), name="watch-peers")
+        book = asyncio.create_task(keep_book(self._node, self._peers), name="keep-book")
         living = asyncio.create_task(self._live(), name="live")
         stop = asyncio.create_task(self._stop.wait(), name="stop")
         try:
@@ -172,10 +183,12 @@ class Node:
                 await self._report_end(living)
                 await self._stop_or_stay(stop)
         finally:
+            book.cancel()
+            await asyncio.gather(book, return_exceptions=True)
             await self._shut_down(living, watching)
-        if self._node.condition.state == "rebuilding" and not self._stop.is_set():
+        if self._node.condition.state in ("rebuilding", "next-epoch") and not self._stop.is_set():
             return AGAIN
-        return 1 if self._node.condition.state in ("stopped", "diverged", "refused") else 0
+        return 1 if self._node.condition.state in ("stopped", "diverged", "refused", "epoch-ended") else 0
 
     async def _report_end(self, living: asyncio.Task[None]) -> None:
         """The node's own work ended by itself: say why. An unforeseen failure ends the process loudly."""
@@ -193,11 +206,14 @@ class Node:
                 self._ask_for_a_new_ledger(condition.rebuilding.reason, condition.rebuilding.disputed_size)
             self._log.warning("the node begins its next life", why=condition.shown_explanation)
             return
+        if condition.state == "next-epoch":
+            self._log.warning("the node begins its next life", why=condition.explanation)
+            return
         self._log.error("the node takes no further part", state=condition.state, why=condition.explanation)
 
     async def _stop_or_stay(self, stop: asyncio.Task[bool]) -> None:
         """A node that stopped itself for its disk's sake ends; one that was refused or diverged stays to say so."""
-        if self._node.condition.state in ("refused", "diverged"):
+        if self._node.condition.state in ("refused", "diverged", "epoch-ended"):
             await stop
         stop.cancel()
 
@@ -230,9 +246,15 @@ class Node:
             await self._opened.preparing.run()
             condition.state = "rebuilding"
             return
-        self._request = await confirm_boot(self._node, files, self._peers)
+        joining = self._joining
+        if joining is not None:
+            await joining.know_peers(self._peers)
+        new_disk = joining is not None and joining.new_disk
+        self._request = await confirm_boot(self._node, files, self._peers, new_disk=new_disk)
         if self._request is None:
             return
+        if joining is not None:
+            joining.confirmed()
         order = self._order = await self._open_order()
         if order is None:
             return
@@ -257,10 +279,12 @@ class Node:
             self._node.writer,
             self._node.tallies,
             rebuild := self._rebuild(),
-            receiving_of(self._config, self._node.clock),
+            receiving_of(self._config, self._node.clock, None if joining is None else joining.begun.anchor),
         )
         runner = self._node.runner
-        self._node.member_log = None if order.member is None else order.log
+        if order.member is not None:
+            self._node.member_log, self._node.member_target = order.log, order.member.client_target
+        self._node.member_target = "" if order.member is None else order.member.client_target
         self._node.follows_through = order.follows_through
         start_opening(self._node, runner)
         runner.start()
@@ -290,9 +314,20 @@ class Node:
         self._start_scrubbing(runner)
         if rebuild is not None and self._request is not None:
             runner.also_run(
-                finish(rebuild, site, store, self._peers, self._request, condition, runner.in_writer),
+                finish(
+                    rebuild,
+                    site,
+                    store,
+                    self._peers,
+                    self._request,
+                    condition,
+                    runner.in_writer,
+                    (lambda: "") if joining is None else joining.unproven,
+                ),
                 "rebuild",
             )
+        if joining is not None:
+            runner.also_run(joining.attend(runner, order, files, rebuild), "join")
         await self._accompany(self._node.runner, order.member)
 
     async def _open_order(self) -> OrderAccess | None:
@@ -301,10 +336,20 @@ class Node:
         votes = self._config.ordering is not None if site is None else site.votes
         if self._here.plan is not None:
             votes = self._config.site in self._here.voting_sites(self._node.governance)
+        members = None
+        if self._joining is not None:
+            votes = self._joining.votes
+            if votes:
+                members = await self._joining.prepare_member(self._boot_files)
+                if members is None:
+                    return None
         if not votes:
             self._node.condition.explanation = "The order is looked for at the voting sites."
-            return lent_order(self._config, self._peers, lambda: self._node.governance)
+            return lent_order(self._peers, lambda: self._node.governance)
         check_member(self._config, site, self._genesis.voting_sites)
+        if self._joining is None and never_a_member(self._config, self._genesis, self._here, self._boot_files):
+            self._node.condition.state, self._node.condition.explanation = "refused", NEVER_A_MEMBER
+            return None
         etcd = self._etcd or find_etcd(None)
         here = self._here
         order = await own_order(
@@ -315,8 +360,12 @@ class Node:
             self._node.condition,
             here,
             here.began_with(self._genesis),
+            members,
         )
-        return None if order is None else replace(order, log=log_of_epoch(self._node, order.log))
+        if order is None:
+            return None
+        log = order.log if self._joining is None else self._joining.gated(order.log)
+        return replace(order, log=log_of_epoch(self._node, log))
 
     def _rebuild(self) -> Rebuild | None:
         note = recall_rebuild(self._node.store)
@@ -371,8 +420,7 @@ class Node:
             await self._eraser_log.close()
         if self._order is not None:
             await self._order.close()
-        for peer in self._peers.values():
-            await peer.close()
+        await self._peers.close()
         await self._end_metrics()
         self._node.writer.shutdown(wait=True)
         self._node.store.close()

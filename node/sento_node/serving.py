@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from sento_node import bounds, tls
 from sento_node.service.admin_service import AdminService
 from sento_node.service.governance_service import GovernanceService
+from sento_node.service.no_ledger import NoLedgerHere
 from sento_node.service.node_state import NodeState
 from sento_node.service.refusals import Refusals
 from sento_node.service.registry_service import RegistryService
@@ -51,8 +52,11 @@ class CannotListen(Exception):
 class Services:
     """The server of one node. Made anywhere, used on one running event loop."""
 
-    def __init__(self, node: NodeState, certificates: tls.ServerCertificates) -> None:
+    def __init__(
+        self, node: NodeState, certificates: tls.ServerCertificates, *, has_ledger: bool = True
+    ) -> None:
         self._node = node
+        self._has_ledger = has_ledger
         self._certificates = certificates
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
@@ -61,7 +65,10 @@ class Services:
         """Answer from now on. Raises CannotListen."""
         node = self._node
         server = grpc.aio.server(
-            interceptors=[Refusals(node.tallies, node.clock.wall_ms)],
+            interceptors=[
+                Refusals(node.tallies, node.clock.wall_ms),
+                *([] if self._has_ledger else [NoLedgerHere()]),
+            ],
             options=bounds.SERVER_OPTIONS,
         )
         add_RegistryServicer_to_server(RegistryService(node), server)

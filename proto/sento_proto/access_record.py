@@ -12,9 +12,12 @@
                  the two of extracts alone: "extract": hex 16; access-delayed alone: "subject": hex 32, "delay": name}
 
 `extract` is a release into a sealed extract (`extract.py`), `extract-opened` what its reader reported of opening it where no site could be reached: then
-`asked_at_ms` is the reader's clock, purpose and case number are those of the opening, and `more` counts records. `more` counts records of the request beyond those named; `refused_before` refused attempts of this reader since its last access record. A site can write what
-it likes in here, as a thief of its key can: the header says under whose name. No budget bounds access records, because a full budget would stop reading or
-leave it unrecorded; a site that fills the ledger is seen by its name and ended by officers. Reading access records is itself not recorded.
+`asked_at_ms` is the reader's clock, and purpose and case number are those of the opening.
+
+`more` counts records of the request beyond those named, of an opening all of them; `refused_before` refused attempts of this reader since its last access
+record. A site can write what it likes in here, as a thief of its key can: the header says under whose name. No budget bounds access records, because a full
+budget would stop reading or leave it unrecorded; a site that fills the ledger is seen by its name and ended by officers. Reading access records is itself not
+recorded.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     file    {"format": "sento-bootstrap-1", "body": base64, "signatures": [{"officer_key_id": hex, "suite": n, "data": base64}, ...]}
     signed  PAE("application/vnd.sento.bootstrap.v1", ledger id || SHA-256(body)), by an officer or a deputy
-    body    JSON: ledger_id, name, epoch, size, root, block, genesis (base64 of the file), receipt_set {sites [{name, key}], quorum},
+    body    JSON: ledger_id, name, epoch, size, root, genesis (base64 of the file), receipt_set {sites [{name, key}], quorum},
             sites [{name, country, address, ordering_url, votes, ledger}], officers [{name, keys}], threshold, made_at_ms
 
-`size`, `root` and `block` are of a checkpoint that a receipt-set quorum cosigned. Old keys, bought later, sign nothing that passes: who joins copies until its
+`epoch`, `size` and `root` are of a checkpoint that a receipt-set quorum cosigned. Old keys, bought later, sign nothing that passes: who joins copies until its
 own tree has that root at that size, and answers nobody before. Officers are named with their keys (the deputy's second), so that signatures can be judged
 before a single record is there; that those are the officers of this ledger shows when the copied ledger's own governance says so. Pure.
 """
@@ -62,7 +62,6 @@ class Bootstrap(NamedTuple):
     epoch: int
     size: int
     root: bytes
-    block: int
     genesis_file: bytes
     receipt_set: ReceiptSet
     receipt_keys: tuple[tuple[str, PublicKey], ...]
@@ -94,17 +93,16 @@ class NotSigned(Exception):
 
 
 def bootstrap_of(
-    governance: Governance, genesis_file: bytes, checkpoint: tuple[int, int, bytes, int], made_at_ms: int
+    governance: Governance, genesis_file: bytes, checkpoint: tuple[int, int, bytes], made_at_ms: int
 ) -> Bootstrap:
-    """What governance, as it stands at the checkpoint (epoch, size, root, block), makes of a file."""
-    epoch, size, root, block = checkpoint
+    """What governance, as it stands at the checkpoint (epoch, size, root), makes of a file."""
+    epoch, size, root = checkpoint
     return Bootstrap(
         ledger_id=governance.ledger_id,
         name=governance.name,
         epoch=epoch,
         size=size,
         root=root,
-        block=block,
         genesis_file=genesis_file,
         receipt_set=governance.receipt_set,
         receipt_keys=tuple((name, governance.sites[name].key) for name in governance.receipt_set.sites),
@@ -118,9 +116,7 @@ def bootstrap_of(
 
 
 def _site_of(site: Site) -> BootstrapSite:
-    return BootstrapSite(
-        site.name, site.country, site.address, site.ordering_url, site.votes, site.ledger
-    )
+    return BootstrapSite(site.name, site.country, site.address, site.ordering_url, site.votes, site.ledger)
 
 
 def signed_bytes(ledger_id: bytes, body: bytes) -> bytes:
@@ -239,7 +235,6 @@ def encode_body(content: Bootstrap) -> bytes:
         "epoch": content.epoch,
         "size": content.size,
         "root": content.root.hex(),
-        "block": content.block,
         "genesis": base64.b64encode(content.genesis_file).decode(),
         "receipt_set": {
             "sites": [{"name": name, "key": _key_value(key)} for name, key in content.receipt_keys],
@@ -269,7 +264,6 @@ def _decode_body(body: bytes) -> Bootstrap:
         epoch=fields.number("epoch", 0, 2**32 - 1),
         size=fields.number("size", 1, _NUMBER_MAX),
         root=fields.hex("root", HASH_BYTES),
-        block=fields.number("block", 1, _NUMBER_MAX),
         genesis_file=fields.blob("genesis"),
         receipt_set=ReceiptSet(tuple(name for name, _ in receipt_keys), quorum),
         receipt_keys=receipt_keys,

@@ -168,8 +168,8 @@ def signed_plan(plan: EpochPlan, officer: Signer) -> EpochPlan:
     """The plan with one more signature; an officer who signs again signs once. Raises Malformed."""
     message = act_signed_bytes(plan.ledger_id, plan.epoch, act_of(plan).record_hash)
     signature = sign_as_officer(officer, message)
-    others = tuple(one for one in plan.signatures if one.officer_key_id != signature.officer_key_id)
-    return replace(plan, signatures=(*others, signature))
+    others = [one for one in plan.signatures if one.officer_key_id != signature.officer_key_id]
+    return replace(plan, signatures=tuple(sorted((*others, signature))))
 
 
 def act_bytes(plan: EpochPlan) -> bytes:

@@ -11,9 +11,9 @@
     signed     = PAE("application/vnd.sento.extract.v1", ledger id || SHA-256(all before the signatures)), by the site's Ed25519 key, and its ML-DSA-44 key
                  where it has one, in rising order of suite
 
-`keys` holds the records of registry `keys` under which the KEKs of the payloads stand sealed, so that the reader needs nothing but its seal key. Nothing in an
-extract is believed for the site's sake: the records verify by their authors' signatures and by their paths to a checkpoint that a quorum cosigned. What the site
-alone vouches for is that it left out no record about a person up to that checkpoint, and its times.
+`keys` holds the records of registry `keys` under which the KEKs of the payloads stand sealed, so that the reader needs nothing but its seal key. Nothing in
+an extract is believed for the site's sake: the records verify by their authors' signatures and by their paths to a checkpoint that a quorum cosigned. What the
+site alone vouches for is that it left out no record about a person up to that checkpoint, and its times.
 
 Record ids of what is written about an extract follow from it, so that each thing is recorded once whoever records it: `release_record_id`, `use_record_id`.
 
@@ -244,9 +244,7 @@ def decode_extract(data: bytes) -> SealedExtract:
     reader.end()
     if any(later.suite <= earlier.suite for earlier, later in itertools.pairwise(signatures)):
         raise Malformed("extract: signatures are not in their one order, or one stands twice")
-    return SealedExtract(
-        _read_header(header_bytes), header_bytes, sealed_key, ciphertext, digest, signatures
-    )
+    return SealedExtract(_read_header(header_bytes), header_bytes, sealed_key, ciphertext, digest, signatures)
 
 
 def extract_holds(extract: SealedExtract, keys: SiteKeys) -> bool:

@@ -77,15 +77,16 @@ def check_name(text: str, field: str) -> bytes:
 
 
 def _check(header: Header) -> None:
-    if header.suite not in SUITES:
-        raise Malformed(f"header: unknown suite {header.suite}")
-    if header.record_id[6] >> 4 != 7 or header.record_id[8] >> 6 != 2:
+    record_id, _, _, _, payload_bytes, _, _, _, _, dek_commit, registry, _, _, content, suite = header
+    if suite not in SUITES:
+        raise Malformed(f"header: unknown suite {suite}")
+    if record_id[6] >> 4 != 7 or record_id[8] >> 6 != 2:
         raise Malformed("header: record id is not a UUID of version 7")
-    if header.payload_bytes > limits.PAYLOAD_MAX_BYTES:
-        raise Malformed(f"header: payload length {header.payload_bytes} is over {limits.PAYLOAD_MAX_BYTES}")
-    if (header.payload_bytes == 0) != (header.dek_commit == ZERO32):
+    if payload_bytes > limits.PAYLOAD_MAX_BYTES:
+        raise Malformed(f"header: payload length {payload_bytes} is over {limits.PAYLOAD_MAX_BYTES}")
+    if (payload_bytes == 0) != (dek_commit == ZERO32):
         raise Malformed("header: a record has a DEK commitment exactly when it has a payload")
-    if header.content and header.registry not in limits.CLEAR_CONTENT_REGISTRIES:
+    if content and registry not in limits.CLEAR_CONTENT_REGISTRIES:
         raise Malformed("header: only registries governance and keys may have clear content")
 
 
@@ -148,6 +149,6 @@ def decode(data: bytes) -> Header:
         raise Malformed("header: reserved bytes are not zero")
     rest = data[FIXED_BYTES:]
     names = (_remembered_names if len(rest) <= _NAMES_WITHOUT_CONTENT_BYTES else _decode_names)(rest)
-    header = Header._make(fixed[3:] + names + (suite,))  # noqa: RUF005  # concatenated in half the time, for each record that is read
+    header = Header._make(fixed[3:] + names + (suite,))  # concatenated in half the time, for each record that is read
     _check(header)
     return header

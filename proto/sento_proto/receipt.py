@@ -8,7 +8,7 @@ the receipt set that was in force at the checkpoint's size cosigned, each site w
 key).
 
 What it shows: that this hash stands at this position in the history that those sites agreed on. Only with `record` does it show who wrote it, and nothing shows
-that no later version came after it. By whose keys: those of a governance that the reader followed for itself (`trust.json`), never of the receipt.
+that no later version came after it. A receipt of an older epoch is good where its position lies below the place at which the next one forked off. By whose keys: those of a governance that the reader followed for itself (`trust.json`), never of the receipt.
 
 Pure. Source: RFC 6962 section 2.1.1; C2SP tlog-proof for the idea of a proof that carries its checkpoint.
 """
@@ -53,7 +53,7 @@ class Receipt(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step of verifying: "ledger", "checkpoint", "inclusion", and with a record "form", "hash", "author", "signature"; whether it holds; why."""
+    """One step of verifying: "ledger", "epoch" (where acts began one), "checkpoint", "inclusion", and with a record "form", "hash", "author", "signature"; whether it holds; why."""
 
     check: str
     holds: bool
@@ -161,13 +161,26 @@ def verify_receipt(
         same = receipt.record_hash == expected_hash
         words = "it is of the record that is meant" if same else "it is of another record than the one meant"
         steps.append(Step("record", same, words))
+    if governance.epochs:
+        steps.append(_judge_epoch(receipt, governance))
     quorum, cosigned = _judge_quorum(checkpoint, governance)
     found, author = ((), "") if receipt.record is None else _judge_record(receipt.record, governance)
     return Verified((*steps, quorum, _judge_place(receipt), *found), cosigned, author)
 
 
+def _judge_epoch(receipt: Receipt, governance: Governance) -> Step:
+    """What stands below the place where a later epoch forked off stays; what stood above it is lost with its epoch."""
+    epoch, position = receipt.checkpoint.epoch, receipt.position
+    lost = governance.lost_with(epoch, position + 1)
+    if lost is None:
+        return Step("epoch", True, f"position {position} of epoch {epoch} stands in epoch {governance.epoch}")
+    words = f"LOST WITH EPOCH {epoch}: epoch {lost.number} goes on from its first {lost.fork_size} records, and this one stood at position {position}"
+    return Step("epoch", False, words)
+
+
 def _judge_quorum(checkpoint: Checkpoint, governance: Governance) -> tuple[Step, dict[str, int]]:
-    wanted = governance.receipt_quorum_at(checkpoint.size)
+    lost = governance.lost_with(checkpoint.epoch, checkpoint.size)
+    wanted = governance.receipt_quorum_at(checkpoint.size if lost is None else lost.fork_size)
     cosigned = cosigners(checkpoint, wanted.keys)
     words = f"{len(cosigned)} of {len(wanted.keys)} sites of the receipt set cosigned size {checkpoint.size}"
     holds = len(cosigned) >= wanted.quorum

@@ -70,7 +70,9 @@ def learner_in_place_of(former: TestMember, members: tuple[Member, ...], url: st
     return TestMember(settings, former.policy)
 
 
-async def test_a_dead_member_is_removed_and_a_learner_takes_its_place_with_every_block(cluster: EtcdCluster) -> None:
+async def test_a_dead_member_is_removed_and_a_learner_takes_its_place_with_every_block(
+    cluster: EtcdCluster,
+) -> None:
     lead = await cluster.lead()
     lost = next(member for member in cluster.members if member is not lead)
     await written(lead, 1, 20)
@@ -97,7 +99,7 @@ async def test_a_dead_member_is_removed_and_a_learner_takes_its_place_with_every
     assert new_id != old_id
     again, _ = await changes.add_learner(url, timeout_ms=CALL_MS)
     assert again == new_id, "a learner that was added and never started is not added twice"
-    with pytest.raises(ChangeNotYet, match="one at a time|changes no members"):
+    with pytest.raises(ChangeNotYet, match=r"one at a time|changes no members"):
         await changes.add_learner(free_peer_urls(1)[0], timeout_ms=CALL_MS)
     with pytest.raises(ChangeNotYet):
         await changes.promote(new_id, timeout_ms=CALL_MS)
@@ -121,7 +123,9 @@ async def test_a_dead_member_is_removed_and_a_learner_takes_its_place_with_every
     await asyncio.gather(changes.close(), own.close())
 
 
-async def test_a_removed_member_that_starts_again_with_its_old_data_ends_by_itself(cluster: EtcdCluster) -> None:
+async def test_a_removed_member_that_starts_again_with_its_old_data_ends_by_itself(
+    cluster: EtcdCluster,
+) -> None:
     lead = await cluster.lead()
     gone = next(member for member in cluster.members if member is not lead)
     changes = changes_at(lead)

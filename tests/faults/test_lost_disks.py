@@ -57,7 +57,7 @@ async def refused(sites: LiveSites, site: str) -> Status:
     )
     assert said.state == "refused", said
     assert sites.cluster.processes[site].member() is None
-    assert "learner" in said.explanation, "the way back is named"
+    assert "sento-node replace-disk" in said.explanation, "the way back is named"
     return said
 
 

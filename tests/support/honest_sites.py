@@ -19,6 +19,7 @@ from sento_proto.checkpoint import (
     cosigners,
     decode_checkpoint,
 )
+from sento_proto.chunk import decode_chunk, decode_entries
 from sento_proto.erasure_certificate import ErasureCertificate, certificate_holds, decode_certificate
 from sento_proto.fraud import KnownSites
 from sento_proto.governance.state import from_genesis
@@ -151,17 +152,25 @@ class HonestSites:
         """These blocks as the honest sites' ledgers have them, which must be the same."""
         first = min(numbers)
 
-        async def pulled(site: str, speaker: str) -> dict[int, sync_pb2.BlockEntry] | None:
+        async def copied(site: str, speaker: str) -> dict[int, sync_pb2.BlockEntry] | None:
             found: dict[int, sync_pb2.BlockEntry] = {}
             async with self.sites.as_site(speaker, site) as caller:
-                async for chunk in caller.sync.Pull(
-                    sync_pb2.PullRequest(after_block=first - 1), timeout=CALL_TIMEOUT_S
-                ):
-                    found |= {block.number: block for block in chunk.blocks}
+                request = sync_pb2.PlanRequest(after_block=first - 1)
+                plan = await caller.sync.Plan(request, timeout=CALL_TIMEOUT_S)
+                for planned in plan.chunks:
+                    wanted = sync_pb2.FetchChunkRequest(
+                        kind=sync_pb2.SPINE,
+                        after_block=planned.after_block,
+                        through_block=planned.through_block,
+                    )
+                    pieces = caller.sync.FetchChunk(wanted, timeout=CALL_TIMEOUT_S)
+                    data = b"".join([piece.data async for piece in pieces])
+                    blocks = map(sync_pb2.BlockEntry.FromString, decode_entries(decode_chunk(data).body))
+                    found |= {block.number: block for block in blocks}
             return found if found.keys() >= set(numbers) else None
 
         async def both() -> list[dict[int, sync_pb2.BlockEntry]] | None:
-            one, other = await asyncio.gather(pulled(HONEST, OTHER), pulled(OTHER, HONEST))
+            one, other = await asyncio.gather(copied(HONEST, OTHER), copied(OTHER, HONEST))
             return None if one is None or other is None else [one, other]
 
         one, other = await until(both, deadline_s=WAIT_S, what="no checkpoint covers these blocks")

@@ -7,12 +7,16 @@ from pathlib import Path
 import click
 
 from sento_client.cli.app import App
+from sento_client.cli.backup import backup
+from sento_client.cli.bootstrap import bootstrap
 from sento_client.cli.changes import changes
 from sento_client.cli.completion import completion
+from sento_client.cli.courier import courier
 from sento_client.cli.erasure import erasure
 from sento_client.cli.errors import errors
 from sento_client.cli.exits import WORDS
 from sento_client.cli.export import export
+from sento_client.cli.extract import extract
 from sento_client.cli.fraud import fraud
 from sento_client.cli.govern import govern
 from sento_client.cli.group import Commands
@@ -80,10 +84,14 @@ for command in (
     receipt,
     fraud,
     export,
+    extract,
     govern,
+    bootstrap,
     recovery,
     erasure,
     volumes,
+    courier,
+    backup,
     keys,
     pseudonyms,
     key_agent,

@@ -127,6 +127,7 @@ def entry_value(entry: ReadEntry) -> dict[str, object]:
             "refused_before": access.refused_before,
             "asked_at_ms": access.asked_at_ms,
             "delay": access.delay,
+            "extract": None if access.extract is None else access.extract.hex(),
         }
     )
     return {

@@ -18,7 +18,7 @@ from sento_client.site_status import SERVING, Judgement, Writing
 from sento_client.site_status.contacts import Contacts, contacts_of
 from sento_client.site_status.keeping_whole import copying
 from sento_client.site_status.one_site import certificate_left_s, lag_records
-from sento_client.site_status.report import Look, SiteReport
+from sento_client.site_status.report import TIE_BREAKER, Look, SiteReport
 from sento_client.site_status.wording import size_text, span
 from sento_proto.genesis import Site
 from sento_proto.v1 import admin_pb2
@@ -119,8 +119,12 @@ def _text(line: str | Text) -> Text:
 
 
 def _who(row: _Row, leads: bool = False) -> _Cell:
-    role = "votes" if row.site.votes else "follows"
-    return row.site.name, f"{role}, leads" if leads else role
+    role = row.look.role(row.site.name)
+    part = {"voting": "votes", TIE_BREAKER: "votes, no ledger"}.get(role, role)
+    through = "" if row.status is None else row.status.follows_through
+    if through:
+        part = f"{part} via {through}"
+    return row.site.name, f"{part}, leads" if leads else part
 
 
 def _state(row: _Row, status: admin_pb2.StatusReply) -> _Cell:
@@ -141,7 +145,7 @@ def _silent_position(row: _Row) -> _Cell:
 
 
 def _behind(row: _Row, status: admin_pb2.StatusReply) -> _Cell:
-    if row.site.name not in row.look.answers:
+    if row.site.name not in row.look.answers or not row.look.keeps_ledger(row.site.name):
         return "", ""
     return f"{lag_records(row.look, status):,}", span(status.lag_ms)
 
@@ -176,7 +180,11 @@ _COLUMNS = (
     _Column(("state", "release"), _state, 0, _silent_state),
     _Column(
         ("applied", "flushed"),
-        lambda _, status: (f"{status.applied_size:,}", f"{status.flushed_size:,}"),
+        lambda row, status: (
+            (f"{status.applied_size:,}", f"{status.flushed_size:,}")
+            if row.look.keeps_ledger(row.site.name)
+            else ("", "")
+        ),
         1,
         _silent_position,
     ),

@@ -36,7 +36,8 @@ from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
 from sento_proto.volume import KEY_BYTES, SET_ID_BYTES, VolumeHeader, label_of, sealed_to
 
 DEFAULT_PAYLOAD_ORDER = ("residency", "health", "tax")
-VOLUME_MIN_BYTES = 256 * 1024
+VOLUME_MIN_BYTES = 5_000_000
+"""A chunk of payloads lies in one volume whole, and has up to 4 MiB and a record more."""
 ROOM_BYTES = 64 * 1024
 """For a volume's header, signature and segments' tags, beside its chunks."""
 

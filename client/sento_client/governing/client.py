@@ -18,8 +18,11 @@ from sento_client.governing.proposal import Proposal
 from sento_client.governing.sections import AuthorUse
 from sento_client.governing.trust_file import encode_trust
 from sento_client.grpc_transport import GrpcTransport
+from sento_client.proving import Prover
 from sento_client.results import Freshness
 from sento_client.transport import SUBMIT_ACT, USAGE, Transport
+from sento_client.verifying import Finding
+from sento_proto.checkpoint import Checkpoint
 from sento_proto.errors import STANDING_CODES, Code, SentoError
 from sento_proto.v1 import governance_pb2
 
@@ -97,6 +100,16 @@ class GoverningClient:
         """The bytes of a trust file: all acts, each shown to stand at its place under the newest checkpoint. Raises SentoError, SetupError."""
         followed, proof = await self._follower.prove_all(self.place.deadline_ms)
         return encode_trust(self.place.trust_file.genesis_bytes, followed, proof)
+
+    async def newest_proven(self) -> tuple[Followed, Checkpoint]:
+        """The newest checkpoint of a quorum, and governance as it stands under it. Raises SentoError, SetupError."""
+        followed, proof = await self._follower.prove_all(self.place.deadline_ms)
+        return followed.first(proof.checkpoint.size), proof.checkpoint
+
+    async def prove_older(self, older: Checkpoint, newer: Checkpoint) -> Finding:
+        """Whether the tree of a checkpoint that nobody need have cosigned is a beginning of one that a quorum did. Raises SentoError."""
+        prover = Prover(self._asker, lambda: self._follower.trust)
+        return await prover.prove_consistency(older, newer, self.place.deadline_ms)
 
     async def follow_anew(self) -> Followed:
         """The same from the genesis file on, with the payloads of acts, which are not kept on disk: sealed shares. Raises SentoError, SetupError."""

@@ -135,7 +135,8 @@ def _judge_act(followed: Followed, stored: Stored, header: Header, epoch: int) -
             "acts were left out, or one of two histories is false",
         )
     signers = [officer.officer_key_id for officer in submission.officers]
-    judged = judge_act(governance, header.content, signers, position)
+    opens = None if begun_epoch(header.content) is None else submission.epoch
+    judged = judge_act(governance, header.content, signers, position, opens)
     if judged.code is not Code.ACCEPTED:
         raise _false(position, f"the act never could stand there: {judged.why}")
     act = decode_act(header.content)

@@ -20,7 +20,6 @@ from sento_proto.header import Header
 from sento_proto.submission import decode_submission
 from sento_proto.wire import Malformed
 
-
 ABROAD_COLUMNS = "abroad, home_ms"
 
 

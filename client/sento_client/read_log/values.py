@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from sento_client.confirming.values import Confirmed
 from sento_client.results import Version
 from sento_client.verifying import Finding, Findings
-from sento_proto.access_record import COMPARTMENT, KIND_DELAYED, RELEASED, AccessRecord, decode_access
+from sento_proto.access_record import (
+    COMPARTMENT,
+    KIND_DELAYED,
+    METHOD_EXTRACT,
+    METHOD_EXTRACT_OPENED,
+    RELEASED,
+    AccessRecord,
+    decode_access,
+)
 from sento_proto.checkpoint import Checkpoint
 from sento_proto.governance.state import Governance, ReadLogDelay, site_of_author
 from sento_proto.wire import Malformed
@@ -108,7 +116,11 @@ def reading_words(entry: ReadEntry) -> str:
         return f"{entry.site} recorded a reading that cannot be opened: {entry.closed_because}"
     count = len(access.records) + access.more
     what = f"{count} record{'' if count == 1 else 's'}" if count else "the person's records"
-    if access.outcome == RELEASED:
+    if access.method == METHOD_EXTRACT_OPENED:
+        said = f"{access.reader} opened {what} in an extract, as it reported to {access.site}"
+    elif access.method == METHOD_EXTRACT and access.outcome == RELEASED:
+        said = f"{access.reader} was given {what} by {access.site} in a sealed extract"
+    elif access.outcome == RELEASED:
         said = f"{access.reader} was given {what} by {access.site}"
     else:
         said = f"{access.reader} was refused {what} by {access.site} ({access.outcome})"

@@ -50,7 +50,9 @@ def log_lines(directory: Path) -> Iterator[bytes]:
 class LogFiles:
     """One log, open for appending by this process alone."""
 
-    def __init__(self, directory: Path, max_bytes: int) -> None:
+    def __init__(self, directory: Path, max_bytes: int, who: str = "pseudonym service") -> None:
+        """`who`: what kind of program writes here, for the words to a second one."""
+        self._who = who
         self._directory = directory
         self._max_bytes = max_bytes
         self._file: int | None = None
@@ -96,7 +98,7 @@ class LogFiles:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LogUnusable(f"{self._directory}: another pseudonym service writes this log") from None
+            raise LogUnusable(f"{self._directory}: another {self._who} writes this log") from None
 
     def _find_end(self) -> Opened:
         cut_bytes = 0

@@ -9,7 +9,8 @@
                      already, unless `come_back` of them come back; null: cannot be said
     receipts         {state, critical_sites}: the same for checkpoints and receipts
     lead             the site that leads, null while the sites do not agree
-    sites            [...], a flat object for each site of the genesis file; units are in the names
+    sites            [...], a flat object for each site of the genesis file; units are in the names; `role`: voting | embassy | tie-breaker, and
+                     `follows_through`: the site through which an embassy follows the order
 
 A key may be added under the same format; one that is taken away or changes its meaning makes it `sento-status-2`.
 """
@@ -58,6 +59,7 @@ _OF_STATUS = (
     "access_records_spooled",
     "rebuilt_size",
     "rebuild_target_size",
+    "follows_through",
 )
 """Fields of StatusReply that are given as they came."""
 _OF_SCRUB = (
@@ -117,13 +119,13 @@ def status_value(judgement: Judgement) -> dict[str, object]:
 
 
 def _site_value(look: Look, name: str) -> dict[str, object]:
-    site, report = look.genesis.site(name), look.report(name)
+    report = look.report(name)
     status = report.status if report is not None else None
     contacts = contacts_of(look, name)
     latest = contacts.heard[0] if contacts.heard else None
     value: dict[str, object] = {
         "site": name,
-        "role": "voting" if site is not None and site.votes else "following",
+        "role": look.role(name),
         "in_receipt_set": name in look.genesis.receipt_set.sites,
         "configured": report is not None,
         "reachable": status is not None,

@@ -96,7 +96,9 @@ def _count(look: Look) -> Count:
     return Count(
         voting=voting,
         at_work=at_work,
-        takers=tuple(site for site in at_work if takes_records(look.answers[site])),
+        takers=tuple(
+            site for site in at_work if look.keeps_ledger(site) and takes_records(look.answers[site])
+        ),
         needed=majority(len(voting)),
         loss=possible_loss(voting, at_work, look.among(voting, HOLDS)),
     )

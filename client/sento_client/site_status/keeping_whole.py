@@ -54,8 +54,10 @@ def copying(status: admin_pb2.StatusReply) -> str:
     if not status.HasField("sync"):
         return ""
     sync = status.sync
-    what = f"{sync.stage} " if sync.stage in ("spine", "payloads") else ""
-    things = f"payloads of {sync.registry}" if sync.registry else "records"
+    what = "spine " if sync.stage == "spine" else ""
+    things = "payloads" if sync.stage == "payloads" else "records"
+    if sync.registry:
+        things += f" (now {sync.registry})"
     words = [
         f"copying from {sync.source or 'whoever answers'}: {what}{sync.done:,} of {sync.wanted:,} {things}"
     ]

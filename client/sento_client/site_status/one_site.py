@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sento_client.site_status.contacts import FRESH_MS, Contacts, contacts_of, heard_since
 from sento_client.site_status.keeping_whole import keeping_problems, rebuilt
 from sento_client.site_status.problems import Problem, Trouble
-from sento_client.site_status.report import SERVING, Look, SiteReport
+from sento_client.site_status.report import SERVING, TIE_BREAKER, Look, SiteReport
 from sento_client.site_status.wording import counted, listed, size_text, span
 from sento_proto.v1 import admin_pb2
 
@@ -43,12 +43,16 @@ def site_problems(look: Look, before: Look | None) -> Iterator[Problem]:
 
 def takes_records(status: admin_pb2.StatusReply) -> bool:
     """Whether a client may write at this site: it serves, and neither its disk nor its ordering log closes it."""
+    if status.role == TIE_BREAKER:
+        return False
     full = 2 * status.ordering_in_use_bytes > status.ordering_quota_bytes > 0
     return status.state == SERVING and not full and not _disk_is_low(status)
 
 
 def lag_records(look: Look, status: admin_pb2.StatusReply) -> int:
-    """How many records this site has still to apply of those that any site is known to hold."""
+    """How many records this site has still to apply of those that any site is known to hold; a tie-breaker applies none."""
+    if status.role == TIE_BREAKER:
+        return 0
     return max(0, look.furthest_size - status.applied_size)
 
 

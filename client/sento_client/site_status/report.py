@@ -19,6 +19,7 @@ WATCHES_PEERS = VOTES | {"no-majority"}
 """States in which a node keeps asking the other sites how far they are."""
 HOLDS = VOTES | {"no-majority", "stopping"}
 """States in which a site's disk is known to be its own and whole. One that is still starting has not proven it yet."""
+TIE_BREAKER = "tie-breaker"
 _NOT_REACHED = (Code.UNREACHABLE, Code.DEADLINE)
 
 
@@ -70,6 +71,16 @@ class Look:
     def among(self, sites: Sequence[str], states: frozenset[str]) -> tuple[str, ...]:
         """Those of `sites` that answer for this ledger and are in one of these states."""
         return tuple(site for site in sites if site in self.answers and self.answers[site].state in states)
+
+    def role(self, site: str) -> str:
+        """`voting`, `embassy` or `tie-breaker`: by the site's own word, which follows the acts, else by the genesis file."""
+        told = self.answers[site].role if site in self.answers else ""
+        known = self.genesis.site(site)
+        return told or ("" if known is None else known.role)
+
+    def keeps_ledger(self, site: str) -> bool:
+        """Whether the site holds records; a tie-breaker only votes."""
+        return self.role(site) != TIE_BREAKER
 
     @property
     def furthest_size(self) -> int:

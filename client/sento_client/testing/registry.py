@@ -71,8 +71,10 @@ class Registry:
     where a test must move them itself; `limits` are their deadlines. Nothing has to be closed but the clients.
 
     Under rules 1 nothing changes who may do what, and keys are simply there. With `rules` 2 or 3 three officers govern (`act`), and keys stand in the
-    ledger, made by the clients that write. `abroad`: embassies, which keep the ledger and cosign without a vote while they are up; their country is what
-    stands before the first hyphen of their names, as `lu-betzdorf`. An institution that may do nothing yet has its keys already, so that an act can enrol it."""
+    ledger, made by the clients that write. An institution that may do nothing yet has its keys already, so that an act can enrol it.
+
+    `abroad`: embassies, which keep the ledger and cosign without a vote while they are up; their country is what stands before the first hyphen of their names,
+    as `lu-betzdorf`."""
 
     def __init__(
         self,

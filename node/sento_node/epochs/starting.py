@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sento_node.epochs.opening import Opener
+import asyncio
+
+from sento_node.epochs.opening import LOOK_AGAIN_MS, Opener
 from sento_node.epochs.places import EpochPlaces
 from sento_node.ordering.based import BasedLog
 from sento_node.ordering.port import OrderingLog
@@ -21,8 +23,16 @@ def _ledger_epoch(node: NodeState) -> int:
     return node.store.tip.epoch if node.runner is None else node.runner.site.state.epoch
 
 
+async def end_when_entered(node: NodeState, runner: Runner, epoch: int) -> None:
+    """This life ends when the ledger has come into a later epoch than it began in, from other sites: the next one takes part there."""
+    while node.store.tip.epoch <= epoch:
+        await asyncio.sleep(LOOK_AGAIN_MS / 1000)
+    runner.halt("next-epoch", f"The ledger has come into epoch {node.store.tip.epoch}, and goes on there.")
+
+
 def start_opening(node: NodeState, runner: Runner) -> None:
     """Keep ingress closed and open the epoch that this site began by a plan, unless that was done in a former life."""
+    runner.also_run(end_when_entered(node, runner, runner.site.state.epoch), "watch-epoch")
     plan, places = node.epoch.plan, EpochPlaces(node.config.data_dir)
     if plan is None or places.is_done(plan.epoch):
         return

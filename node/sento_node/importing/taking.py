@@ -134,7 +134,7 @@ class Direct:
 def direct_refusal(node: NodeState) -> SentoError | None:
     """Why a node without a runner takes nothing now; None: it may be filled."""
     condition = node.condition
-    if condition.rebuilding is None and condition.state in _DIRECT_STATES:
+    if not node.stands_in and condition.state in _DIRECT_STATES:
         return None
     return SentoError(condition.code, condition.shown_explanation)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Mapping
 
 from sento_node.ordering.port import (
@@ -40,8 +41,9 @@ class GatedLog:
     async def follow(self, after: Head) -> AsyncGenerator[LogEvent, None]:
         """See `OrderingLog.follow`; waits until it is open."""
         await self._opened.wait()
-        async for event in self._inner.follow(after):
-            yield event
+        async with contextlib.aclosing(self._inner.follow(after)) as events:
+            async for event in events:
+                yield event
 
     async def head(self, *, timeout_ms: int) -> Head:
         """See `OrderingLog.head`."""

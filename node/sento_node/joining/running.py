@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import structlog
 
 from sento_node.boot_keeper import BootFiles
-from sento_node.condition import Condition
+from sento_node.compose import root_at
+from sento_node.config import NodeConfig
+from sento_node.epochs.here import EpochHere
 from sento_node.joining.deciding import (
     AddLearner,
     Adopt,
@@ -30,12 +32,17 @@ from sento_node.joining.deciding import (
 from sento_node.joining.gated import GatedLog
 from sento_node.joining.note import REPLACE_DISK
 from sento_node.joining.starting import Begun
-from sento_node.ledger.store import LedgerStore
+from sento_node.order_starting import OrderAccess
 from sento_node.ordering.etcd.members import ChangeNotYet, Member, MemberChanges
+from sento_node.ordering.port import OrderingLog
+from sento_node.peer_book import PeerBook, Reached
 from sento_node.peers import Peers, PeerSilent
+from sento_node.rebuild.deciding import Rebuild
+from sento_node.runner import Runner
+from sento_node.service.node_state import NodeState
 from sento_proto.bootstrap import differs_from_ledger
 from sento_proto.errors import Code, SentoError
-from sento_proto.governance.state import Governance
+from sento_proto.genesis import Genesis
 from sento_proto.v1 import sync_pb2
 
 CALL_TIMEOUT_MS = 8_000
@@ -58,18 +65,17 @@ class Told:
 class Joining:
     """One life of a joining site."""
 
-    def __init__(
-        self, begun: Begun, site: str, peer_url: str, epoch: int, peers: Peers, condition: Condition
-    ) -> None:
+    def __init__(self, begun: Begun, node: NodeState, peer_url: str, peers: Peers) -> None:
         self.begun = begun
-        self._site = site
+        self._node = node
+        self._site = node.config.site
         self._peer_url = peer_url
-        self._epoch = epoch
         self._peers = peers
-        self._condition = condition
+        self._condition = node.condition
+        self._gate: GatedLog | None = None
         self._lead_site = ""
         self._said = ""
-        self._log = structlog.get_logger("sento.node").bind(site=site)
+        self._log = structlog.get_logger("sento.node").bind(site=self._site)
 
     @property
     def votes(self) -> bool:
@@ -83,6 +89,18 @@ class Joining:
         """Whether the first boot of this disk is still to be confirmed, as that of a known site."""
         return self.begun.note.kind == REPLACE_DISK and not self.begun.note.confirmed
 
+    async def know_peers(self, book: PeerBook) -> None:
+        """The other sites as the bootstrap file names them, until governance does."""
+        content = self.begun.bootstrap
+        if content is not None:
+            said = [Reached(site.name, site.address, site.ordering_url) for site in content.sites]
+            await book.follow(said, whole=False)
+
+    def gated(self, log: OrderingLog) -> OrderingLog:
+        """The log, shut until this site's member votes."""
+        self._gate = GatedLog(log)
+        return self._gate
+
     def confirmed(self) -> None:
         """Another site confirmed this disk's boot: the next one is like any. Raises OSError."""
         if not self.begun.note.confirmed:
@@ -90,8 +108,16 @@ class Joining:
 
     # -- the member ------------------------------------------------------------------------------------------------------
 
-    async def prepare_member(self, files: BootFiles) -> Mapping[str, str]:
-        """Former member removed, learner added: all members by name and URL, with which this site's is to be started. Raises CannotJoin, OSError."""
+    async def prepare_member(self, files: BootFiles) -> Mapping[str, str] | None:
+        """Former member removed, learner added: all members by name and URL, with which this site's is to be started. None when it cannot go on, which the
+        condition then says. Raises OSError."""
+        try:
+            return await self._prepared(files)
+        except CannotJoin as error:
+            self._condition.state, self._condition.explanation = "refused", str(error)
+            return None
+
+    async def _prepared(self, files: BootFiles) -> Mapping[str, str]:
         while True:
             try:
                 told = await self._ask(sync_pb2.TELL)
@@ -104,8 +130,20 @@ class Joining:
                 self._say(str(error))
                 await asyncio.sleep(AGAIN_MS / 1000)
 
-    async def attend(self, target: str, gate: GatedLog, files: BootFiles, copied: Callable[[], bool]) -> None:
-        """Until the member votes: promote it once it and the ledger have all. Raises CannotJoin, OSError."""
+    async def attend(
+        self, runner: Runner, order: OrderAccess, files: BootFiles, rebuild: Rebuild | None
+    ) -> None:
+        """Until the site serves: the member is promoted once it and the ledger have all. Raises OSError."""
+        try:
+            if order.member is not None:
+                await self._promoted(
+                    order.member.client_target, files, lambda: rebuild is None or rebuild.copied
+                )
+            await self._until_whole()
+        except CannotJoin as error:
+            runner.halt("refused", str(error))
+
+    async def _promoted(self, target: str, files: BootFiles, copied: Callable[[], bool]) -> None:
         changes = MemberChanges(target)
         try:
             while True:
@@ -127,7 +165,8 @@ class Joining:
                         ),
                     )
                     if isinstance(step, Voting):
-                        gate.open()
+                        if self._gate is not None:
+                            self._gate.open()
                         self._say("The ordering member votes.")
                         return
                     await self._take(step)
@@ -159,18 +198,18 @@ class Joining:
                 return
 
     async def _added(self) -> int:
-        reply = await self._reply(sync_pb2.ChangeMemberRequest(
-            change=sync_pb2.ADD_LEARNER, epoch=self._epoch, peer_url=self._peer_url
-        ))
+        reply = await self._reply(
+            sync_pb2.ChangeMemberRequest(
+                change=sync_pb2.ADD_LEARNER, epoch=self._node.epoch.number, peer_url=self._peer_url
+            )
+        )
         return reply.member_id
 
     async def _ask(self, change: sync_pb2.MemberChange.ValueType, member_id: int = 0) -> Told:
         reply = await self._reply(
-            sync_pb2.ChangeMemberRequest(change=change, epoch=self._epoch, member_id=member_id)
+            sync_pb2.ChangeMemberRequest(change=change, epoch=self._node.epoch.number, member_id=member_id)
         )
-        members = tuple(
-            Member(one.member_id, one.site, one.peer_url, one.votes) for one in reply.members
-        )
+        members = tuple(Member(one.member_id, one.site, one.peer_url, one.votes) for one in reply.members)
         return Told(members, reply.lead_applied_index or None)
 
     async def _reply(self, request: sync_pb2.ChangeMemberRequest) -> sync_pb2.ChangeMemberReply:
@@ -213,30 +252,47 @@ class Joining:
 
     # -- the end ----------------------------------------------------------------------------------------------------------
 
-    def unproven(self, governance: Governance, root_at: Callable[[int], bytes], size: int) -> str:
-        """Why the copied ledger is not the one that the officers signed, in one sentence; "" when it is, or no file said anything. The ledger holds `size`
-        records, at least as many as the file says."""
-        content = self.begun.bootstrap
+    def unproven(self) -> str:
+        """Why the copied ledger is not the one that the officers signed, in one sentence; "" when it is, or no file said anything."""
+        content, store = self.begun.bootstrap, self._node.store
         if content is None:
             return ""
-        if size < content.size:
-            return f"The ledger holds {size} records and the bootstrap file says {content.size}."
-        why = differs_from_ledger(content, governance, root_at(content.size))
+        if store.tip.size < content.size:
+            return f"The ledger holds {store.tip.size} records and the bootstrap file says {content.size}."
+        why = differs_from_ledger(content, self._node.governance, root_at(store, content.size))
         return f"The copied ledger is not the one of the bootstrap file: {why}." if why else ""
 
-    async def until_whole(self, store: LedgerStore) -> None:
-        """Until the ledger is whole and this site takes part: then the joining is over. Raises OSError."""
+    async def _until_whole(self) -> None:
+        """The ledger is whole and this site takes part: then the joining is over."""
         while self._condition.rebuilding is not None or self._condition.state != "serving":
             await asyncio.sleep(LOOK_EVERY_MS / 1000)
         self.begun.files.end()
         self._condition.joining = None
-        self._log.info("joined", kind=self.begun.note.kind, size=store.tip.size)
+        self._log.info("joined", kind=self.begun.note.kind, size=self._node.store.tip.size)
 
     def _say(self, words: str) -> None:
         self._condition.joining = words
         if words != self._said:
             self._said = words
             self._log.info("joining", step=words)
+
+
+def joining_of(begun: Begun, node: NodeState, peers: Peers) -> Joining:
+    """One life of a joining site, as its condition says from now on."""
+    ordering = node.config.ordering
+    node.condition.joining = "It begins."
+    return Joining(begun, node, "" if ordering is None else ordering.peer_url, peers)
+
+
+NEVER_A_MEMBER = (
+    "Governance gives this site a vote, and its disk never had a member of the ordering log. "
+    "Run `sento-node replace-disk`, which makes it one (runbook: join)."
+)
+
+
+def never_a_member(config: NodeConfig, genesis: Genesis, here: EpochHere, files: BootFiles) -> bool:
+    """Whether this site was given its vote later, and has no member yet: its own could only begin a log of its own, which nobody else would join."""
+    return config.site not in here.began_with(genesis) and not holds_log(files)
 
 
 def holds_log(files: BootFiles) -> bool:

@@ -51,6 +51,10 @@ class NotProven(Exception):
     """The chunk does not follow from this ledger and the quorum's checkpoint; nothing was adopted. The text names block and check."""
 
 
+class OtherTree(NotProven):
+    """The chunk's records do not lead from this ledger's tree to the one that a quorum cosigned: one of the two is false, and it may be this ledger's."""
+
+
 class PayloadNotProven(NotProven):
     """A payload that came beside a spine is not the record's: whoever gave the payload is at fault, and not whoever gave the spine. Nothing was adopted."""
 
@@ -129,7 +133,7 @@ def adopt_chunk(
             f"The checkpoint is of epoch {checkpoint.epoch}, and the chunk ends in epoch {scratch.epoch}."
         )
     if (frontier.size, frontier.root()) != (checkpoint.size, checkpoint.root):
-        raise NotProven(f"The tree after block {number} is not the one that the quorum cosigned.")
+        raise OtherTree(f"The tree after block {number} is not the one that the quorum cosigned.")
     receipt = scratch.governance.receipt_quorum_at(checkpoint.size)
     if len(cosigners(checkpoint, receipt.keys)) < receipt.quorum:
         raise NotProven("The checkpoint at the chunk's end has no quorum of cosignatures.")
@@ -202,7 +206,7 @@ def _prove_records(
     outcomes: list[RecordOutcome] = []
     accepted: list[tuple[int, int, Record]] = []
     for nth, record in enumerate(offered.records):
-        code, position, record_hash = record.code, record.position, record.record_hash
+        record_hash, code, position, _, _, _ = record
         if code is Code.ACCEPTED:
             proven = _prove_record(block, record)
             accepted.append((position, nth, proven))
@@ -211,7 +215,7 @@ def _prove_records(
             raise NotProven(f"Block {block} has a record hash of another length.")
         elif code is not Code.KNOWN:
             position = NOWHERE
-        outcomes.append(RecordOutcome(record_hash, code, position))
+        outcomes.append(RecordOutcome._make((record_hash, code, position)))
     accepted.sort()
     return outcomes, accepted
 
@@ -275,26 +279,21 @@ def _prove_governance(
 
 
 def _prove_record(block: int, offered: OfferedRecord) -> Record:
+    record_hash, _, position, header_bytes, payload, by_spine = offered
     try:
-        header = header_layout.decode(offered.header_bytes)
+        header = header_layout.decode(header_bytes)
     except Malformed as error:
         raise NotProven(f"Block {block} has a malformed record ({error}).") from None
-    payload, by_spine = offered.payload, offered.payload_hash
+    size_bytes = header.payload_bytes
     payload_hash = by_spine or hashlib.sha256(payload).digest()
-    record_hash = record_hash_of(offered.header_bytes, payload_hash)
+    proven_hash = record_hash_of(header_bytes, payload_hash)
     fits = (
-        header.payload_bytes > 0
-        and len(payload_hash) == HASH_BYTES
-        and payload_hash != PAYLOAD_HASH_OF_NOTHING
+        size_bytes > 0 and len(payload_hash) == HASH_BYTES and payload_hash != PAYLOAD_HASH_OF_NOTHING
         if by_spine
-        else len(payload) == header.payload_bytes
+        else len(payload) == size_bytes
     )
-    if (offered.record_hash and record_hash != offered.record_hash) or not fits:
+    if not fits or (record_hash and record_hash != proven_hash):
         raise NotProven(f"Block {block} has a record whose content is not what was signed.")
-    if (
-        by_spine
-        and payload
-        and (len(payload) != header.payload_bytes or hashlib.sha256(payload).digest() != payload_hash)
-    ):
-        raise PayloadNotProven(f"The payload at position {offered.position} is not what was signed.")
-    return Record(header, offered.header_bytes, payload, payload_hash, record_hash)
+    if by_spine and payload and (len(payload) != size_bytes or hashlib.sha256(payload).digest() != by_spine):
+        raise PayloadNotProven(f"The payload at position {position} is not what was signed.")
+    return Record._make((header, header_bytes, payload, payload_hash, proven_hash))

@@ -98,14 +98,12 @@ class LmdbReads:
 
         key = _key_of(registry, fact)
         held: Txn | None = getattr(self._held, "txn", None)
-        return (
-            self._fact_head(key, held)
-            if held is not None
-            else self._read(functools.partial(self._fact_head, key))
-        )
+        if held is None:
+            return self._read(functools.partial(self._fact_head, key))
+        return self._fact_head(key, held)
 
     def _fact_head(self, key: bytes, txn: Txn) -> FactHead | None:
-        found = _get(txn, self._tables.facts, key)
+        found = txn.get(key, db=self._tables.facts) if 0 < len(key) <= KEY_MAX_BYTES else None
         if found is None:
             return None
         position = _index_entry(found)
@@ -116,14 +114,12 @@ class LmdbReads:
 
         key = _key_of(registry, subject)
         held: Txn | None = getattr(self._held, "txn", None)
-        return (
-            self._subject_head(key, held)
-            if held is not None
-            else self._read(functools.partial(self._subject_head, key))
-        )
+        if held is None:
+            return self._read(functools.partial(self._subject_head, key))
+        return self._subject_head(key, held)
 
     def _subject_head(self, key: bytes, txn: Txn) -> SubjectHead | None:
-        found = _get(txn, self._tables.subjects, key)
+        found = txn.get(key, db=self._tables.subjects) if 0 < len(key) <= KEY_MAX_BYTES else None
         if found is None:
             return None
         position = _index_entry(found)
@@ -158,8 +154,23 @@ class LmdbReads:
     def _records(self, start: int, end: int, with_payload: bool) -> Iterator[KeptRecord]:
         for low in range(start, end, ROWS_PER_READ):
             span = range(low, min(low + ROWS_PER_READ, end))
-            for found in self._read(lambda txn, span=span: [self._row_and_leaf(txn, at) for at in span]):  # type: ignore[misc]
+            for found in self._read(functools.partial(self._rows_and_leaves, span)):
                 yield self._kept(*found, with_payload=with_payload)
+
+    def _rows_and_leaves(self, span: range, txn: Txn) -> list[tuple[int, rows.RecordRow, bytes]]:
+        leaf = self._leaves(txn)
+        return [(at, self._row(txn, at), leaf(at)) for at in span]
+
+    def _leaves(self, txn: Txn) -> Callable[[int], bytes]:
+        """Record hashes by position as `_leaf` gives them, for many neighbours: each tile is read once."""
+        tile = functools.lru_cache(8)(functools.partial(self._tile, txn, 0))
+
+        def leaf(position: int) -> bytes:
+            at = position % tiles.TILE_HASHES * HASH_BYTES
+            found = tile(position >> tiles.TILE_BITS)[at : at + HASH_BYTES] if position >= 0 else b""
+            return found if len(found) == HASH_BYTES else self._leaf(txn, position)
+
+        return leaf
 
     def block(self, number: int) -> KeptBlock:
         """A flushed block. Raises LedgerDamaged, IndexError beyond the tip."""
@@ -175,7 +186,7 @@ class LmdbReads:
                     raise IndexError(f"block {number} is not within the {self._tip.block} that are flushed")
                 raise _damaged(f"block {number}", "its row is missing")
             try:
-                return rows.decode_block_row(number, row, functools.partial(self._leaf, txn))
+                return rows.decode_block_row(number, row, self._leaves(txn))
             except Malformed as error:
                 raise _damaged(f"block {number}", str(error)) from error
 

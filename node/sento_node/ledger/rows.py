@@ -88,22 +88,12 @@ class RecordRow(NamedTuple):
 
     def kept(self, position: int, record_hash: bytes, payload: bytes | None) -> KeptRecord:
         """The record that the row at `position` tells of."""
+        kind = self.locator.kind
         return KeptRecord(
-            position=position,
-            header_bytes=self.header_bytes,
-            payload_hash=self.payload_hash,
-            record_hash=record_hash,
-            link=self.link,
-            previous_of_subject=self.previous_of_subject,
-            previous_of_fact=self.previous_of_fact,
-            block=self.block,
-            submission=self.submission,
-            nth=self.nth,
-            author=self.author,
-            payload=payload,
-            erased=self.locator.kind == ERASED,
-            awaited=self.locator.kind == AWAITED,
-        )
+            position, self.header_bytes, self.payload_hash, record_hash, self.link, self.previous_of_subject,
+            self.previous_of_fact, self.block, self.submission, self.nth, self.author, payload,
+            kind == ERASED, kind == AWAITED,
+        )  # fmt: skip
 
 
 position_key = _U64.pack
@@ -200,15 +190,23 @@ def locator_in_doubt(row: bytes) -> Locator | None:
 
 def decode_record_row(position: int, row: bytes) -> RecordRow:
     """The row under `position`. Raises Malformed."""
-    reader = Reader(_body(row, "record row"), "record row")
-    fixed = _FIXED.unpack(reader.take(_FIXED.size, "fixed part"))
+    body = _body(row, "record row")
+    if len(body) <= _FIXED.size:
+        raise Malformed("record row: ends inside the fixed part")
+    fixed = _FIXED.unpack_from(body)
     _check_own("record row", fixed[0], fixed[1], position)
     locator = Locator._make(fixed[9:13])
     _check_locator(locator, fixed[8])
-    author = _ascii(reader.take(reader.u8("author length"), "author"), "author")
-    header_bytes = reader.take(fixed[13], "header")
-    reader.end()
+    header_at = _FIXED.size + 1 + body[_FIXED.size]
+    author, header_bytes = _author_of(body[_FIXED.size + 1 : header_at]), body[header_at:]
+    if header_at > len(body) or len(header_bytes) != fixed[13]:
+        raise Malformed("record row: author or header is not as long as it says")
     return RecordRow._make((*fixed[2:9], locator, author, header_bytes))
+
+
+@functools.lru_cache(maxsize=1024)
+def _author_of(field: bytes) -> str:
+    return _ascii(field, "author")
 
 
 def _check_locator(locator: Locator, payload_hash: bytes) -> None:

@@ -125,21 +125,20 @@ class Scratch:
         facts, subjects, position = layer.facts, layer.subjects, self.next_position
         items = []
         for nth, record in records:
-            header = record.header
-            registry, fact, subject = header.registry, header.fact, header.subject
-            fact_head = facts.get((registry, fact)) or above.fact_head(registry, fact)
-            subject_head = subjects.get((registry, subject)) or above.subject_head(registry, subject)
-            item = StandingRecord(
-                position,
-                record,
-                author,
-                submission,
-                nth,
-                next_link(subject_head.link, record.record_hash),
-                subject_head.position,
-                NOWHERE if fact_head is None else fact_head.position,
+            header, _, _, _, record_hash = record
+            registry = header.registry
+            fact, subject = (registry, header.fact), (registry, header.subject)
+            fact_head = facts.get(fact) or above.fact_head(*fact)
+            subject_head = subjects.get(subject) or above.subject_head(*subject)
+            link = next_link(subject_head.link, record_hash)
+            before = NOWHERE if fact_head is None else fact_head.position
+            item = StandingRecord._make(
+                (position, record, author, submission, nth, link, subject_head.position, before)
             )
-            layer.add(item)
+            layer.ids[author, header.record_id] = layer.hashes[record_hash] = position
+            facts[fact] = FactHead._make((position, record_hash))
+            subjects[subject] = SubjectHead._make((position, link))
+            layer.standing[position] = item
             items.append(item)
             position += 1
         self.next_position = position

@@ -32,8 +32,6 @@ SEGMENT_MAX_BYTES = 64 * 1024 * 1024
 OPEN_FILES_MAX = 64
 _MAGIC = b"SENTOPAY"
 _HEADER = struct.Struct(">8sII32s")
-_PARTS_A_WRITE = 1_024
-"""Linux takes no more in one call (IOV_MAX)."""
 _FRAME = struct.Struct(">QI8s")
 HEADER_BYTES = _HEADER.size
 FRAME_BYTES = _FRAME.size
@@ -216,7 +214,7 @@ class SegmentWriter:
                 start, parts = self._next_segment(), []
                 end = start
             parts += (_FRAME.pack(position, length, payload_hash[:8]), payload)
-            locators.append(Locator(STORED, self._number, end, length))
+            locators.append(Locator._make((STORED, self._number, end, length)))
             end += FRAME_BYTES + length
             ends[self._number] = end
         self._write(parts, start)
@@ -227,12 +225,10 @@ class SegmentWriter:
         """Write and flush at an offset of the current segment."""
         if not parts:
             return
-        for start in range(0, len(parts), _PARTS_A_WRITE):
-            run = parts[start : start + _PARTS_A_WRITE]
-            end, written = offset + sum(map(len, run)), os.pwritev(self._fd, run, offset)
-            left, offset = memoryview(b"" if offset + written == end else b"".join(run)[written:]), end
-            while left:
-                left = left[os.pwrite(self._fd, left, end - len(left)) :]
+        left = memoryview(b"".join(parts))
+        while left:
+            written = os.pwrite(self._fd, left, offset)
+            left, offset = left[written:], offset + written
         os.fdatasync(self._fd)
 
     def _next_segment(self) -> int:

@@ -113,8 +113,8 @@ class Layer:
         registry = header.registry
         self.ids[item.author, header.record_id] = position
         self.hashes[record_hash] = position
-        self.facts[registry, header.fact] = FactHead(position, record_hash)
-        self.subjects[registry, header.subject] = SubjectHead(position, item.link)
+        self.facts[registry, header.fact] = FactHead._make((position, record_hash))
+        self.subjects[registry, header.subject] = SubjectHead._make((position, item.link))
         self.standing[position] = item
 
     def merge(self, newer: Layer) -> None:
@@ -259,12 +259,12 @@ class LedgerState:
             raise ValueError("blocks are absorbed in order, each once")
         window_end = self._window_start + BUDGET_WINDOW_POSITIONS
         for item in result.standing:
-            position = item.position
+            position, record, author, _, _, _, _, _ = item
             if position >= window_end:
                 self._window_start = position - position % BUDGET_WINDOW_POSITIONS
                 window_end = self._window_start + BUDGET_WINDOW_POSITIONS
                 self._usage.clear()
-            self._use(item.author, item.record.header.subject)
+            self._use(author, record.header.subject)
             if layer is None:
                 self._pending.add(item)
         if layer is not None:

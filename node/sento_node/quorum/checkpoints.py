@@ -119,8 +119,9 @@ class Checkpoints:
         self._site_keys: Mapping[str, SiteKeys] = governance.site_keys
         own = governance.sites.get(self._site)
         self._is_embassy = own is not None and not own.votes
+        self._without_ledger = {site.name for site in governance.sites.values() if not site.ledger}
         self._others = tuple(
-            site.name for site in governance.sites.values() if site.ledger and site.name != self._site
+            name for name in governance.sites if name not in {self._site, *self._without_ledger}
         )
 
     def applied(self, result: BlockResult, governance: Governance) -> None:
@@ -305,7 +306,8 @@ class Checkpoints:
 
     def heard(self, site: str, flushed_block: int, now_ms: int, quorum_block: int) -> None:
         """A site said how far its ledger is flushed, and which block the newest quorum checkpoint on its disk ends (0: it has none)."""
-        self.progress[site] = SiteProgress(flushed_block, now_ms, quorum_block)
+        if site not in self._without_ledger:
+            self.progress[site] = SiteProgress(flushed_block, now_ms, quorum_block)
 
     @property
     def held_block(self) -> int:

@@ -14,13 +14,17 @@ import structlog
 from sento_node.boot_keeper import announce
 from sento_node.compose import REBUILDING, remember_whole
 from sento_node.condition import Condition
-from sento_node.ledger.store import LedgerStore
+from sento_node.ledger.store import LedgerDamaged, LedgerStore
 from sento_node.peers import Peers
 from sento_node.rebuild.deciding import Rebuild
 from sento_node.site import Site
 from sento_proto.v1 import sync_pb2
 
 LOOK_EVERY_MS = 200
+
+
+def _proven() -> str:
+    return ""
 
 
 async def finish(
@@ -31,8 +35,10 @@ async def finish(
     request: sync_pb2.AnnounceBootRequest,
     condition: Condition,
     in_writer: Callable[[Callable[[], None]], Awaitable[None]],
+    unproven: Callable[[], str] = _proven,
 ) -> None:
-    """Ask and look until the ledger is whole. `request` announces this life, which is confirmed already. Raises LedgerFailed."""
+    """Ask and look until the ledger is whole. `request` announces this life, which is confirmed already; `unproven`: why the whole ledger is not the one that
+    was to be copied, "" when it is. Raises LedgerFailed, LedgerDamaged."""
     while True:
         silent = {name: peer for name, peer in peers.items() if name not in rebuild.told}
         answers, _ = await announce(silent, request)
@@ -47,6 +53,8 @@ async def finish(
             break
         condition.explanation = _words(rebuild, others)
         await asyncio.sleep(LOOK_EVERY_MS / 1000)
+    if why := unproven():
+        raise LedgerDamaged(why)
     await in_writer(lambda: remember_whole(store, rebuild))
     site.checkpoints.hold_back(REBUILDING, on=False)
     condition.rebuilding = None

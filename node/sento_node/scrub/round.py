@@ -34,6 +34,7 @@ from sento_node.ledger.lmdb_files import (
     tables_of,
 )
 from sento_node.ledger.segments import SegmentReader
+from sento_node.ledger.state import Tip
 from sento_node.ledger.verify_files import verify_segments
 from sento_node.ledger.verify_image import UNKNOWN_HASH
 from sento_node.ledger.verify_indexes import verify_indexes
@@ -163,6 +164,10 @@ class Round:
             if check is not None and (fact is None or rows.remembered_check(finding.key, fact) != check):
                 yield finding
 
+    def _begun(self, image: LiveImage, tip: Tip) -> bool:
+        """Whether the tip is of a later epoch than the newest checkpoint by right: it waits for the act that begins it, or the act stands."""
+        return tip.revision == 0 or governance_on(image, self._genesis)[0].epoch == tip.epoch
+
     def _ends(self, image: LiveImage) -> Iterator[Finding]:
         """Tip, rows, blocks, the last block's revision and the newest checkpoint's epoch must agree in one commit."""
 
@@ -176,11 +181,14 @@ class Round:
         with suppress(Malformed):
             if ends.last_block is not None:
                 last = rows.decode_block_row(tip.block, ends.last_block, lambda _: UNKNOWN_HASH)
-                if last.revision != tip.revision:
+                if tip.revision not in (
+                    last.revision,
+                    0,
+                ):  # 0: the ledger waits for a new epoch's first block
                     yield wrong("The tip names another revision than its block.")
             if ends.newest_checkpoint is not None:
                 note = decode_checkpoint(rows.decode_checkpoint_row(*ends.newest_checkpoint).note)
-                if note.epoch != tip.epoch:
+                if note.epoch > tip.epoch or (note.epoch < tip.epoch and not self._begun(image, tip)):
                     yield wrong("The tip is of another epoch than the newest checkpoint.")
 
     def _segments(self, image: LiveImage, records: RecordVerifier) -> Iterator[Finding]:

@@ -102,6 +102,14 @@ def pending_erasures(node: NodeState) -> tuple[int, ...]:
     return due_orders(node.governance.erasure_orders.values(), certified, node.store.tip.size)
 
 
+def role_of(node: NodeState) -> str:
+    """`voting`, `embassy` or `tie-breaker`, by governance; a site that does not stand there yet is what its node.toml makes it."""
+    site = node.governance.sites.get(node.config.site)
+    if site is None:
+        return "embassy" if node.config.ordering is None else "voting"
+    return site.role
+
+
 def status_of(node: NodeState) -> admin_pb2.StatusReply:
     """The status table of one node."""
     condition, tip, now_ms = node.condition, node.store.tip, node.clock.wall_ms()
@@ -131,6 +139,9 @@ def status_of(node: NodeState) -> admin_pb2.StatusReply:
         flush_ms=math.ceil(node.tallies.last_flush_s * 1000),
         payloads_awaited=len(node.store.awaited(AWAITED_COUNTED_MAX)),
         erasures_pending=len(pending_erasures(node)),
+        role=role_of(node),
+        follows_through=node.follows_through(),
+        joining=condition.joining or "",
     )
     kept = node.store.checkpoint()
     if kept is not None:
@@ -148,11 +159,12 @@ def status_of(node: NodeState) -> admin_pb2.StatusReply:
     _add_ordering(reply, node)
     if node.access_log is not None:
         reply.access_records_spooled = len(node.access_log.spool)
-    for peer in node.config.peers:
-        contact = node.contacts.get(peer.name)
+    listed = [peer.name for peer in node.config.peers]
+    for name in (*listed, *(name for name in node.contacts if name not in listed)):
+        contact = node.contacts.get(name)
         reply.peers.add(
-            site=peer.name,
-            reachable=node.reaches(peer.name),
+            site=name,
+            reachable=node.reaches(name),
             size=contact.flushed_size if contact else 0,
             last_contact_ms=contact.at_ms if contact else 0,
             clock_off_s=contact.clock_off_s if contact else 0,

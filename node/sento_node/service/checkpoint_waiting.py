@@ -1,7 +1,7 @@
 """The kept checkpoint that a caller wants: of at least a size, cosigned by a site of its choice, waited for.
 
-A quorum's word comes first and a far site's cosignature a moment later, added to the same checkpoint. So whoever needs a copy abroad names the sites that will do,
-and waits; what is kept is looked at again whenever it may have changed.
+A quorum's word comes first and a far site's cosignature a moment later, added to the same checkpoint. So whoever needs a copy abroad names the sites that
+will do, and waits; what is kept is looked at again whenever it may have changed.
 """
 
 from __future__ import annotations

@@ -25,9 +25,7 @@ class MemberService:
     def __init__(self, node: NodeState) -> None:
         self._node = node
 
-    async def change(
-        self, caller: str, request: sync_pb2.ChangeMemberRequest
-    ) -> sync_pb2.ChangeMemberReply:
+    async def change(self, caller: str, request: sync_pb2.ChangeMemberRequest) -> sync_pb2.ChangeMemberReply:
         """What was asked for, done. Raises SentoError: MEMBER_NOT_CHANGED with the reason in words."""
         target = self._node.member_target
         if not target:

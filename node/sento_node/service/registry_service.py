@@ -26,6 +26,7 @@ from sento_node.service.access import (
     require_unexpired,
 )
 from sento_node.service.checkpoint_waiting import CheckpointWaiting
+from sento_node.service.extract_service import ExtractService
 from sento_node.service.freshness import as_of, require_reads, wait_fresh
 from sento_node.service.heads import Heads
 from sento_node.service.listing import Listing, ListRequest, Walk
@@ -54,6 +55,7 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         self._heads = Heads(node)
         self._listing = Listing(node)
         self._releasing = Releasing(node)
+        self._extracts = ExtractService(node, self._releasing)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -243,3 +245,15 @@ class RegistryService(client_pb2_grpc.RegistryServicer):
         require_reads(self._node)
         statement = await self._heads.statement(request.registry, request.subject, request.size)
         return client_pb2.HeadReply(statement=statement)
+
+    # -- where no site can be reached -------------------------------------------------------------------------------
+
+    async def Extract(self, request: client_pb2.ExtractRequest, context: Context) -> client_pb2.ExtractReply:
+        """Records of some persons, sealed to the caller."""
+        return await self._extracts.extract(request, caller_of(context))
+
+    async def ReportExtractUse(
+        self, request: client_pb2.ReportExtractUseRequest, context: Context
+    ) -> client_pb2.ReportExtractUseReply:
+        """What the caller opened of its extracts."""
+        return await self._extracts.report(request, caller_of(context))

@@ -1,7 +1,7 @@
 """The Sync service: what sites ask each other. Callers are sites of the genesis, by their certificates; chunks are given to operators too, who make copies.
 
-Boot announcements are answered from the store's memory alone, before this node's own member runs. A pull sends the ledger in pieces; a chunk ends at a
-checkpoint that a quorum cosigned, so that the puller can prove it whole.
+Boot announcements are answered from the store's memory alone, before this node's own member runs. A chunk ends at a checkpoint that a
+quorum cosigned, so that whoever copies can prove it whole.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import grpc.aio
 
 from sento_node import bounds
 from sento_node.boot_keeper import LIFE_BYTES
-from sento_node.ledger.store import KeptCheckpoint
+from sento_node.epochs.ended import check_announced, shown
 from sento_node.service.access import require_role, require_unexpired
 from sento_node.service.chunk_giving import chunk_pieces, plan_reply
 from sento_node.service.errors import error_message
 from sento_node.service.member_service import MemberService
 from sento_node.service.node_state import NodeState
 from sento_node.service.order_service import OrderService
-from sento_node.sync.entries import encode_block_entry
-from sento_node.sync.fetching import fetched_block, fetched_payload, without_destroyed
+from sento_node.sync.fetching import fetched_block, fetched_payload
 from sento_node.sync.shelf import Shelf
 from sento_node.tls import caller_of, certificate_end_s
 from sento_proto.checkpoint import cosigners, decode_checkpoint
@@ -68,6 +67,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             raise SentoError(
                 Code.WRONG_LEDGER, "the announcement is of another site or ledger than expected here"
             )
+        check_announced(self._node, request.epoch)
         if len(request.life) != LIFE_BYTES or request.boot_number == 0:
             raise SentoError(
                 Code.BAD_REQUEST, f"life must have {LIFE_BYTES} bytes and boot numbers start at 1"
@@ -122,7 +122,9 @@ class SyncService(sync_pb2_grpc.SyncServicer):
     ) -> sync_pb2.PublishCheckpointReply:
         """Take over a quorum's checkpoint."""
         self._caller(context)
-        self._node.running().published(decode_checkpoint(request.checkpoint), request.block)
+        checkpoint = decode_checkpoint(request.checkpoint)
+        shown(self._node, checkpoint)
+        self._node.running().published(checkpoint, request.block)
         return sync_pb2.PublishCheckpointReply()
 
     async def PeerState(
@@ -142,35 +144,12 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         )
 
     async def Pull(self, request: sync_pb2.PullRequest, context: Context) -> AsyncIterator[sync_pb2.Chunk]:
-        """The ledger after a block, up to the newest quorum checkpoint."""
+        """How earlier releases copied; this one does it by Plan and FetchChunk."""
         self._caller(context)
-        self._require_reads()
-        after = request.after_block
-        while (kept := self._node.store.checkpoint_by_block(after + 1)) is not None:
-            async for piece in self._chunk(after, kept):
-                yield piece
-            after = kept.block
-
-    async def _chunk(self, after: int, kept: KeptCheckpoint) -> AsyncIterator[sync_pb2.Chunk]:
-        """Blocks after `after` through the checkpoint's, in pieces below the message limit."""
-        store = self._node.store
-        piece, size = sync_pb2.Chunk(), 0
-        for number in range(after + 1, kept.block + 1):
-            block = store.block(number)
-            records = {
-                record.position: without_destroyed(self._node.governance, record)
-                for record in store.records(block.size_before, block.size_after)
-            }
-            entry = encode_block_entry(block, records)
-            entry_bytes = entry.ByteSize()
-            if piece.blocks and size + entry_bytes > bounds.PULL_PIECE_BYTES:
-                yield piece
-                piece, size = sync_pb2.Chunk(), 0
-            piece.blocks.append(entry)
-            size += entry_bytes
-            await asyncio.sleep(0)
-        piece.checkpoint = kept.note
-        yield piece
+        await context.abort(
+            grpc.StatusCode.UNIMPLEMENTED, "this release gives its ledger by Plan and FetchChunk"
+        )
+        yield sync_pb2.Chunk()
 
     async def Plan(self, request: sync_pb2.PlanRequest, context: Context) -> sync_pb2.PlanReply:
         """Which spines this site would give after a block."""

@@ -317,12 +317,16 @@ class Copying:
         self.sources.refuse(site, now_ms)
         return [self._leave(site, words)]
 
-    def adopted(self, block: int, size: int) -> None:
-        """The stretch that was to be adopted is part of the ledger now, which ends here."""
+    def adopted(self, block: int, size: int) -> list[Effect]:
+        """The stretch that was to be adopted is part of the ledger now, which ends here: further on than the stretch, if somebody brought volumes meanwhile."""
         self._adopting = False
         self.block, self.size = block, size
         self.wanted_size = max(self.wanted_size, size)
         self._stretches = [one for one in self._stretches if one.planned.after_block >= block]
+        site = self._planned_at
+        if site is None or not self._stretches or self._stretches[0].planned.after_block == block:
+            return []
+        return [self._leave(site)]
 
     def not_adopted(self, planned: Planned) -> list[Effect]:
         """The stretch's chunks were of no use, by no site's fault or by one that is refused next: they are fetched once more."""

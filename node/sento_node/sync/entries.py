@@ -135,13 +135,9 @@ def _decode_submission(entry: sync_pb2.SubmissionEntry) -> OfferedSubmission:
 
 
 def _decode_record(item: sync_pb2.RecordEntry) -> OfferedRecord:
-    return OfferedRecord(
-        item.record_hash,
-        _code(item.code),
-        item.position,
-        item.header,
-        item.payload,
-        item.payload_hash if item.payload_absent else b"",
+    payload_hash = item.payload_hash if item.payload_absent else b""
+    return OfferedRecord._make(
+        (item.record_hash, _code(item.code), item.position, item.header, item.payload, payload_hash)
     )
 
 
@@ -177,7 +173,7 @@ def merged(blocks: Iterable[OfferedBlock], payloads: Mapping[int, bytes]) -> tup
 
 def _with_payloads(offered: OfferedSubmission, payloads: Mapping[int, bytes]) -> OfferedSubmission:
     records = [
-        OfferedRecord(*record[:4], payloads[record.position], record.payload_hash)
+        OfferedRecord._make((*record[:4], payloads[record.position], record.payload_hash))
         if record.payload_hash and record.position in payloads
         else record
         for record in offered.records

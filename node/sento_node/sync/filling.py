@@ -17,7 +17,7 @@ import structlog
 from sento_node.clock import Clock
 from sento_node.condition import Condition
 from sento_node.ledger.store import LedgerStore
-from sento_node.peers import PeerSilent
+from sento_node.peers import NotHeld, PeerSilent
 from sento_node.sync.downloading import Downloader, FalseChunk, GivesChunks, decoded, end_of
 from sento_node.sync.fetching import is_destroyed
 from sento_node.sync.parts import NoRoom, Wanted
@@ -125,6 +125,8 @@ class Filler:
             before = self._downloader.parts.kept_bytes(site, wanted)
             try:
                 part = await self._downloader.fetch(self._givers[site], number, wanted, came)
+            except NotHeld:
+                continue  # its ledger ends before this one's
             except PeerSilent:
                 if self._downloader.parts.kept_bytes(site, wanted) > before:
                     sources.progressed(site)

@@ -122,6 +122,13 @@ def _no_room(wanted_bytes: int) -> NoRoom:
     )
 
 
+def _acts_of(path: Path) -> int | None:
+    """How many erasures were carried out when the part began; None for a torn one."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    return int.from_bytes(head[-8:], "big") if len(head) == HEAD_BYTES else None
+
+
 class Parts:
     """All parts of one site. One event loop owns it. `room_bytes` says how much is free."""
 
@@ -169,7 +176,7 @@ class Parts:
             return
         self._acts = count
         for path, (kind, _, _) in self._known():
-            if kind is Kind.PAYLOADS:
+            if kind is Kind.PAYLOADS and _acts_of(path) != count:
                 self._drop(path)
 
     def forget(self, *, site: str = "", through_block: int = 0, everything: bool = False) -> None:

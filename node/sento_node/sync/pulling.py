@@ -15,8 +15,8 @@ import structlog
 
 from sento_node.clock import Clock
 from sento_node.condition import Condition
-from sento_node.ledger.adopt import NotProven, OfferedBlock
-from sento_node.ledger.store import LedgerFailed
+from sento_node.ledger.adopt import NotProven, OfferedBlock, OtherTree
+from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.peers import PeerSilent
 from sento_node.sync.deciding import (
     Adopt,
@@ -103,11 +103,12 @@ class Puller:
         self._anchor = anchor
         self._tasks: dict[asyncio.Task[list[Effect]], str] = {}
         self._inherited: set[Wanted] = set()
+        self._other_trees: set[str] = set()
         self._log = structlog.get_logger("sento.node")
 
     async def copy(self) -> None:
         """Copy until every site that answers was read to its end, at least one of them. It waits for as long as none answers. Raises what adopting raises
-        besides NotProven; LedgerFailed."""
+        besides NotProven; LedgerFailed; LedgerDamaged when every other site's ledger says that it is this one that is false."""
         cap = self._downloader.cap.bytes_per_s
         slow = min(SLOW_BYTES_PER_S, cap / 4) if cap else SLOW_BYTES_PER_S
         core = Copying(
@@ -233,6 +234,8 @@ class Puller:
         except FileNotFoundError:  # an erasure was carried out: what may hold its payloads is fetched anew
             return core.not_adopted(adopt.planned)
         except (NotProven, FalseChunk) as error:
+            if isinstance(error, OtherTree):
+                self._doubt_own_tree(adopt.site)
             used = {_spine(adopt.planned), *adopt.payloads}
             if not used & self._inherited:
                 core.not_adopted(adopt.planned)
@@ -241,12 +244,13 @@ class Puller:
             for wanted in used:
                 self._downloader.parts.remove(adopt.site, wanted)
             return core.not_adopted(adopt.planned)
-        core.adopted(self._ledger.block, self._ledger.size)
+        self._other_trees.clear()
+        effects = core.adopted(self._ledger.block, self._ledger.size)
         parts = self._downloader.parts
         parts.forget(through_block=self._ledger.block)
         for wanted in adopt.payloads:
             parts.remove(adopt.site, wanted)
-        return []
+        return effects
 
     def _offered(self, adopt: Adopt) -> tuple[tuple[OfferedBlock, ...], Checkpoint]:
         """The stretch out of its parts. In a thread. Raises FalseChunk, FileNotFoundError."""
@@ -261,6 +265,16 @@ class Puller:
             return merged(offered_blocks(chunk), payloads), decode_checkpoint(chunk.note)
         except Malformed as error:
             raise FalseChunk(str(error)) from error
+
+    def _doubt_own_tree(self, site: str) -> None:
+        """One site whose records do not lead from here to a quorum's tree may be false; when every other one is, and there are two, it is this ledger.
+        Raises LedgerDamaged."""
+        self._other_trees.add(site)
+        if len(self._other_trees) >= 2 and self._other_trees >= set(self._givers):
+            raise LedgerDamaged(
+                f"what stands here does not lead to the trees that a quorum cosigned, by every other site's ledger; "
+                f"this one's tree of {self._ledger.size} records is another"
+            )
 
     def _check_anchor(self, planned: Planned, checkpoint: Checkpoint) -> None:
         anchor = self._anchor

@@ -11,7 +11,9 @@ import re
 from typing import Final
 
 REPLY_BYTES_MAX: Final = 4 * 1024 * 1024
-_LINE: Final = re.compile(rb'^etcd_network_active_peers\{Local="[0-9a-f]+",Remote="([0-9a-f]+)"\} ([0-9.e+]+)$', re.MULTILINE)
+_LINE: Final = re.compile(
+    rb'^etcd_network_active_peers\{Local="[0-9a-f]+",Remote="([0-9a-f]+)"\} ([0-9.e+]+)$', re.MULTILINE
+)
 _REQUEST: Final = b"GET /metrics HTTP/1.1\r\nHost: member\r\nAccept: text/plain\r\nConnection: close\r\n\r\n"
 
 

@@ -96,9 +96,7 @@ class MemberChanges:
             status = await self._client.member_status(timeout_ms=timeout_ms)
         except OrderingError as error:
             raise ChangeNotYet(str(error)) from error
-        return MemberState(
-            status.header.member_id, status.leader, status.isLearner, status.raftAppliedIndex
-        )
+        return MemberState(status.header.member_id, status.leader, status.isLearner, status.raftAppliedIndex)
 
     async def remove(self, member_id: int, *, timeout_ms: int) -> tuple[Member, ...]:
         """The members without that one; it may be gone already. Raises ChangeNotYet, ChangeRefused."""
@@ -118,9 +116,7 @@ class MemberChanges:
             answer = await _asked("add a learner", self._client.cluster.MemberAdd, request, timeout_ms)
         except _UrlTaken as taken:
             members = await self.listed(timeout_ms=timeout_ms)
-            waiting = [
-                one for one in members if one.peer_url == peer_url and not one.votes and not one.site
-            ]
+            waiting = [one for one in members if one.peer_url == peer_url and not one.votes and not one.site]
             if not waiting:
                 raise ChangeRefused(
                     f"Another member of the ordering log is reached at {peer_url} ({taken}). Remove that member first, or give this one another URL."
@@ -132,7 +128,9 @@ class MemberChanges:
         """The members, that one voting; it may vote already. Raises ChangeNotYet, ChangeRefused."""
         request = pb.MemberPromoteRequest(ID=member_id)
         try:
-            answer = await _asked("promote the learner", self._client.cluster.MemberPromote, request, timeout_ms)
+            answer = await _asked(
+                "promote the learner", self._client.cluster.MemberPromote, request, timeout_ms
+            )
         except _VotesAlready:
             return await self.listed(timeout_ms=timeout_ms)
         return _members(answer.members)
