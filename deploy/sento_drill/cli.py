@@ -16,6 +16,7 @@ import click
 
 from sento_drill.bench.catching_up import bench_catch_up_command
 from sento_drill.bench.command import bench_command
+from sento_drill.bench.copying.courier_command import bench_courier_command
 from sento_drill.bench.copying.sync_command import bench_sync_command
 from sento_drill.bench.keys_command import bench_keys_command
 from sento_drill.bench.proofs.command import bench_proofs_command
@@ -63,6 +64,7 @@ def main() -> None:
     sento-drill bench-proofs          how fast receipts, verifying, confirmed reads, the scrub, erasure
     sento-drill bench-catch-up        how fast a fresh site catches up, everything verified
     sento-drill bench-sync            a copy of a day's events over narrow, late, lossy links
+    sento-drill bench-courier         a ledger on courier volumes: made, proven, imported
     sento-drill client-kills          kill writing programs, lose and double nothing
     sento-drill outage                all sites gone for minutes, and back
     sento-drill soak                  the ordering log does not grow with what was written
@@ -85,8 +87,8 @@ def demo(directory: Path, residents: int, seed: int, base_port: int | None, stay
     the killed site took from its start until it had everything again, disk_replaced_s from `sento-node replace-disk` until the site served and voted with
     everything, courier_import_s the import of the volumes.
     """
-    from sento_drill.demo import run_demo
     from sento_drill.copies import FAR
+    from sento_drill.demo import run_demo
     from sento_drill.display import make_display
     from sento_drill.plan import FIVE_SITES
     from sento_drill.rehearsal import RehearsalSettings
@@ -254,6 +256,7 @@ main.add_command(bench_catch_up_command)
 main.add_command(bench_keys_command)
 main.add_command(bench_proofs_command)
 main.add_command(bench_sync_command)
+main.add_command(bench_courier_command)
 
 
 @main.command("soak")

@@ -2,7 +2,8 @@
 
 Stages in order: world, start of four sites, load, keep writing, kill -9 of the leading site (node and ordering member), go on with the others, bring it back,
 wait until it has caught up; another voting site's disk lost and replaced; courier volumes made, proven, and imported at an embassy that reaches nobody, and the
-difference by link; stop writing, read back and verify at every site, open a few records as their offices see them, search all files for plaintext. Each stage adds to the verdict; a stage that fails ends the demonstration and makes it a no.
+difference by link; stop writing, read back and verify at every site, open a few records as their offices see them, search all files for plaintext.
+Each stage adds to the verdict; a stage that fails ends the demonstration and makes it a no.
 """
 
 from __future__ import annotations

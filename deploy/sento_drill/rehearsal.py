@@ -124,10 +124,10 @@ class Rehearsal:
             f"{len(self.tally):,} records in {took_s:.1f} s, {len(self.tally) / took_s:,.0f} a second"
         )
 
-    def start_writing(self) -> None:
+    def start_writing(self, per_s: float = EVENTS_PER_S) -> None:
         """Begin to write events, until `stop_writing`."""
         self._stop_writing.clear()
-        writing = self.workload.keep_writing(self._events, per_s=EVENTS_PER_S, stop=self._stop_writing)
+        writing = self.workload.keep_writing(self._events, per_s=per_s, stop=self._stop_writing)
         self._writing = asyncio.create_task(writing)
 
     async def stop_writing(self) -> None:

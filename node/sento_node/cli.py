@@ -325,7 +325,8 @@ def plan_epoch(
 
     The plan is one file that people read; officers sign it with `sento restore sign`, and each stopped site carries it out.
 
-        sento-node plan-epoch --data-dir copy --genesis genesis.json --as-of 2027-03-01T01:59:00+09:00 --legal-basis "Decision 12/2027" --leave-out iizuka-city:residency@2027-03-01T02:00:00+09:00..2027-03-01T02:10:00+09:00 --out plan.json
+        sento-node plan-epoch --data-dir copy --genesis genesis.json --as-of 2027-03-01T01:59:00+09:00 \\
+            --legal-basis "Decision 12/2027" --leave-out iizuka-city:residency --out plan.json
     """
     from sento_node import epoch_commands
 

@@ -105,7 +105,7 @@ def restore(data_dir: Path, genesis_path: Path, as_of: str, into: Path, *, as_js
         if as_json:
             return json.dumps({"size": fork.size, "block": fork.block, "agreed_at_s": agreed_s})
         agreed = datetime.fromtimestamp(agreed_s, UTC).isoformat()
-        return f"{into} holds the ledger of {fork.size} records as a quorum had cosigned it at {agreed}; it verifies whole. Nothing else was changed."
+        return f"{into} holds the ledger of {fork.size} records as a quorum had cosigned it at {agreed}; it verifies whole, and nothing else changed."
 
     return told(work)
 

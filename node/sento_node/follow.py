@@ -86,7 +86,7 @@ class Follower:
                 receiving.settings,
                 receiving.anchor,
             )
-            if receiving and peers
+            if receiving
             else None
         )
         self._room = asyncio.Event()
@@ -167,7 +167,7 @@ class Follower:
     async def _catch_up(self, oldest_revision: int) -> None:
         """Copy from the other sites until the log can be followed again. Raises NobodyToCopyFrom."""
         puller = self._puller
-        if puller is None:
+        if puller is None or not self._peers:
             raise NobodyToCopyFrom(
                 "The ordering log no longer holds what this ledger misses, and there is no other site to copy it from. "
                 "Put back the ledger's directory that belongs to this ordering log."
@@ -181,7 +181,7 @@ class Follower:
     async def _copy_first(self) -> None:
         """What is made anew is proven by other sites' ledgers before the log is followed; a site that joins reaches its bootstrap file's place first."""
         anchor, puller = self._anchor, self._puller
-        if puller is None:
+        if puller is None or not self._peers:
             return
         if self._rebuild is not None or (anchor is not None and self._site.state.size < anchor.size):
             await puller.copy()

@@ -98,10 +98,10 @@ async def _watched(node: NodeState, book: PeerBook, name: str) -> None:
     """Watch the site for as long as it is in the book."""
     watching = asyncio.create_task(watch_peer(node, book[name]))
     try:
-        while name in book and not watching.done():
-            await asyncio.sleep(LOOK_EVERY_MS / 1000)
-        if watching.done():
-            watching.result()
+        while name in book:
+            done, _ = await asyncio.wait({watching}, timeout=LOOK_EVERY_MS / 1000)
+            for ended in done:
+                ended.result()
     finally:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):

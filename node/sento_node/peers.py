@@ -6,6 +6,7 @@ cosignature, ask another). When the certificate files change, channels are made 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,11 +14,12 @@ import grpc
 import grpc.aio
 
 from sento_node import bounds
+from sento_node.call_refusals import refusal_in
 from sento_node.config import ConfigMistake, Peer, Tls
 from sento_node.ledger.adopt import OfferedBlock
 from sento_node.ordering.boot import PeerMemory
-from sento_node.service.errors import refusal_in
 from sento_node.sync.connections import Connections
+from sento_node.sync.downloading import NotHeld, Silence
 from sento_node.sync.entries import decode_block_entry
 from sento_node.tls import channel_credentials, read_files, stamp
 from sento_proto.checkpoint import (
@@ -35,12 +37,8 @@ from sento_proto.wire import Malformed
 _SILENCE = (grpc.aio.AioRpcError, OSError, ConfigMistake)
 
 
-class PeerSilent(Exception):
+class PeerSilent(Silence):
     """The site did not answer in time, or not with what was asked."""
-
-
-class NotHeld(PeerSilent):
-    """The site answered that its ledger does not hold what was asked for."""
 
 
 class CosignAnswer(NamedTuple):
@@ -181,6 +179,11 @@ class PeerNode:
                     yield piece
             finally:
                 call.cancel()
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            raise PeerSilent("its connection was closed here, for another address or certificate") from None
         except _SILENCE as error:
             if _is_out_of_range(error):
                 raise NotHeld(_why(error)) from error
@@ -218,17 +221,6 @@ class PeerNode:
                     yield offered_proof(item)
             except (*_SILENCE, Malformed) as error:
                 raise PeerSilent(_why(error)) from error
-
-    async def change_member(
-        self, request: sync_pb2.ChangeMemberRequest, timeout_ms: int
-    ) -> sync_pb2.ChangeMemberReply:
-        """Ask the peer to change this site's own membership of the ordering log. Raises PeerSilent, and SentoError where it refuses in words."""
-        try:
-            return await (await self._stub()).ChangeMember(request, timeout=timeout_ms / 1000)
-        except grpc.aio.AioRpcError as error:
-            raise refusal_in(error) or PeerSilent(_why(error)) from error
-        except _SILENCE as error:
-            raise PeerSilent(_why(error)) from error
 
     async def move_to(self, peer: Peer) -> None:
         """The site is reached elsewhere from now on; what is under way over the former channels ends."""

@@ -13,11 +13,11 @@ from typing import NoReturn
 import grpc
 import grpc.aio
 
+from sento_node.call_refusals import refusal_in
 from sento_node.config import ConfigMistake
 from sento_node.ordering.port import Head, OrderingStatus
 from sento_node.ordering.relayed import RelaySilent
 from sento_node.peers import PeerNode
-from sento_node.service.errors import refusal_in
 from sento_proto.errors import Code
 from sento_proto.v1 import admin_pb2, admin_pb2_grpc, sync_pb2, sync_pb2_grpc
 

@@ -29,6 +29,7 @@ from sento_node.config import NodeConfig
 from sento_node.epochs.here import epoch_here, finish_beginning
 from sento_node.epochs.starting import log_of_epoch, start_opening
 from sento_node.erasure.starting import start_erasing
+from sento_node.joining.leaving import leave_log
 from sento_node.joining.running import NEVER_A_MEMBER, joining_of, never_a_member
 from sento_node.joining.starting import joining_at_start
 from sento_node.keyfile import read_ml_dsa_44_signer, read_signer
@@ -267,7 +268,9 @@ class Node:
             self._config.block_max_bytes,
             self._ml_dsa_signer,
         )
-        async with self._node.ledger_lock:  # whoever fills it by hand ends first; from here to the runner nothing is awaited
+        async with (
+            self._node.ledger_lock
+        ):  # whoever fills it by hand ends first; from here to the runner nothing is awaited
             site = compose_site(store, self._genesis, life, self._node.clock.now_ms())
         self._node.runner = Runner(
             site,
@@ -344,10 +347,13 @@ class Node:
                 if members is None:
                     return None
         if not votes:
+            await leave_log(self._node, self._boot_files, self._peers)
             self._node.condition.explanation = "The order is looked for at the voting sites."
             return lent_order(self._peers, lambda: self._node.governance)
         check_member(self._config, site, self._genesis.voting_sites)
-        if self._joining is None and never_a_member(self._config, self._genesis, self._here, self._boot_files):
+        if self._joining is None and never_a_member(
+            self._config, self._genesis, self._here, self._boot_files
+        ):
             self._node.condition.state, self._node.condition.explanation = "refused", NEVER_A_MEMBER
             return None
         etcd = self._etcd or find_etcd(None)

@@ -1,7 +1,7 @@
 """A plan for a new epoch: one file that people read, officers sign, and each site is given.
 
     {"format": "sento-epoch-plan-1", "ledger_id": hex, "reason": "restore" | "recover" | "relocate", "epoch": n,
-     "parent": {"epoch": m, "size": s, "root": hex, "block": b}, "last_act": hex (the newest act that stays, zeros for none),
+     "parent": {"epoch": m, "size": s, "root": hex, "block": b}, "last_act": hex (the newest act that stays; or zeros),
      "voting": [sites], "receipt_set": {"sites": [...], "quorum": k}, "readmit": [hex, ...], "legal_basis": "...", "as_of_ms": t, "made_at_ms": t,
      "words": ["...", ...], "signatures": [{"officer_key_id": hex, "suite": n, "data": base64}, ...]}
 

@@ -7,8 +7,9 @@
 the receipt set that was in force at the checkpoint's size cosigned, each site with all that its keys demand (Ed25519, and ML-DSA-44 where it has such a
 key).
 
-What it shows: that this hash stands at this position in the history that those sites agreed on. Only with `record` does it show who wrote it, and nothing shows
-that no later version came after it. A receipt of an older epoch is good where its position lies below the place at which the next one forked off. By whose keys: those of a governance that the reader followed for itself (`trust.json`), never of the receipt.
+What it shows: that this hash stands at this position in the history that those sites agreed on. Only with `record` does it show who wrote it, and nothing
+shows that no later version came after it. A receipt of an older epoch is good where its position lies below the place at which the next one forked off. By
+whose keys: those of a governance that the reader followed for itself (`trust.json`), never of the receipt.
 
 Pure. Source: RFC 6962 section 2.1.1; C2SP tlog-proof for the idea of a proof that carries its checkpoint.
 """
@@ -53,7 +54,8 @@ class Receipt(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step of verifying: "ledger", "epoch" (where acts began one), "checkpoint", "inclusion", and with a record "form", "hash", "author", "signature"; whether it holds; why."""
+    """One step of verifying: "ledger", "epoch" (where acts began one), "checkpoint", "inclusion", and with a record "form", "hash", "author", "signature"; whether it
+    holds; why."""
 
     check: str
     holds: bool

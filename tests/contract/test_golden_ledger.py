@@ -53,6 +53,8 @@ def test_a_golden_ledger_is_decided_as_it_was(name: str, kind: str, flush_every:
         state = LedgerState(governance_of(genesis, store), store, store.tip)
         for number, block in enumerate(document["blocks"], start=1):
             data = bytes.fromhex(block["block"])
+            if "epoch" in block:
+                state.enter_epoch(block["epoch"])
             result = apply_block(state, OrderedBlock(number, 2 * number, block["lane"], block["seq"], data))
             then = result_value(result)
             if "governance" in block["then"]:
@@ -90,6 +92,8 @@ GOVERNED = {
     "ledger_rules_2_to_3": 3,
     "ledger_rules_4": 4,
     "ledger_rules_3_to_4": 4,
+    "ledger_rules_5": 5,
+    "ledger_rules_4_to_5": 5,
 }
 """File name without ending -> the rules number at its end."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from client_world import FactName
 from live_sites import AUTHOR, LiveSites, running_sites
 from raw_calls import PURPOSE
 from sento_client import Freshness, SentoClient
@@ -23,7 +24,7 @@ from sento_proto.v1 import client_pb2
 
 pytestmark = pytest.mark.asyncio
 PERSON = "900000000115"
-FACT = {"registry": "residency", "kind": "residence/entry", "subject": PERSON, "fact": "address"}
+FACT = FactName(registry="residency", kind="residence/entry", subject=PERSON, fact="address")
 
 
 def client(sites: LiveSites, who: str = AUTHOR) -> SentoClient:
@@ -123,7 +124,7 @@ async def test_what_was_opened_without_any_site_is_in_the_persons_list_once_when
 
         async def reported() -> bool:
             _, answer = await sento(sites, "extract", "report")
-            return answer["waiting"] == 0
+            return bool(answer["waiting"] == 0)
 
         await until(reported, deadline_s=30, what="uses wait to be reported")
         async with client(sites) as city:

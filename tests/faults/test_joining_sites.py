@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 from click.testing import CliRunner, Result
 
-from live_sites import WAIT_S, LiveSites, announcements_stand, writes_again
+from live_sites import AUDITOR, WAIT_S, LiveSites, announcements_stand, writes_again
 from sento_client.cli.main import main
 from sento_drill.cluster import LocalCluster
 from sento_drill.places import LU_BETZDORF, PLACES
@@ -158,7 +158,8 @@ async def refused(country: Country, site: str, bootstrap: Path) -> str:
     async def ended() -> int | None:
         return processes.exit_code()
 
-    assert await until(ended, deadline_s=WAIT_S, what="the command ends") == 2
+    code = await until(ended, deadline_s=WAIT_S, what="the command ends")
+    assert code == 2, processes.log_tail()
     assert not (country.later[site].directory / "data" / NOTE_FILE).exists()
     return processes.log_tail(lines=100_000)[before:]
 
@@ -222,6 +223,25 @@ async def test_a_voter_that_genesis_does_not_name_joins_killed_on_the_way_and_vo
         return not any("ordering-members" in alarm or "other members" in alarm for alarm in alarms)
 
     await until(votes, deadline_s=WAIT_S, what="members are the sites that governance lets vote")
+    await writes_again(sites, VOTER)
+
+
+async def test_a_site_whose_vote_was_ended_takes_its_member_out_at_its_next_start_and_goes_on(
+    country: Country, tmp_path: Path
+) -> None:
+    sites = country.sites
+    await country.enact(tmp_path, {"do": "set-site-votes", "name": VOTER, "votes": False})
+    processes = sites.cluster.processes[VOTER]
+    await asyncio.to_thread(processes.stop)
+    sites.cluster.start(VOTER)
+    await sites.wait_state(VOTER, "serving")
+    assert (await sites.status(VOTER)).role == "embassy"
+    assert processes.member() is None
+
+    async def left() -> bool:
+        return not any("other members" in alarm for alarm in (await sites.status(STANDING[0])).alarms)
+
+    await until(left, deadline_s=WAIT_S, what="the members are the sites that governance lets vote")
     await writes_again(sites, VOTER)
 
 

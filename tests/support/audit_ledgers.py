@@ -27,6 +27,8 @@ def golden_audit_ledger(name: str) -> AuditLedger:
     driver = LedgerDriver(world, MemoryStore(MemoryDisk(world.ledger_id)))
     for number, block in enumerate(document["blocks"], start=1):
         data = bytes.fromhex(block["block"])
+        if "epoch" in block:
+            driver.state.enter_epoch(block["epoch"])
         apply_block(driver.state, OrderedBlock(number, 2 * number, block["lane"], block["seq"], data))
     driver.flush()
     return AuditLedger(driver)

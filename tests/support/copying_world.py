@@ -199,7 +199,7 @@ class CopyingWorld:
 
     async def add(self, name: str, driver: LedgerDriver) -> GivingSite:
         """A giver that listens."""
-        site = self.sites[name] = GivingSite(name, driver, self.authority)
+        site = self.sites[name] = GivingSite(name, driver, self.authority)  # type: ignore[abstract]
         await site.start()
         return site
 

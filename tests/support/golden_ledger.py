@@ -1,8 +1,8 @@
 """Small ledgers that meet every outcome of each rules number, as blocks in hex and what became of them: made once, applied by every later release.
 
 `tests/golden/ledger_rules_*.json` hold the genesis, each block as the ordering log gave it, and after each block: its refusal, every outcome, the tree's
-size and root; from rules 2 on the digest of the governance behind it too. A release that decides one of them differently has changed rules that ledgers stand
-under, which is never allowed: it needs a number of its own.
+size and root; from rules 2 on the digest of the governance behind it too; `epoch` stands at the first block of a new epoch's log. A release that decides
+one of them differently has changed rules that ledgers stand under, which is never allowed: it needs a number of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 
+from epoch_story import raising_to_5, under_rules_5
 from genesis_builder import SITES, TestWorld, build_genesis, make_act, make_block, make_submission
 from governed_story import raising, raising_to_4, story_world, under_rules_2, under_rules_3, under_rules_4
 from ledger_driver import LedgerDriver
@@ -121,13 +122,18 @@ def make_governed_ledger(
     """The text of a file whose blocks are these parts of the story of a governed ledger."""
     world = story_world(name, rules)
     driver = LedgerDriver(world, MemoryStore(MemoryDisk(world.ledger_id)))
-    blocks = []
+    blocks: list[dict[str, object]] = []
+    epoch = driver.state.epoch
     for part in parts:
         for submissions in part(driver):
             whole = make_block(world, SITES[0], submissions, driver.seq + 1, epoch=driver.state.epoch)
             result = driver.order(submissions, whole)
             then = {**result_value(result), "governance": governance_digest(driver.governance)}
-            blocks.append({"lane": result.lane, "seq": result.seq, "block": whole.hex(), "then": then})
+            begins = {} if driver.state.epoch == epoch else {"epoch": driver.state.epoch}
+            epoch = driver.state.epoch
+            blocks.append(
+                {"lane": result.lane, "seq": result.seq, **begins, "block": whole.hex(), "then": then}
+            )
     document = {"rules": rules, "genesis": world.genesis_bytes.decode(), "blocks": blocks}
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
@@ -145,12 +151,22 @@ GOLDEN_LEDGERS: Mapping[str, Callable[[], str]] = {
     "ledger_rules_3_to_4": lambda: make_governed_ledger(
         "golden-rules-3-to-4", 3, under_rules_2, under_rules_3, raising_to_4, under_rules_4
     ),
+    "ledger_rules_5": lambda: make_governed_ledger(
+        "golden-rules-5", 5, under_rules_2, under_rules_3, under_rules_4, under_rules_5
+    ),
+    "ledger_rules_4_to_5": lambda: make_governed_ledger(
+        "golden-rules-4-to-5", 4, under_rules_2, under_rules_3, under_rules_4, raising_to_5, under_rules_5
+    ),
 }
 """File name without ending -> what makes its text."""
 
 
 KEPT_LATER = {"erasure_orders": 4}
 """Fields that say in more words what acts under older rules said too, with the rules number whose release first kept them."""
+
+
+AS_EVER = (("ledger", True), ("address", ""), ("ordering_url", ""))
+"""What every site was before a release could say otherwise: left out, as if it still could not."""
 
 
 def governance_digest(governance: Governance) -> str:
@@ -176,7 +192,8 @@ def _plain(value: object) -> object:
     if isinstance(value, frozenset):
         return sorted(str(_plain(inner)) for inner in value)
     if is_dataclass(value):
-        return _said({one.name: getattr(value, one.name) for one in fields(value) if one.compare})
+        named = {one.name: getattr(value, one.name) for one in fields(value) if one.compare}
+        return _said({name: inner for name, inner in named.items() if (name, inner) not in AS_EVER})
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return _said(value._asdict())
     if isinstance(value, tuple | list):

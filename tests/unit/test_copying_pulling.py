@@ -265,6 +265,18 @@ async def test_a_valid_but_old_state_holds_nobody_back(place: CopyingWorld, ledg
     assert old.asked, "what it has is good, and was taken"
 
 
+async def test_givers_that_are_all_behind_this_ledger_have_nothing_to_give_and_it_is_finished(
+    place: CopyingWorld, ledger: LedgerDriver
+) -> None:
+    site = await place.add(HONEST, ledger)
+    await place.copy(AFTER)
+    site.driver = as_it_was(ledger, 60)
+    site.asked.clear()
+    await place.copy(AFTER)
+    assert not site.asked
+    assert not place.condition.alarms
+
+
 def spoiled_plans() -> Iterator[tuple[str, sync_pb2.PlannedChunk]]:
     yield (
         "a gap before it",

@@ -55,7 +55,10 @@ def test_the_page_has_a_line_for_a_site_that_copies_and_none_for_others() -> Non
     ("fields", "words"),
     [
         ({"stage": "records"}, "copying from jp-ibaraki: 41,200 of 67,000 records, 9.1 MB"),
-        ({"stage": PAYLOADS, "registry": "health"}, "jp-ibaraki: 41,200 of 67,000 payloads (now health), 9.1 MB"),
+        (
+            {"stage": PAYLOADS, "registry": "health"},
+            "jp-ibaraki: 41,200 of 67,000 payloads (now health), 9.1 MB",
+        ),
         ({"source": ""}, "copying from whoever answers"),
         ({"rate_bytes_per_s": 0, "time_to_go_s": 0}, "9.1 MB, nothing comes now"),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from courier_world import (
     StoreSource,
     exported,
     judge,
+    lmdb_store,
     maker,
     told_ledger,
     trusted,
@@ -352,6 +355,31 @@ def test_a_ledger_that_no_quorum_cosigned_gives_no_set(tmp_path: Path) -> None:
     empty = CourierLedger(world, MemoryStore(MemoryDisk(world.ledger_id)))
     with pytest.raises(SentoError, match="NOT_FOUND"):
         asyncio.run(export_set(StoreSource(empty), tmp_path, wish(), maker(empty)))
+
+
+def test_a_ledger_on_disk_does_not_grow_by_being_exported_while_writers_go_on(tmp_path: Path) -> None:
+    grown: dict[str, int] = {}
+    for kind in ("exported", "left alone"):
+        world = build_genesis(rules=4)
+        store = lmdb_store(tmp_path / kind, world)
+        ledger = told_ledger(world, store)
+        for at in range(12):
+            ledger.grow(f"before-{at}", records=20)
+        rounds = itertools.count()
+
+        def write(_: str, ledger: CourierLedger = ledger, rounds: Iterator[int] = rounds) -> None:
+            if (at := next(rounds)) < 40:
+                ledger.grow(f"during-{at}", records=5)
+
+        if kind == "exported":
+            directory = tmp_path / "volumes"
+            directory.mkdir()
+            asyncio.run(export_set(StoreSource(ledger, write), directory, wish(sealed=False), maker(ledger)))
+        for _ in range(40):
+            write("")
+        store.close()
+        grown[kind] = sum(path.stat().st_size for path in (tmp_path / kind).rglob("*.mdb"))
+    assert grown["exported"] <= 1.2 * grown["left alone"]
 
 
 def test_registries_stand_in_the_order_that_was_asked_for() -> None:

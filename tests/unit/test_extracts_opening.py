@@ -233,7 +233,12 @@ def test_a_log_that_cannot_be_written_shows_nothing(
         raise SetupError(Setup.EXTRACTS_UNUSABLE, "no room")
 
     shown: list[object] = []
-    monkeypatch.setattr(opening, "_versions", lambda *_: shown.append(1) or ())
+
+    def versions(*_: object) -> tuple[()]:
+        shown.append(1)
+        return ()
+
+    monkeypatch.setattr(opening, "_versions", versions)
     monkeypatch.setattr(UseLog, "opened", fail)
     with pytest.raises(SetupError):
         show(clinic, made.make([PERSON]))

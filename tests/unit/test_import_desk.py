@@ -15,13 +15,15 @@ from acts import carry_out_erasure, erase
 from courier_world import CourierLedger, StoreSource, told_ledger
 from genesis_builder import SITES, TestWorld, build_genesis
 from ledger_driver import everything
-from lone_runner import ManualClock
+from lone_runner import LoneSite, ManualClock
+from sento_drill.waiting import until
 from sento_node.condition import Condition
 from sento_node.importing.deciding import Fate, Where, decide
 from sento_node.importing.desk import ImportDesk, Report
 from sento_node.importing.staging import Stage, StageFull
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.store import DiskSpace
+from sento_node.runner import Runner
 from sento_node.service.import_stream import import_reports
 from sento_node.service.node_state import NodeState
 from sento_node.sync.making import payload_chunk, spine_chunk
@@ -47,8 +49,9 @@ SITE = SITES[0]
 class BareNode:
     """A node that does not take part yet, with an empty ledger."""
 
-    def __init__(self, world: TestWorld, directory: Path) -> None:
-        self.store = MemoryStore(MemoryDisk(world.ledger_id))
+    def __init__(self, world: TestWorld, directory: Path, disk: MemoryDisk | None = None) -> None:
+        self.disk = disk or MemoryDisk(world.ledger_id)
+        self.store = MemoryStore(self.disk)
         self.writer = ThreadPoolExecutor(max_workers=1)
         self.state = NodeState(
             config=cast("object", SimpleNamespace(site=SITE, data_dir=directory)),  # type: ignore[arg-type]
@@ -118,6 +121,50 @@ def test_what_is_brought_twice_is_known(ledger: CourierLedger, node: BareNode) -
     before = everything(node.store)
     assert set(outcomes(node, *chunks)) == {"known"}
     assert everything(node.store) == before
+
+
+def test_killed_behind_any_chunk_the_same_volumes_make_the_same_ledger(
+    ledger: CourierLedger, tmp_path: Path
+) -> None:
+    chunks = [*spines(ledger), payloads(ledger)]
+    for taken in range(len(chunks) + 1):
+        first = BareNode(ledger.world, tmp_path / str(taken))
+        brought(first, *chunks[:taken])
+        first.writer.shutdown()
+        again = BareNode(ledger.world, tmp_path / str(taken), first.disk)
+        brought(again, *chunks)
+        again.writer.shutdown()
+        assert everything(again.store) == everything(ledger.store)
+
+
+def test_a_site_that_follows_the_order_is_given_payloads_and_no_blocks(tmp_path: Path) -> None:
+    ledger = told_ledger()
+    chunks, data = spines(ledger), payloads(ledger)
+    lone = LoneSite(ledger.world)
+
+    async def bring() -> list[str]:
+        node = BareNode(ledger.world, tmp_path)
+        node.state.store = lone.store
+        async with lone.running() as runner, node.desk.courier() as visit:
+            node.state.runner, node.state.writer = runner, runner._writer
+            await until_follows(runner)
+            told = [(await visit.take(chunk)).outcome for chunk in (chunks[0], data)]
+            runner._follower.copies = True
+            told += [(await visit.take(chunk)).outcome for chunk in (*chunks, data, chunks[0])]
+        node.writer.shutdown()
+        return told
+
+    adopted = ["adopted"] * len(chunks)
+    assert asyncio.run(bring()) == ["waiting", "waiting", *adopted, "filled", "known"]
+    assert lone.store.tip.size == ledger.state.size
+    assert not lone.store.awaited(100)
+
+
+async def until_follows(runner: Runner) -> None:
+    async def follows() -> bool:
+        return not runner.copies
+
+    await until(follows, deadline_s=30, what="the order is followed")
 
 
 def test_spines_in_any_order_wait_for_each_other_over_a_restart_of_the_import(

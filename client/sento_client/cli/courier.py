@@ -214,6 +214,8 @@ def import_(
             for one in found:
                 click.echo(f"{one.label}  {one.verdict}: {one.words}", err=True)
             return None
+        if opener is None and any(each.header.recipients for each in sets):
+            raise click.UsageError("The volumes are sealed: give the key that opens them with --key.")
         with bar_of(app.progress_console(), "importing", shown=not app.as_json, total=None) as (bar, task):
 
             def progress(words: str, done: int, of: int) -> None:

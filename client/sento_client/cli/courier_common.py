@@ -62,7 +62,7 @@ _SIZE = re.compile(r"([1-9][0-9]{0,9}) ?(KB|MB|GB|KiB|MiB|GiB)")
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
-class SizeType(click.ParamType):
+class SizeType(click.ParamType[int]):
     """A size with its unit: 64MB, 4GiB."""
 
     name = "size"

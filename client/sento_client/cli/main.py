@@ -29,6 +29,7 @@ from sento_client.cli.read import read
 from sento_client.cli.reads import reads
 from sento_client.cli.receipt import receipt
 from sento_client.cli.recovery import recovery
+from sento_client.cli.restore import restore
 from sento_client.cli.status import status
 from sento_client.cli.subject import subject
 from sento_client.cli.verify import verify
@@ -88,6 +89,7 @@ for command in (
     govern,
     bootstrap,
     recovery,
+    restore,
     erasure,
     volumes,
     courier,

@@ -134,19 +134,24 @@ def send(app: App, timeout: float) -> None:
 
     async def work(sento: SentoClient) -> tuple[int, int]:
         counts = sento.empty_outbox()
-        total, end_s = counts.sending + counts.uncovered, time.monotonic() + timeout
+        total, began_s = counts.sending + counts.uncovered, time.monotonic()
+        end_s = began_s + timeout
         bar = Progress(
             spinner_column(), TextColumn("submissions"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             console=app.progress_console(), transient=True, disable=app.as_json,
         )  # fmt: skip
         with bar:
             task = bar.add_task("", total=total)
-            while (left := sento.outbox.sending + sento.outbox.uncovered) and time.monotonic() < end_s:
+            abroad_end_s = began_s + ABROAD_PATIENCE_S
+            while (now_s := time.monotonic()) < end_s:
+                left = sento.outbox.sending + sento.outbox.uncovered
                 bar.update(task, completed=total - left)
+                if left:
+                    abroad_end_s = now_s + ABROAD_PATIENCE_S
+                elif not sento.outbox.abroad or now_s >= abroad_end_s:
+                    break
                 await asyncio.sleep(_LOOK_EVERY_S)
-            abroad_end_s = min(end_s, time.monotonic() + ABROAD_PATIENCE_S)
-            while not left and sento.outbox.abroad and time.monotonic() < abroad_end_s:
-                await asyncio.sleep(_LOOK_EVERY_S)
+            left = sento.outbox.sending + sento.outbox.uncovered
         return left, sento.outbox.abroad
 
     left, abroad = app.run(

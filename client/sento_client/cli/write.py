@@ -92,7 +92,7 @@ def write(
     The content is sealed and signed here; sites see neither it nor the identifier. When the command ends with 0, the record
     is on the disks of a majority of the voting sites.
 
-    With --abroad it also says whether the record stands abroad, under a checkpoint that a site in another country cosigned, or is pending there at the deadline.
+    With --abroad it also says whether the record stands abroad, under a checkpoint that a site in another country cosigned, or is pending at the deadline.
     Pending is no failure: the outbox keeps the record open until that is so, and sento outbox shows it.
 
     A line of --lines has the fields registry, kind, subject, fact and content; compartment and previous (a record hash) may be absent;

@@ -40,9 +40,13 @@ class CourierPlace:
             raise SetupError(Setup.CANNOT_SIGN, "neither keys.signing nor keys.token.key_label is there")
         return signer
 
-    def opener(self, key: Path | None, ask: Ask | None) -> SealOpener:
-        """What opens volumes: a key file, or the seal key of the configuration. Raises SetupError."""
-        return read_seal_opener(key, NO_PASSPHRASE) if key else KeySource(self.keys, ask=ask).seal_opener()
+    def opener(self, key: Path | None, ask: Ask | None) -> SealOpener | None:
+        """What opens volumes: a key file, or the seal key of the configuration; None where there is neither. Raises SetupError."""
+        if key is not None:
+            return read_seal_opener(key, NO_PASSPHRASE)
+        token = self.keys.token
+        has_one = self.keys.seal is not None or (token is not None and token.seal_label is not None)
+        return KeySource(self.keys, ask=ask).seal_opener() if has_one else None
 
 
 def open_courier_place(path: Path, operator: Path | None) -> CourierPlace:

@@ -24,6 +24,7 @@ from sento_client.transport import ACTS
 from sento_client.trust import Trust
 from sento_proto.errors import Code, SentoError
 from sento_proto.limits import LIST_PAGE_MAX
+from sento_proto.rules import RULES
 from sento_proto.v1 import governance_pb2
 
 NEWS_EVERY_MS = 1_000
@@ -50,6 +51,7 @@ class Follower:
         self._proven = followed
         self._gave = ""
         self._avoid: str | None = None
+        self._asked_anew = 0
         self.followed = followed
         self.epoch = followed.epoch
         self.size = followed.position + 1
@@ -74,17 +76,51 @@ class Follower:
             return self.followed
         async with self._lock:
             terms = Terms("", "", freshness, timeout_ms=timeout_ms, site=site)
-            found, more = self._proven, True
-            while more:
-                found, more = await self._page(found, terms)
+            found = await self._followed(terms)
             proven, proof = await self._prove(found, freshness)
-            if len(found.steps) >= len(self.followed.steps):
+            later = found.governance.epoch > self.followed.governance.epoch
+            if later or len(found.steps) >= len(self.followed.steps):
                 self.followed = found
             if proven is not self._proven:
                 self._proven = proven
                 if self._keep is not None:
                     self._keep.write(proven, proof)
             return self.followed
+
+    async def _followed(self, terms: Terms) -> Followed:
+        """Everything behind what is proven; from the genesis file anew where a later epoch has taken acts back. Raises SentoError, SetupError.
+
+        Only an epoch that its officers began is believed: a site that names a higher number and shows no such act is damaged."""
+        before = self._proven
+        try:
+            found = await self._pages(before, terms)
+            if not self._may_be_taken_back(found):
+                return found
+        except SentoError as error:
+            if error.code is not Code.DAMAGED or not self._may_be_taken_back(before):
+                raise
+            anew = await self._pages(Followed.start(before.genesis), terms)
+            if anew.governance.epoch <= before.governance.epoch:
+                raise
+        else:
+            self._asked_anew = self.epoch
+            anew = await self._pages(Followed.start(before.genesis), terms)
+            if anew.governance.epoch <= before.governance.epoch:
+                return found
+        self._proven = Followed.start(before.genesis)
+        return anew
+
+    def _may_be_taken_back(self, found: Followed) -> bool:
+        """Whether a later epoch than the one followed was told of since this was last asked anew, under rules that know epochs."""
+        rules = RULES.get(found.governance.rules)
+        knows = rules is not None and rules.epochs and bool(found.steps)
+        return knows and self.epoch > max(found.governance.epoch, self._asked_anew)
+
+    async def _pages(self, found: Followed, terms: Terms) -> Followed:
+        more = True
+        while more:
+            found, more = await self._page(found, terms)
+        return found
 
     async def news(self, site: str | None = None) -> bool:
         """Whether this, or who asked at the same time, brought anything new. At most once a second, and from `site` if one is named, whose answer is in doubt.

@@ -19,7 +19,7 @@ from sento_client.trust import Trust
 from sento_client.verifying import Stored, check_record
 from sento_proto.errors import Code, SentoError
 from sento_proto.genesis import Genesis
-from sento_proto.governance.acts import REGISTRY, Act, decode_act, judge_act, with_act
+from sento_proto.governance.acts import REGISTRY, Act, begun_epoch, decode_act, judge_act, with_act
 from sento_proto.governance.site_rules import (
     KIND,
     SiteRules,

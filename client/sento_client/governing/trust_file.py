@@ -173,9 +173,16 @@ class TrustFile:
 
         Raises SetupError TRUST_INVALID."""
         known = self.read_all()
-        if known.followed.position > followed.position:
+        if known.followed.governance.epoch > followed.governance.epoch:
             return
-        if known.followed.position == followed.position and (proof is None or known.proof is not None):
+        same_epoch = known.followed.governance.epoch == followed.governance.epoch
+        if same_epoch and known.followed.position > followed.position:
+            return
+        if (
+            same_epoch
+            and known.followed.position == followed.position
+            and (proof is None or known.proof is not None)
+        ):
             return
         try:
             write_secret(self.path, encode_trust(self.genesis_bytes, followed, proof))

@@ -1,8 +1,8 @@
 """A site that is shown a later epoch stops acknowledging: what it took in from then on would be lost with its own epoch.
 
-Shown means proven: a checkpoint of this ledger and of a later epoch that a quorum of the receipt set cosigned which this site itself knows. Sites of the new epoch
-hand their checkpoints to every site, so a site that was not brought over and can be reached learns of it within a second or two. A claim alone, by an announced
-boot for instance, stops nobody: it is answered with a refusal.
+Shown means proven: a checkpoint of this ledger and of a later epoch that a quorum of the receipt set cosigned which this site itself knows. Sites of the new
+epoch hand their checkpoints to every site, so a site that was not brought over and can be reached learns of it within a second or two. A claim alone, by an
+announced boot for instance, stops nobody: it is answered with a refusal.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The state of a ledger at a moment: the largest tree that a quorum had cosigned by then.
 
-A checkpoint's time is the one at which the last cosignature that makes the quorum was given, by the sites' own clocks. Times below the second do not exist in
-cosignatures. Newer checkpoints lie closer together than old ones, which were thinned: the state found may be older than the moment asked for, and never newer.
+A checkpoint's time is the one at which the last cosignature that makes the quorum was given, by the sites' own clocks. Times below the second do not exist
+in cosignatures. Newer checkpoints lie closer together than old ones, which were thinned: the state found may be older than the moment asked for, and never
+newer.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Opening an epoch: its first record is ordered, what the plan lists is taken over again, and only then does this site take anything else.
 
-Every site of the plan may do all of it: the act is one record by its id, and so is each submission, so that doing it twice does nothing. The first of the voting
-sites begins at once; the others wait for it and go on in its place after a while of no progress. What a site cannot offer, or what cannot stand any more, is
-kept with its reason in `epoch-<n>.done`, for people.
+Every site of the plan may do all of it: the act is one record by its id, and so is each submission, so that doing it twice does nothing. The first of the
+voting sites begins at once; the others wait for it and go on in its place after a while of no progress. What a site cannot offer, or what cannot stand any
+more, is kept with its reason in `epoch-<n>.done`, for people.
 """
 
 from __future__ import annotations
@@ -106,8 +106,10 @@ class Opener:
             return
         if not self._is_first:
             await self._seen_standing(item)
-        while (refusal := await self._refusal(item)) in _TRY_AGAIN:
+        refusal = await self._refusal(item)
+        while refusal in _TRY_AGAIN:
             await asyncio.sleep(LOOK_AGAIN_MS / 1000)
+            refusal = await self._refusal(item)
         self._note(
             item, report, "" if refusal is None else f"It may not stand in this epoch: {refusal.name}."
         )

@@ -1,7 +1,7 @@
 """Submissions of a former epoch's ledger, made again byte for byte from what it keeps, for records that a plan takes over.
 
-An author signed a submission whole and named no epoch in it, so it can be ordered again, whole. Where its bytes cannot be made again, or it would bring a record
-that the plan does not list, it is named with the reason and left to people.
+An author signed a submission whole and named no epoch in it, so it can be ordered again, whole. Where its bytes cannot be made again, or it would bring a
+record that the plan does not list, it is named with the reason and left to people.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def _with_words(plan: EpochPlan, tip: Tip, later: Later) -> EpochPlan:
         f"{tip.size - parent.size} records behind them stand no more; {len(plan.readmit)} of them are taken over again, with the same record hashes.",
         *(f"{count} records are not taken over: {why}." for why, count in sorted(later.not_again.items())),
         f"{', '.join(plan.voting)} vote; a receipt needs {plan.receipt_set.quorum} of {', '.join(plan.receipt_set.sites)}.",
-        "Until every site of the old epoch has been brought over or stopped, both sides may acknowledge; what the old side acknowledges is lost with its epoch.",
+        "Until every site of the old epoch is brought over or stopped, both sides may acknowledge; what the old side acknowledges is lost with its epoch.",
     ]
     return EpochPlan(**{name: getattr(plan, name) for name in _PLAIN}, words=tuple(words))
 

@@ -25,8 +25,10 @@ def _ledger_epoch(node: NodeState) -> int:
 
 async def end_when_entered(node: NodeState, runner: Runner, epoch: int) -> None:
     """This life ends when the ledger has come into a later epoch than it began in, from other sites: the next one takes part there."""
-    while node.store.tip.epoch <= epoch:
+    entered = False
+    while not entered:
         await asyncio.sleep(LOOK_AGAIN_MS / 1000)
+        entered = node.store.tip.epoch > epoch
     runner.halt("next-epoch", f"The ledger has come into epoch {node.store.tip.epoch}, and goes on there.")
 
 

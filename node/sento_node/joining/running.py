@@ -16,6 +16,7 @@ from sento_node.boot_keeper import BootFiles
 from sento_node.compose import root_at
 from sento_node.config import NodeConfig
 from sento_node.epochs.here import EpochHere
+from sento_node.joining.asking import CALL_TIMEOUT_MS, MemberAsker
 from sento_node.joining.deciding import (
     AddLearner,
     Adopt,
@@ -36,16 +37,14 @@ from sento_node.order_starting import OrderAccess
 from sento_node.ordering.etcd.members import ChangeNotYet, Member, MemberChanges
 from sento_node.ordering.port import OrderingLog
 from sento_node.peer_book import PeerBook, Reached
-from sento_node.peers import Peers, PeerSilent
+from sento_node.peers import Peers
 from sento_node.rebuild.deciding import Rebuild
 from sento_node.runner import Runner
 from sento_node.service.node_state import NodeState
 from sento_proto.bootstrap import differs_from_ledger
-from sento_proto.errors import Code, SentoError
 from sento_proto.genesis import Genesis
 from sento_proto.v1 import sync_pb2
 
-CALL_TIMEOUT_MS = 8_000
 AGAIN_MS = 500
 LOOK_EVERY_MS = 200
 
@@ -70,10 +69,9 @@ class Joining:
         self._node = node
         self._site = node.config.site
         self._peer_url = peer_url
-        self._peers = peers
         self._condition = node.condition
         self._gate: GatedLog | None = None
-        self._lead_site = ""
+        self._asker = MemberAsker(peers)
         self._said = ""
         self._log = structlog.get_logger("sento.node").bind(site=self._site)
 
@@ -198,7 +196,7 @@ class Joining:
                 return
 
     async def _added(self) -> int:
-        reply = await self._reply(
+        reply = await self._asker.reply(
             sync_pb2.ChangeMemberRequest(
                 change=sync_pb2.ADD_LEARNER, epoch=self._node.epoch.number, peer_url=self._peer_url
             )
@@ -206,49 +204,11 @@ class Joining:
         return reply.member_id
 
     async def _ask(self, change: sync_pb2.MemberChange.ValueType, member_id: int = 0) -> Told:
-        reply = await self._reply(
+        reply = await self._asker.reply(
             sync_pb2.ChangeMemberRequest(change=change, epoch=self._node.epoch.number, member_id=member_id)
         )
         members = tuple(Member(one.member_id, one.site, one.peer_url, one.votes) for one in reply.members)
         return Told(members, reply.lead_applied_index or None)
-
-    async def _reply(self, request: sync_pb2.ChangeMemberRequest) -> sync_pb2.ChangeMemberReply:
-        """The answer of the lead's node; of another where it does not answer. Raises ChangeNotYet."""
-        order = sorted(self._peers, key=lambda name: name != self._lead_site)
-        refusals: list[str] = []
-        best: sync_pb2.ChangeMemberReply | None = None
-        for name in order:
-            try:
-                reply = await self._peers[name].change_member(request, CALL_TIMEOUT_MS)
-            except PeerSilent as error:
-                refusals.append(f"{name} does not answer ({str(error)[:120]}).")
-                continue
-            except SentoError as error:
-                if error.code is Code.MEMBER_NOT_CHANGED and name == self._lead_site:
-                    raise ChangeNotYet(f"{name} says: {error.detail}") from error
-                refusals.append(f"{name} says: {error.detail or error.code.name}")
-                continue
-            best = reply
-            if reply.lead_site not in self._peers or reply.lead_site == name or name == self._lead_site:
-                break
-            self._lead_site = reply.lead_site
-            if request.change != sync_pb2.TELL:
-                break
-            return await self._told_by_lead(request, reply)
-        if best is None:
-            self._lead_site = ""
-            raise ChangeNotYet(" ".join(refusals) or "There is no other site to ask.")
-        return best
-
-    async def _told_by_lead(
-        self, request: sync_pb2.ChangeMemberRequest, other: sync_pb2.ChangeMemberReply
-    ) -> sync_pb2.ChangeMemberReply:
-        """The same question to the lead's node, which alone knows how far the lead is; the first answer where it is silent."""
-        try:
-            return await self._peers[self._lead_site].change_member(request, CALL_TIMEOUT_MS)
-        except (PeerSilent, SentoError):
-            self._lead_site = ""
-            return other
 
     # -- the end ----------------------------------------------------------------------------------------------------------
 
@@ -264,7 +224,7 @@ class Joining:
 
     async def _until_whole(self) -> None:
         """The ledger is whole and this site takes part: then the joining is over."""
-        while self._condition.rebuilding is not None or self._condition.state != "serving":
+        while self._condition.rebuilding is not None or self._condition.state != "serving":  # noqa: ASYNC110 - two values of many writers
             await asyncio.sleep(LOOK_EVERY_MS / 1000)
         self.begun.files.end()
         self._condition.joining = None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sento_node.compose import FLOOR_NAME
 from sento_node.durable_files import write_durably
+from sento_node.epochs.places import note_epoch
 from sento_node.joining.deciding import GoOn, MakeLedger, SetAside, local_step
 from sento_node.joining.note import JOIN, Note, NoteFiles
 from sento_node.ledger.lmdb_files import lock_directory
@@ -73,6 +74,8 @@ def make_ledger(data_dir: Path, ledger_id: bytes, begun: Begun) -> None:
     """An empty ledger that remembers that it is made from others: nothing is answered or cosigned before it is whole, and no other site's boot confirmed by
     what it never heard. Raises OSError, LedgerFailed."""
     floor_size = 0 if begun.anchor is None else begun.anchor.size
+    if begun.anchor is not None and begun.anchor.epoch:
+        note_epoch(data_dir, begun.anchor.epoch)
     store = LmdbStore.open(Places(data_dir).ledger, ledger_id)
     try:
         store.remember(NOTE_NAME, encode_note(RebuildNote(REASONS[begun.note.kind], 1, floor_size, 0)))

@@ -1,7 +1,7 @@
 """Where an epoch forks off: whether the act that begins it is of this very ledger, and what is done when officers signed another fork.
 
-Blocks of a new epoch's log are applied on the ledger cut to the fork of the plan that this site was given. An act that enough officers signed and that forks off
-elsewhere means two plans for one epoch: going on would count the same blocks from two places, so the node stops and people decide.
+Blocks of a new epoch's log are applied on the ledger cut to the fork of the plan that this site was given. An act that enough officers signed and that forks
+off elsewhere means two plans for one epoch: going on would count the same blocks from two places, so the node stops and people decide.
 """
 
 from __future__ import annotations

@@ -10,12 +10,11 @@ from typing import NoReturn
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError
 
+from sento_node.call_refusals import METADATA_KEY
 from sento_proto.errors import TABLE, Code, SentoError, describe
 from sento_proto.v1 import common_pb2
 
-METADATA_KEY = "sento-error-bin"
 _STATUS: Mapping[str, grpc.StatusCode] = {status.name: status for status in grpc.StatusCode}
 
 
@@ -29,16 +28,3 @@ async def abort(context: grpc.aio.ServicerContext[object, object], error: SentoE
     metadata = ((METADATA_KEY, error_message(error.code, error.detail).SerializeToString()),)
     status = _STATUS[TABLE[error.code].grpc_status]
     await context.abort(status, describe(error.code, error.detail), metadata)
-
-
-def refusal_in(error: grpc.aio.AioRpcError) -> SentoError | None:
-    """What another site's node refused a call with; None when the call ended on the way, or with a code that this release does not know."""
-    for key, value in error.trailing_metadata() or ():
-        if key == METADATA_KEY and isinstance(value, bytes):
-            message = common_pb2.Error()
-            try:
-                message.ParseFromString(value)
-                return SentoError(Code(message.code), message.detail)
-            except (DecodeError, ValueError):
-                return None
-    return None

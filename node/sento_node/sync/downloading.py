@@ -1,7 +1,7 @@
 """One chunk from one site into its part on disk: goes on at the byte where it was, takes no byte too many, and waits for progress instead of a deadline.
 
 What a site may do wrong is named (`FalseChunk`): another length than it said, pieces out of place, bytes beyond the end, a whole chunk that is torn or of
-another stretch. What may be the line's fault is silence (`PeerSilent`): then what came is kept.
+another stretch. What may be the line's fault is silence (`Silence`): then what came is kept.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol
 
 from sento_node.clock import Clock
-from sento_node.peers import PeerSilent
 from sento_node.sync.parts import Part, Parts, Wanted
 from sento_node.sync.rate_cap import RateCap
 from sento_proto.chunk import CHUNK_MAX_BYTES, Chunk, Kind, decode_chunk
@@ -26,6 +25,14 @@ _ID_BYTES = 32
 _KINDS = {Kind.SPINE: sync_pb2.SPINE, Kind.PAYLOADS: sync_pb2.PAYLOADS}
 
 
+class Silence(Exception):
+    """The site did not answer in time, or not with what was asked."""
+
+
+class NotHeld(Silence):
+    """The site answered that its ledger does not hold what was asked for."""
+
+
 class FalseChunk(Exception):
     """What the site gave is not what it said it was. The text says what is wrong."""
 
@@ -36,13 +43,13 @@ class GivesChunks(Protocol):
     name: str
 
     async def plan(self, after_block: int, anchor_size: int) -> sync_pb2.PlanReply:
-        """Which spines it would give. Raises PeerSilent."""
+        """Which spines it would give. Raises Silence."""
         ...
 
     def fetch_chunk(
         self, stream: int, request: sync_pb2.FetchChunkRequest
     ) -> AsyncGenerator[sync_pb2.ChunkPiece, None]:
-        """A chunk's pieces over one of several connections. Raises PeerSilent."""
+        """A chunk's pieces over one of several connections. Raises Silence."""
         ...
 
 
@@ -64,7 +71,7 @@ class Downloader:
     async def fetch(
         self, giver: GivesChunks, stream: int, wanted: Wanted, came: Callable[[str, int], None]
     ) -> Part:
-        """The whole chunk. Raises PeerSilent with what came kept, FalseChunk, NoRoom, OSError."""
+        """The whole chunk. Raises Silence with what came kept, FalseChunk, NoRoom, OSError."""
         part = self.parts.part(giver.name, wanted)
         if part.is_whole:
             return part
@@ -75,9 +82,9 @@ class Downloader:
             while not part.is_whole:
                 piece = await _next(pieces)
                 if piece is None:
-                    raise PeerSilent("the chunk ended before its end")
+                    raise Silence("the chunk ended before its end")
                 if part.dropped:
-                    raise PeerSilent("an erasure was carried out meanwhile; the chunk is fetched anew")
+                    raise Silence("an erasure was carried out meanwhile; the chunk is fetched anew")
                 if first:
                     _start(part, piece)
                     first = False
@@ -102,7 +109,7 @@ async def _next(pieces: AsyncGenerator[sync_pb2.ChunkPiece, None]) -> sync_pb2.C
         async with asyncio.timeout(STALL_MS / 1000):
             return await anext(pieces, None)
     except TimeoutError:
-        raise PeerSilent(f"no byte for {STALL_MS // 1000} s") from None
+        raise Silence(f"no byte for {STALL_MS // 1000} s") from None
 
 
 def _request(wanted: Wanted, part: Part) -> sync_pb2.FetchChunkRequest:

@@ -17,8 +17,15 @@ import structlog
 from sento_node.clock import Clock
 from sento_node.condition import Condition
 from sento_node.ledger.store import LedgerStore
-from sento_node.peers import NotHeld, PeerSilent
-from sento_node.sync.downloading import Downloader, FalseChunk, GivesChunks, decoded, end_of
+from sento_node.sync.downloading import (
+    Downloader,
+    FalseChunk,
+    GivesChunks,
+    NotHeld,
+    Silence,
+    decoded,
+    end_of,
+)
 from sento_node.sync.fetching import is_destroyed
 from sento_node.sync.parts import NoRoom, Wanted
 from sento_node.sync.payload_walk import Walk, in_order, stretches_of
@@ -46,7 +53,8 @@ class Filler:
         condition: Condition,
         settings: CopySettings,
     ) -> None:
-        self._givers = givers
+        self._others = givers
+        self._givers: Mapping[str, GivesChunks] = {}
         self._downloader = downloader
         self._store = store
         self._writer = writer
@@ -70,6 +78,7 @@ class Filler:
         stretches = await asyncio.to_thread(
             lambda: list(stretches_of(self._store.tip.size, self._store.awaited))
         )
+        self._givers = dict(self._others)
         if not stretches or not self._givers:
             return 0
         wanted = await asyncio.to_thread(lambda: len(self._store.awaited(COUNTED_MAX)))
@@ -101,7 +110,7 @@ class Filler:
         try:
             await asyncio.gather(*streams)
             sources.ended(site)
-        except PeerSilent as error:
+        except Silence as error:
             self._log.info("no payloads from a peer", site=site, why=str(error)[:200])
             sources.silent(site, self._clock.now_ms())
         except FalseChunk as error:
@@ -127,7 +136,7 @@ class Filler:
                 part = await self._downloader.fetch(self._givers[site], number, wanted, came)
             except NotHeld:
                 continue  # its ledger ends before this one's
-            except PeerSilent:
+            except Silence:
                 if self._downloader.parts.kept_bytes(site, wanted) > before:
                     sources.progressed(site)
                 rest_ms = sources.failed(site, self._clock.now_ms())
@@ -138,7 +147,7 @@ class Filler:
                 continue
             except NoRoom as error:
                 self._condition.raise_alarm(NO_ROOM, str(error))
-                raise PeerSilent(str(error)) from error
+                raise Silence(str(error)) from error
             self._condition.end_alarm(NO_ROOM)
             sources.progressed(site)
             end, inherited = end_of(part, wanted), part.inherited
@@ -159,7 +168,7 @@ class Filler:
         try:
             proven = await asyncio.to_thread(self._proven, site, wanted)
         except FileNotFoundError:
-            raise PeerSilent("an erasure was carried out meanwhile; the payloads are fetched anew") from None
+            raise Silence("an erasure was carried out meanwhile; the payloads are fetched anew") from None
         if not proven:
             return 0
         work = functools.partial(self._store.fill, proven)

@@ -17,7 +17,6 @@ from sento_node.clock import Clock
 from sento_node.condition import Condition
 from sento_node.ledger.adopt import NotProven, OfferedBlock, OtherTree
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
-from sento_node.peers import PeerSilent
 from sento_node.sync.deciding import (
     Adopt,
     Anchor,
@@ -32,7 +31,7 @@ from sento_node.sync.deciding import (
     Planned,
     is_anchored,
 )
-from sento_node.sync.downloading import Downloader, FalseChunk, GivesChunks, decoded, end_of
+from sento_node.sync.downloading import Downloader, FalseChunk, GivesChunks, Silence, decoded, end_of
 from sento_node.sync.entries import merged, offered_blocks
 from sento_node.sync.parts import NoRoom, Wanted
 from sento_node.sync.progress import RECORDS, SPINE, Progress
@@ -94,7 +93,8 @@ class Puller:
         settings: CopySettings,
         anchor: Anchor | None = None,
     ) -> None:
-        self._givers = givers
+        self._others = givers
+        self._givers: Mapping[str, GivesChunks] = {}
         self._downloader = downloader
         self._ledger = ledger
         self._clock = clock
@@ -109,6 +109,7 @@ class Puller:
     async def copy(self) -> None:
         """Copy until every site that answers was read to its end, at least one of them. It waits for as long as none answers. Raises what adopting raises
         besides NotProven; LedgerFailed; LedgerDamaged when every other site's ledger says that it is this one that is false."""
+        self._givers = dict(self._others)  # who comes or goes meanwhile does so for the next copying
         cap = self._downloader.cap.bytes_per_s
         slow = min(SLOW_BYTES_PER_S, cap / 4) if cap else SLOW_BYTES_PER_S
         core = Copying(
@@ -193,7 +194,7 @@ class Puller:
         anchor_size = self._anchor.size if self._anchor else 0
         try:
             reply = await self._givers[ask.site].plan(ask.after_block, anchor_size)
-        except PeerSilent as error:
+        except Silence as error:
             self._log.info("no ledger from a peer", site=ask.site, why=str(error)[:200])
             core.no_plan(ask.site, self._clock.now_ms())
             return []
@@ -209,7 +210,7 @@ class Puller:
         try:
             part = await self._downloader.fetch(giver, fetch.stream, wanted, came)
             end, size_bytes = end_of(part, wanted), part.size_bytes
-        except PeerSilent as error:
+        except Silence as error:
             self._log.debug("a stream broke", site=fetch.site, why=str(error)[:200])
             kept_bytes = parts.kept_bytes(fetch.site, wanted)
             return core.broke(fetch.site, fetch.stream, kept_bytes, self._clock.now_ms())

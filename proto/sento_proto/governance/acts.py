@@ -220,7 +220,9 @@ def _check_opening(act: Act, opens: int | None) -> None:
     """Raises Unfit unless the act begins that epoch, or, in one that has begun, none."""
     begun = [change for change in act.changes if isinstance(change, BeginEpoch)]
     if opens is None and begun:
-        raise Unfit("An epoch is begun by the first record of a new ordering log, by a signed plan; no act does it within an epoch.")
+        raise Unfit(
+            "An epoch is begun by the first record of a new ordering log, by a signed plan; no act does it within an epoch."
+        )
     if opens is not None and (len(act.changes) != 1 or not begun or begun[0].epoch != opens):
         raise Unfit(f"The first record of epoch {opens} must begin it, and do nothing else.")
 

@@ -67,7 +67,7 @@ class SetSiteVotes:
     def words(self, governance: Governance) -> str:
         if self.votes:
             return f"{self.name} may have a voting member of the ordering log; sento-node join at the site makes it one."
-        return f"{self.name} has no vote any more: its member leaves the ordering log, its ledger stays."
+        return f"{self.name} has no vote any more: its member leaves the ordering log when the site starts next, its ledger stays."
 
 
 @dataclass(frozen=True, slots=True)

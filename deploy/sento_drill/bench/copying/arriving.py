@@ -85,7 +85,7 @@ async def copy_over(source: Source, run: Run, tell: Callable[[str], None]) -> Ar
     """Let a fresh embassy copy the source over the link. Raises TooLate with what it said last, NoLink, OSError."""
     needed = source.written.whole_bytes if run.what == WHOLE else source.written.spine_bytes
     deadline_s = _SLACK_S + _SLOWNESS * needed / run.shape.rate_bytes_per_s
-    _prepare(source, {"payloads": "after"} if run.what == SPINE else {})
+    prepare_embassy(source, {"payloads": "after"} if run.what == SPINE else {})
     with open_link(source.place, run.shape) as link:
         async with LocalCluster(source.world, inside=link.inside) as cluster:
             try:
@@ -109,7 +109,7 @@ async def copy_over(source: Source, run: Run, tell: Callable[[str], None]) -> Ar
     return Arrived(run, source.place.kind, goal, seconds, serving_s, needed, there, back)
 
 
-def _prepare(source: Source, sync: Table) -> None:
+def prepare_embassy(source: Source, sync: Table) -> None:
     """An embassy as it comes from the factory, with these settings of its sync."""
     site = source.world.sites_directory / ABROAD
     shutil.rmtree(site / DATA_DIR, ignore_errors=True)

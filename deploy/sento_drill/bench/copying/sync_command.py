@@ -70,13 +70,12 @@ def bench_sync_command(
     """
     from sento_drill.bench.machine import describe
 
-    say = _say
     document: dict[str, object] = {
         "format": FORMAT,
         "machine": describe(directory, None),
         "goals": {"bytes_ratio": RATIO_GOAL, "low_orbit_s": LOW_ORBIT_GOAL_S},
     }
-    with _place(directory, keep, "sento-bench-sync-") as base:
+    with place_of_work(directory, keep, "sento-bench-sync-") as base:
         arrived, trouble = _measure(base, records, names or NAMES, not relay, say, document)
     document |= {"runs": [each.fields() for each in arrived], "trouble": trouble}
     output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -132,12 +131,14 @@ def markdown(arrived: Sequence[Arrived]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _say(words: str) -> None:
+def say(words: str) -> None:
+    """A line of progress."""
     click.echo(f"  {words}", err=True)
 
 
 @contextmanager
-def _place(directory: Path, keep: Path | None, prefix: str) -> Iterator[Path]:
+def place_of_work(directory: Path, keep: Path | None, prefix: str) -> Iterator[Path]:
+    """Where a bench works: the directory that is kept, or one that goes away."""
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep.resolve()
