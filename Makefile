@@ -8,7 +8,7 @@ PROTO := proto/sento_proto/v1/*.proto
 PROTOC = $(PY) -m grpc_tools.protoc --plugin=.venv/bin/protoc-gen-mypy --plugin=.venv/bin/protoc-gen-mypy_grpc
 STUBS = --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1)
 
-.PHONY: setup demo test check proto sim soak bench bench-proofs story-keys malice long
+.PHONY: setup demo test check proto sim soak bench bench-proofs bench-sync bench-courier story-keys malice long
 setup: ; @deploy/setup.sh
 demo: setup ; @$(PY) -m sento_drill.cli demo $(if $(filter 1,$(STAY)),--stay)
 test: setup ; $(PY) -m pytest -q -n 3 --dist loadgroup
@@ -23,3 +23,5 @@ malice: setup ; SENTO_LONG=1 SENTO_MALICE_TABLE=1 $(PY) -m pytest -q tests/fault
 soak: setup ; $(PY) -m sento_drill.cli soak
 bench: setup ; $(PY) -m sento_drill.cli bench
 bench-proofs: setup ; $(PY) -m sento_drill.cli bench-proofs
+bench-sync: setup ; $(PY) -m sento_drill.cli bench-sync
+bench-courier: setup ; $(PY) -m sento_drill.cli bench-courier

@@ -295,15 +295,21 @@ def soak_command(directory: Path, blocks: int, settled: int, block_kib: int) -> 
 @main.command()
 @DIRECTORY
 @BASE_PORT
-def world(directory: Path, base_port: int | None) -> None:
+@click.option("--embassies", "kind", flag_value="embassies", help="With two embassies: five sites.")
+@click.option(
+    "--tie-breaker", "kind", flag_value="tie-breaker", help="Two data sites, a tie-breaker and an embassy."
+)
+def world(directory: Path, base_port: int | None, kind: str | None) -> None:
     """Make a training ledger for three sites in DIRECTORY: genesis, certificates, keys, configuration.
 
     Every private key lies in it in plain files, readable by you alone. It is for drills, never for production.
     """
+    from sento_drill.plan import FIVE_SITES, TIE_BREAKER_WORLD
     from sento_drill.world import NoWorld, make_world
 
+    plan = {"embassies": FIVE_SITES, "tie-breaker": TIE_BREAKER_WORLD}.get(kind or "")
     try:
-        made = make_world(directory, base_port=base_port)
+        made = make_world(directory, plan, base_port=base_port)
     except NoWorld as error:
         raise click.UsageError(str(error)) from None
     click.echo(f"ledger {made.genesis.ledger_id.hex()} ({made.genesis.purpose}) in {made.directory}")

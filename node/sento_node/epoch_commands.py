@@ -105,7 +105,7 @@ def restore(data_dir: Path, genesis_path: Path, as_of: str, into: Path, *, as_js
         if as_json:
             return json.dumps({"size": fork.size, "block": fork.block, "agreed_at_s": agreed_s})
         agreed = datetime.fromtimestamp(agreed_s, UTC).isoformat()
-        return f"{into} holds the ledger of {fork.size} records as a quorum had cosigned it at {agreed}; it verifies whole, and nothing else changed."
+        return f"{into} holds the ledger of {fork.size} records as a quorum had cosigned it at {agreed}; it verifies whole."
 
     return told(work)
 
@@ -121,7 +121,7 @@ def plan(
     *,
     nothing_again: bool,
 ) -> int:
-    """`sento-node plan-epoch`: the plan of an epoch that goes on from the state at a moment, to be signed. `choice`: reason, legal basis; `sites`: voting sites,
+    """`sento-node plan-epoch`: the plan of an epoch that goes on from a moment's state, to be signed. `choice`: reason, legal basis; `sites`: voting sites,
     receipt set and quorum (empty: as they were at the fork)."""
 
     def work() -> str:

@@ -43,8 +43,7 @@ def member_of(
         run_dir=files.epoch_dir / "run",
         peer_listen_url=ordering.peer_url,
         peer_url=ordering.peer_url,
-        members=join
-        or {config.site: ordering.peer_url} | {name: url for name, url in others.items() if url},
+        members=join or {config.site: ordering.peer_url} | {name: url for name, url in others.items() if url},
         joins_existing=join is not None,
         cluster_token=here.cluster_token(genesis),
         tls=PeerTls(ordering.ca, ordering.certificate, ordering.key),

@@ -5,7 +5,7 @@
      "voting": [sites], "receipt_set": {"sites": [...], "quorum": k}, "readmit": [hex, ...], "legal_basis": "...", "as_of_ms": t, "made_at_ms": t,
      "words": ["...", ...], "signatures": [{"officer_key_id": hex, "suite": n, "data": base64}, ...]}
 
-The plan's hash is SHA-256 over its canonical JSON without the signatures (members sorted, no spaces, UTF-8): whoever alters a plan has another plan. The act that
+The plan's hash is SHA-256 over its canonical JSON without the signatures (members sorted, no spaces, UTF-8): who alters a plan has another plan. The act that
 begins the epoch follows from the plan alone, its record id and its time too, so that every officer signs the same record hash, and two sites that both order
 the act order one record. `readmit` lists records of the parent epoch above the fork that are submitted again as they were, in the order of their former
 positions. Pure.

@@ -149,6 +149,8 @@ def decode(data: bytes) -> Header:
         raise Malformed("header: reserved bytes are not zero")
     rest = data[FIXED_BYTES:]
     names = (_remembered_names if len(rest) <= _NAMES_WITHOUT_CONTENT_BYTES else _decode_names)(rest)
-    header = Header._make(fixed[3:] + names + (suite,))  # concatenated in half the time, for each record that is read
+    header = Header._make(
+        fixed[3:] + names + (suite,)
+    )  # concatenated in half the time, for each record that is read
     _check(header)
     return header

@@ -54,8 +54,8 @@ class Receipt(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step of verifying: "ledger", "epoch" (where acts began one), "checkpoint", "inclusion", and with a record "form", "hash", "author", "signature"; whether it
-    holds; why."""
+    """One step of verifying: "ledger", "epoch" (where acts began one), "checkpoint", "inclusion", with a record "form", "hash", "author", "signature"; whether
+    it holds; why."""
 
     check: str
     holds: bool

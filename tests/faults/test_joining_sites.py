@@ -48,6 +48,8 @@ class Country:
         self.sites = sites
         self.later = later
         self.described = described
+        self.begun: list[SiteProcesses] = []
+        """Every joining that was started; kept until all have ended, and then waited for."""
 
     async def sento(self, who: str, *arguments: str, code: int = 0) -> Result:
         config = str(self.sites.world.officer(who).config)
@@ -79,7 +81,9 @@ class Country:
         """Control over a later site that is started by `join`."""
         files = self.later[site]
         command = [*node_command(files.config), "--bootstrap", str(bootstrap)]
-        return SiteProcesses(site, files.directory, command)
+        processes = SiteProcesses(site, files.directory, command)
+        self.begun.append(processes)
+        return processes
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -100,7 +104,10 @@ async def country() -> AsyncIterator[Country]:
                     cluster.start(name)
                 await cluster.wait_serving(*STANDING, deadline_s=WAIT_S)
                 await announcements_stand(sites)
-                yield Country(sites, later, described)
+                country = Country(sites, later, described)
+                yield country
+                for processes in country.begun:
+                    await asyncio.to_thread(processes.end)
             finally:
                 await cluster.end_all()
     finally:

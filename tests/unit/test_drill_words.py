@@ -142,11 +142,20 @@ def test_help_of_every_command_says_what_it_shows(command: list[str]) -> None:
     assert len(result.output.splitlines()) > 5
 
 
+@pytest.mark.parametrize(("flag", "sites"), [("--embassies", 5), ("--tie-breaker", 4)])
+def test_world_command_makes_sites_abroad_when_asked(tmp_path: Path, flag: str, sites: int) -> None:
+    made = CliRunner().invoke(main, ["world", str(tmp_path / "world"), flag])
+    assert made.exit_code == 0
+    assert made.output.count("will listen on") == sites
+    assert "lu-betzdorf" in made.output
+
+
 def test_world_command_makes_one_and_refuses_to_write_over_it(tmp_path: Path) -> None:
     directory = str(tmp_path / "world")
     made = CliRunner().invoke(main, ["world", directory, "--base-port", "7100"])
     assert made.exit_code == 0
     assert "jp-fukuoka will listen on 127.0.0.1:7101" in made.output
+    assert "lu-betzdorf" not in made.output
     again = CliRunner().invoke(main, ["world", directory])
     assert again.exit_code == 2
     assert "not empty" in again.output

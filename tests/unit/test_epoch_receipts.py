@@ -1,4 +1,4 @@
-"""After an epoch forked off: a receipt of the older one is good below the fork and lost with its epoch above it, for the library and for the audit kit alike."""
+"""After an epoch forked off: a receipt of the older one is good below the fork and lost with its epoch above it, for library and audit kit alike."""
 
 from __future__ import annotations
 

@@ -56,6 +56,8 @@ from sento_proto.wire import Malformed
 
 T = TypeVar("T")
 NOTE_TIMEOUT_MS = 20_000
+LOCAL_TIMEOUT_MS = 5_000
+"""A site that was cut off since its beginning has nothing to tell, and volumes need not wait for it."""
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, file_okay=False, path_type=Path)
 _SIZE = re.compile(r"([1-9][0-9]{0,9}) ?(KB|MB|GB|KiB|MiB|GiB)")
@@ -133,7 +135,10 @@ def run_courier(
 async def followed(place: CourierPlace, transport: GrpcTransport, *, local: bool = False) -> Follower:
     """Governance as the sites know it now; with `local`, from a site that is cut off too. Raises SentoError, SetupError."""
     follower = Follower(Asker(transport, Ports()), place.trust_file.read(), place.trust_file)
-    await follower.refresh(place.deadline_ms, freshness=Freshness.LOCAL if local else Freshness.LINEARIZABLE)
+    if local:
+        await follower.refresh(min(place.deadline_ms, LOCAL_TIMEOUT_MS), freshness=Freshness.LOCAL)
+    else:
+        await follower.refresh(place.deadline_ms)
     return follower
 
 

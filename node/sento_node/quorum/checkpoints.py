@@ -92,8 +92,7 @@ class Checkpoints:
         self._site = site
         self._signers = signers
         self._late = LateCosignatures()
-        self._caution = Caution(now_ms)
-        self._now_ms = now_ms
+        self._caution, self._now_ms = Caution(now_ms), now_ms
         self._govern(governance)
         self.last_cosigned = last_cosigned
         self.floor_size = floor_size
@@ -120,9 +119,8 @@ class Checkpoints:
         own = governance.sites.get(self._site)
         self._is_embassy = own is not None and not own.votes
         self._without_ledger = {site.name for site in governance.sites.values() if not site.ledger}
-        self._others = tuple(
-            name for name in governance.sites if name not in {self._site, *self._without_ledger}
-        )
+        aside = {self._site, *self._without_ledger}
+        self._others = tuple(name for name in governance.sites if name not in aside)
 
     def applied(self, result: BlockResult, governance: Governance) -> None:
         """A block was applied: remember the tree after it, and who counts from there on."""
@@ -209,8 +207,7 @@ class Checkpoints:
         if (checkpoint.ledger_id, checkpoint.epoch) != (self._ledger_id, self._epoch):
             return [AnswerCosign(ticket, (), Code.WRONG_LEDGER)]
         if self._is_embassy:
-            known = {name: self._site_keys[name] for name in self._others if name in self._site_keys}
-            self._caution.seen(proposer, checkpoint, known)
+            self._caution.seen(proposer, checkpoint, {name: self._site_keys[name] for name in self._others})
         return self._consider(ticket, checkpoint, block, now_ms, now_ms)
 
     def _is_vouched_for(self, tree: TreeAt, checkpoint: Checkpoint, now_ms: int) -> bool:

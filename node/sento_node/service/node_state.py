@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from sento_node.clock import Clock
 from sento_node.condition import Condition
 from sento_node.config import NodeConfig
+from sento_node.epochs.here import EpochHere
 from sento_node.erasure.carrying_out import Eraser
 from sento_node.ledger.replay import governance_of
 from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.port import OrderingLog
 from sento_node.rebuild.boot_memories import BootMemories
-from sento_node.epochs.here import EpochHere
 from sento_node.releases.access_log import AccessLog
 from sento_node.runner import Runner
 from sento_node.scrub.progress import ScrubState
@@ -59,7 +59,7 @@ class NodeState:
     condition: Condition
     certificate_expires_at_s: Callable[[], int]
     boot_number: int = 0
-    epoch: EpochHere = EpochHere()
+    epoch: EpochHere = field(default_factory=EpochHere)
     """The epoch whose log this life takes part in."""
     runner: Runner | None = None
     ledger_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -1,4 +1,4 @@
-"""The command `sento-drill bench-courier`: a ledger written onto courier volumes, proven offline, and imported at an embassy that reaches nobody, with times."""
+"""The command `sento-drill bench-courier`: a ledger on courier volumes, proven offline, and imported at an embassy that reaches nobody, with times."""
 
 from __future__ import annotations
 
