@@ -4,6 +4,8 @@ PY := .venv/bin/python
 STAY ?= 0
 SEEDS ?= 0:200
 SEED ?=
+# A node, a member's reader and every command are processes: each would compile the whole project again.
+unexport PYTHONDONTWRITEBYTECODE
 PROTO := proto/sento_proto/v1/*.proto
 PROTOC = $(PY) -m grpc_tools.protoc --plugin=.venv/bin/protoc-gen-mypy --plugin=.venv/bin/protoc-gen-mypy_grpc
 STUBS = --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1)

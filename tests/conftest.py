@@ -3,17 +3,24 @@
 Long tests of real sites are passed over unless they are asked for: `make test` stays below ten minutes on two cores, `make long` runs them. Real sites come
 first and short tests last, so that no worker is left with a long one at the end. Tests of one file share sites and stay with one worker; those of the
 simulator share nothing and are dealt out one by one.
+
+Whatever the caller's environment says, processes that tests start keep what they compiled: hundreds of nodes, members' readers and commands would each
+compile the whole project again, which cost a third of the suite.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
 ASKED_FOR = "SENTO_LONG"
 FIRST = ("faults", "integration", "simulation")
 DEALT_OUT = ("simulation",)
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,7 +6,6 @@ Whoever makes the volumes signs them, and the one whom they are sealed to brings
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,6 @@ BRINGER = "digital-minister"
 """Whom they are sealed to."""
 VOLUME_SIZE = "64MB"
 SUFFIX = ".sento-volume"
-_SITES_TO_BE_TOLD = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,6 @@ class Courier:
             self._maker,
             *("courier", "export", str(self.directory), "--to", BRINGER),
             *("--volume-size", self.volume_size, "--operator", str(self._operator)),
-            ends=(0, _SITES_TO_BE_TOLD),
         )
 
     async def fetch_trust(self) -> None:
@@ -79,7 +76,7 @@ class Courier:
     def _operator(self) -> Path:
         return self.world.operator.directory
 
-    async def _timed(self, directory: Path, *words: str, ends: Collection[int] = (0,)) -> float:
+    async def _timed(self, directory: Path, *words: str) -> float:
         begun_s = time.monotonic()
-        await sento(directory, *words, ends=ends)
+        await sento(directory, *words)
         return time.monotonic() - begun_s

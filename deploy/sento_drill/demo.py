@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from sento_drill.copies import bring_by_courier, replace_a_disk
+from sento_drill.copies import EVENTS_PER_S, bring_by_courier, replace_a_disk
 from sento_drill.display import Display
 from sento_drill.plaintext_search import search
 from sento_drill.plan import AUDITOR_BOARD
@@ -23,7 +23,7 @@ from sento_drill.workload import Workload
 
 BEFORE_THE_KILL = 200
 AFTER_THE_KILL = 400
-AFTER_THE_RETURN = 200
+AFTER_THE_RETURN = 100
 """How many acknowledgements each stretch of writing waits for."""
 AUDITOR = AUDITOR_BOARD.name
 _PROBLEMS_SHOWN = 20
@@ -61,6 +61,8 @@ async def lose_and_regain_the_lead(drill: Rehearsal, verdict: Verdict) -> None:
     drill.display.say(f"longest silence {verdict.unavailable_s:.2f} s; the capital moved to {successor}")
 
     drill.stage(f"bringing {lead} back while the offices write on")
+    await drill.stop_writing()
+    drill.start_writing(EVENTS_PER_S)
     started_s = time.monotonic()
     drill.cluster.start(lead)
     size = await drill.cluster.wait_caught_up(lead)

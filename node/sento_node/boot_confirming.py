@@ -15,12 +15,14 @@ from sento_node.compose import RolledBack, check_own_word, recall_cosigned, reme
 from sento_node.condition import Rebuilding
 from sento_node.ordering.boot import (
     Announcement,
+    PeerMemory,
     Raise,
     Refuse,
     Start,
     Wait,
     announcement_of,
     decide_boot,
+    steady,
 )
 from sento_node.peers import Peers
 from sento_node.rebuild.deciding import OWN_BOOT_NAME, Note
@@ -60,8 +62,11 @@ async def confirm_boot(
         return None
     request = _raised(node, files, announcement, new_disk=new_disk)
     timeout_ms = boot_keeper.ANNOUNCE_TIMEOUT_MS
+    first: dict[str, PeerMemory] = {}
     while True:
-        answers, silence = await boot_keeper.announce(peers, request, timeout_ms)
+        told, silence = await boot_keeper.announce(peers, request, timeout_ms)
+        answers = steady(told, first, number)
+        first = {**told, **first}
         match decide_boot(disk, number, answers, voting_others, takes_new_number=anew):
             case Raise(higher):
                 number = higher

@@ -49,7 +49,8 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", limits.GRPC_MESSAGE_MAX_BYTES),
     ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
     ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 90_000),  # the answer of a site on a thin line waits behind a minute of chunks
+    # the answer of a site on a thin line waits behind a minute of chunks
+    ("grpc.keepalive_timeout_ms", 90_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.so_reuseport", 0),
 )

@@ -123,7 +123,8 @@ def replace_disk(
 
 def _begin(config_path: Path, begin: Callable[[NodeConfig], None]) -> None:
     """Check and note what the node is to do, before it starts."""
-    from sento_node.config import ConfigMistake, load_config
+    from sento_node.config import load_config
+    from sento_node.config_mistake import ConfigMistake
     from sento_node.joining.note import NoteDamaged
     from sento_node.joining_command import NotBegun
     from sento_node.ledger.lmdb_files import LedgerNotOpened
@@ -142,7 +143,8 @@ def _serve(config_path: Path, log_level: str, *, shown: bool = False, as_json: b
     import uvloop
 
     from sento_node import logs
-    from sento_node.config import ConfigMistake, load_config
+    from sento_node.config import load_config
+    from sento_node.config_mistake import ConfigMistake
     from sento_node.joining.note import NoteDamaged
     from sento_node.joining.showing import show_joining
     from sento_node.ledger.apply import UnknownRules
@@ -206,7 +208,8 @@ def check_config(config_path: Path) -> None:
     """Read the configuration and every file that it names, and say every mistake."""
     from datetime import UTC, datetime
 
-    from sento_node.config import ConfigMistake, load_config
+    from sento_node.config import load_config
+    from sento_node.config_mistake import ConfigMistake
     from sento_node.preflight import load_genesis, mistakes
 
     try:
@@ -280,23 +283,88 @@ _AS_OF = click.option("--as-of", required=True, help="The moment, like 2027-03-0
 
 
 @main.command("restore")
-@_DATA_DIR
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=None,
+    help="From a stopped site's data directory, or a copy of one.",
+)
+@click.option(
+    "--from",
+    "backup",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="From a directory that sento backup wrote.",
+)
 @_GENESIS
-@_AS_OF
+@click.option(
+    "--as-of", default=None, help="The moment, like 2027-03-01T01:59:00+09:00; default: the newest."
+)
 @click.option(
     "--into", type=click.Path(path_type=Path, file_okay=False), required=True, help="A new directory."
 )
+@click.option(
+    "--key", type=click.Path(path_type=Path), default=None, help="With --from: opens sealed volumes."
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def restore(data_dir: Path, genesis: Path, as_of: str, into: Path, as_json: bool) -> None:
+@click.option(
+    "--progress/--no-progress", default=None, help="A progress bar; without it, on a terminal only."
+)
+def restore(
+    data_dir: Path | None,
+    backup: Path | None,
+    genesis: Path,
+    as_of: str | None,
+    into: Path,
+    key: Path | None,
+    as_json: bool,
+    progress: bool | None,
+) -> None:
     """Make a new ledger directory that holds exactly the state at a moment, to be looked at.
 
-    It is the largest state that a quorum had cosigned at or before that moment. The directory that it comes from is not changed.
+    It is the largest state that a quorum had cosigned at or before that moment. What it comes from is not changed. From volumes alone no site is needed: every
+    chunk is proven, what orders destroyed stays away, damaged and missing volumes are named (exit code 4), and the same command goes on after a kill.
+
+        sento-node restore --from /srv/backup --genesis genesis.json --into looked-at
 
         sento-node restore --data-dir copy --genesis genesis.json --as-of 2027-03-01T01:59:00+09:00 --into looked-at
     """
     from sento_node import epoch_commands
 
-    sys.exit(epoch_commands.restore(data_dir, genesis, as_of, into, as_json=as_json))
+    shown = sys.stderr.isatty() if progress is None else progress
+    sys.exit(
+        epoch_commands.restore((data_dir, backup), genesis, as_of, into, key, as_json=as_json, progress=shown)
+    )
+
+
+@main.command("inspect")
+@_CONFIG
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="The restored ledger's directory, or a copy of a site's data directory.",
+)
+@click.option("--listen", default=None, help="host:port; default: the address in node.toml.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+)
+def inspect(config_path: Path, data_dir: Path, listen: str | None, log_level: str) -> None:
+    """Serve a restored or copied ledger to be read, LOCAL only: it orders nothing, cosigns nothing, and refuses writes.
+
+    Certificates and keys are those of the site's node.toml; its own data directory is not touched, and the site may run meanwhile if --listen names another
+    port. Releases of payloads are recorded into the spool in --data-dir, as a site that is cut off does.
+
+        sento-node inspect --config sites/jp-fukuoka/node.toml --data-dir looked-at --listen 127.0.0.1:7199
+
+        sento --config inspect.toml read --position 12 --local
+    """
+    from sento_node import inspect_command
+
+    sys.exit(inspect_command.inspect(config_path, data_dir, listen, log_level))
 
 
 @main.command("plan-epoch")

@@ -161,6 +161,7 @@ def compose_site(store: LedgerStore, genesis: Genesis, life: Life, now_ms: int) 
         quorum=quorum,
         now_ms=now_ms,
         floor_size=recall_floor(store),
+        quorum_note=None if kept is None else decode_checkpoint(kept.note),
     )
     checkpoints.hold_back(REBUILDING, on=recall_rebuild(store) is not None)
     if store.awaited(1):

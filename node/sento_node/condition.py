@@ -23,6 +23,7 @@ STATES = (
     "diverged",
     "rebuilding",
     "joining",
+    "inspecting",
 )
 """Every word that `Condition.state` may be."""
 

@@ -13,10 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-
-class ConfigMistake(Exception):
-    """The configuration cannot be used; the text lists each field and what it should be."""
-
+from sento_node.config_mistake import ConfigMistake
 
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):([1-9][0-9]{0,4})")
 

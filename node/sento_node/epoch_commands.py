@@ -17,19 +17,23 @@ from pathlib import Path
 import click
 import lmdb
 
-from sento_node.config import ConfigMistake, load_config
+from sento_node.config import load_config
+from sento_node.config_mistake import ConfigMistake
 from sento_node.durable_files import write_durably
 from sento_node.epochs.beginning import begin, copy_ledger, cut_to, governance_of_copy, verify_copy
 from sento_node.epochs.forks import agreed_at_s, newest_by
 from sento_node.epochs.here import finish_beginning
 from sento_node.epochs.planning import Choice, LeaveOut, plan_from
+from sento_node.genesis_file import read_genesis
 from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.lmdb_files import LedgerNotOpened, database_directory
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.replay import governance_of
 from sento_node.ledger.store import KeptCheckpoint, LedgerDamaged, LedgerFailed
-from sento_node.preflight import load_genesis, read_genesis
+from sento_node.preflight import load_genesis
 from sento_node.rebuild.places import Places
+from sento_node.restore_command import restore_from
+from sento_proto.checkpoint import decode_checkpoint
 from sento_proto.epoch_plan import PlanRefused, decode_plan, encode_plan, plan_hash
 from sento_proto.genesis import Genesis
 from sento_proto.governance.parts import ReceiptSet
@@ -37,6 +41,7 @@ from sento_proto.wire import Malformed
 
 EXIT_DONE, EXIT_REFUSED, EXIT_MISTAKE = 0, 1, 2
 ALL_CHECKPOINTS = 1 << 40
+EVER_MS = 1 << 62
 
 
 def moment_ms(text: str) -> int:
@@ -83,11 +88,36 @@ def _ledger_of(data_dir: Path) -> Path:
     return ledger
 
 
-def restore(data_dir: Path, genesis_path: Path, as_of: str, into: Path, *, as_json: bool) -> int:
-    """`sento-node restore`: a new ledger directory that holds exactly the state at a moment, verified."""
+def restore(
+    sources: tuple[Path | None, Path | None],
+    genesis_path: Path,
+    as_of: str | None,
+    into: Path,
+    key: Path | None = None,
+    *,
+    as_json: bool,
+    progress: bool = False,
+) -> int:
+    """`sento-node restore`: a new ledger directory that holds exactly the state at a moment, from a data directory or from a backup, one of `sources`."""
+    data_dir, backup = sources
+    try:
+        if (data_dir is None) == (backup is None):
+            raise ConfigMistake("Name what to restore from: either --data-dir or --from.")
+        moment = None if as_of is None else moment_ms(as_of)
+    except ConfigMistake as error:
+        click.echo(f"sento-node: {error}", err=True)
+        return EXIT_MISTAKE
+    if backup is not None:
+        return restore_from(backup, genesis_path, moment, into, key, as_json=as_json, progress=progress)
+    assert data_dir is not None, "one of the two is named"
+    return _restore_copy(data_dir, genesis_path, EVER_MS if moment is None else moment, into, as_json=as_json)
+
+
+def _restore_copy(data_dir: Path, genesis_path: Path, moment: int, into: Path, *, as_json: bool) -> int:
+    """From a stopped site's data directory or a copy: cut to the moment, verified."""
 
     def work() -> str:
-        genesis, moment = read_genesis(genesis_path), moment_ms(as_of)
+        genesis = read_genesis(genesis_path)
         if into.exists() and any(into.iterdir()):
             raise ConfigMistake(f"{into} is not empty; name a new directory, so that nothing is mixed.")
         into.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -95,7 +125,7 @@ def restore(data_dir: Path, genesis_path: Path, as_of: str, into: Path, *, as_js
         try:
             copy_ledger(_ledger_of(data_dir), draft, link=False)
             fork = _fork(draft, genesis, moment)
-            cut_to(draft, fork.size, fork.block)
+            cut_to(draft, fork.size, fork.block, decode_checkpoint(fork.note).epoch)
             verify_copy(draft, genesis)
             draft.rename(ledger)
         finally:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from sento_node.config import ConfigMistake, NodeConfig
+from sento_node.config import NodeConfig
+from sento_node.config_mistake import ConfigMistake
 from sento_node.durable_files import write_durably
 from sento_node.joining.note import JOIN, REPLACE_DISK, Note, NoteFiles
 from sento_node.joining.starting import check_stopped

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from sento_node.config import ConfigMistake
+from sento_node.config_mistake import ConfigMistake
 from sento_proto.keys import Ed25519Signer, Signer
 from sento_proto.software_signers import MlDsa44Signer
 

@@ -9,7 +9,8 @@ import structlog
 
 from sento_node.boot_keeper import BootFiles
 from sento_node.condition import Condition
-from sento_node.config import ConfigMistake, NodeConfig
+from sento_node.config import NodeConfig
+from sento_node.config_mistake import ConfigMistake
 from sento_node.epochs.here import EpochHere
 from sento_node.member_reports import MemberReports
 from sento_node.ordering.etcd.member import EtcdMember, MemberNotReady

@@ -15,7 +15,8 @@ import grpc.aio
 
 from sento_node import bounds
 from sento_node.call_refusals import refusal_in
-from sento_node.config import ConfigMistake, Peer, Tls
+from sento_node.config import Peer, Tls
+from sento_node.config_mistake import ConfigMistake
 from sento_node.ledger.adopt import OfferedBlock
 from sento_node.ordering.boot import PeerMemory
 from sento_node.sync.connections import Connections

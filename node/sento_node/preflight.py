@@ -13,23 +13,14 @@ from pathlib import Path
 from cryptography import x509
 
 from sento_node import tls
-from sento_node.config import ConfigMistake, NodeConfig
+from sento_node.config import NodeConfig
+from sento_node.config_mistake import ConfigMistake
+from sento_node.genesis_file import read_genesis
 from sento_node.joining.note import NOTE_FILE
 from sento_node.keyfile import read_ml_dsa_44_signer, read_private, read_signer
-from sento_proto.genesis import Genesis, Site, decode_genesis
+from sento_proto.genesis import Genesis, Site
 from sento_proto.identity import Identity, server_name
 from sento_proto.keys import Signer
-from sento_proto.wire import Malformed
-
-
-def read_genesis(path: Path) -> Genesis:
-    """The genesis file. Raises ConfigMistake."""
-    try:
-        return decode_genesis(path.read_bytes())
-    except OSError as error:
-        raise ConfigMistake(f"genesis: {path} cannot be read ({error.strerror}).") from error
-    except Malformed as error:
-        raise ConfigMistake(f"genesis: {path} is not usable ({error}).") from error
 
 
 def load_genesis(config: NodeConfig) -> Genesis:

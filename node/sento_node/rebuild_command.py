@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from sento_node.config import ConfigMistake, load_config
+from sento_node.config import load_config
+from sento_node.config_mistake import ConfigMistake
 from sento_node.ledger.lmdb_files import LedgerNotOpened, lock_directory
 from sento_node.preflight import load_genesis
 from sento_node.rebuild.places import Asked, Places

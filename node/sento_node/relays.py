@@ -14,7 +14,7 @@ import grpc
 import grpc.aio
 
 from sento_node.call_refusals import refusal_in
-from sento_node.config import ConfigMistake
+from sento_node.config_mistake import ConfigMistake
 from sento_node.ordering.port import Head, OrderingStatus
 from sento_node.ordering.relayed import RelaySilent
 from sento_node.peers import PeerNode

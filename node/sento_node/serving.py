@@ -53,9 +53,16 @@ class Services:
     """The server of one node. Made anywhere, used on one running event loop."""
 
     def __init__(
-        self, node: NodeState, certificates: tls.ServerCertificates, *, has_ledger: bool = True
+        self,
+        node: NodeState,
+        certificates: tls.ServerCertificates,
+        *,
+        has_ledger: bool = True,
+        for_sites: bool = True,
     ) -> None:
+        """`for_sites`: whether other sites are answered too; a ledger that is only looked at confirms no boot and gives nothing to copy."""
         self._node = node
+        self._for_sites = for_sites
         self._has_ledger = has_ledger
         self._certificates = certificates
         self._health = health.aio.HealthServicer()
@@ -74,7 +81,8 @@ class Services:
         add_RegistryServicer_to_server(RegistryService(node), server)
         add_AdminServicer_to_server(AdminService(node), server)
         governance_pb2_grpc.add_GovernanceServicer_to_server(GovernanceService(node), server)
-        sync_pb2_grpc.add_SyncServicer_to_server(SyncService(node), server)
+        if self._for_sites:
+            sync_pb2_grpc.add_SyncServicer_to_server(SyncService(node), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
             (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server

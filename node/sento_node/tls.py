@@ -17,7 +17,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from sento_node.config import ConfigMistake, Tls
+from sento_node.config import Tls
+from sento_node.config_mistake import ConfigMistake
 from sento_node.keyfile import read_private
 from sento_proto.identity import Identity, parse_identity
 

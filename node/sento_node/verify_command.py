@@ -18,12 +18,13 @@ from pathlib import Path
 
 import click
 
-from sento_node.config import ConfigMistake, load_config
+from sento_node.config import load_config
+from sento_node.config_mistake import ConfigMistake
+from sento_node.genesis_file import read_genesis
 from sento_node.ledger.findings import Finding, Summary
 from sento_node.ledger.lmdb_files import LedgerNotOpened
 from sento_node.ledger.verify import Verification
 from sento_node.ledger.verify_walk import Progress, no_progress
-from sento_node.preflight import read_genesis
 from sento_proto.genesis import Genesis
 
 LEDGER_DIR = "ledger"

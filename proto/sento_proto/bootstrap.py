@@ -188,6 +188,16 @@ def differs_from_ledger(content: Bootstrap, governance: Governance, root: bytes)
     return ""
 
 
+def others_in_office(content: Bootstrap, governance: Governance) -> str:
+    """Why the file's officers are not those in office by `governance`, which is the ledger's at the file's size; "" when they are. Without this question
+    officers who left could sign a file of today with the keys that they kept."""
+    place = (content.epoch, content.size, content.root)
+    ours = bootstrap_of(governance, content.genesis_file, place, content.made_at_ms)
+    if (content.officers, content.threshold) != (ours.officers, ours.threshold):
+        return f"other officers were in office at size {content.size}"
+    return ""
+
+
 def encode_bootstrap(signed: SignedBootstrap) -> bytes:
     """The file."""
     value = {

@@ -18,7 +18,7 @@ from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.replay import governance_of
 from sento_node.ledger.state import LedgerState, Tip
 from sento_node.ledger.store import KeptCheckpoint, LedgerStore
-from sento_node.sync import making
+from sento_node.sync import entries, making
 from sento_node.sync.entries import merged, offered_blocks
 from sento_node.sync.making import NotPlanned, payload_chunk, plan, spine_chunk
 from sento_proto import chunk as chunks
@@ -431,3 +431,49 @@ def test_a_chunk_is_named_by_its_bytes(on_the_way: OnTheWay) -> None:
     again: Chunk = decode_chunk(on_the_way.spine)
     assert encode_chunk(again) == on_the_way.spine
     assert chunks.chunk_id(on_the_way.spine) == hashlib.sha256(on_the_way.spine).digest()
+
+
+# -- what costs a liar nothing -------------------------------------------------------------------------------------------
+
+
+def test_a_spine_that_claims_more_blocks_than_any_memory_holds_is_refused_at_once(
+    on_the_way: OnTheWay,
+) -> None:
+    name = on_the_way.chunk.name._replace(through_block=2**63)
+    on_the_way.refused(encode_chunk(on_the_way.chunk._replace(name=name)))
+
+
+def test_a_spine_of_a_million_empty_entries_is_refused_at_the_first_of_them(
+    on_the_way: OnTheWay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[bytes] = []
+    parse = sync_pb2.BlockEntry.FromString
+
+    def counted(data: bytes) -> sync_pb2.BlockEntry:
+        looked_at.append(data)
+        return parse(data)
+
+    monkeypatch.setattr(entries, "_parse", counted)
+    name = on_the_way.chunk.name._replace(through_block=on_the_way.chunk.name.after_block + 1_000_000)
+    bomb = on_the_way.chunk._replace(name=name, body=bytes(4_000_000))
+    assert len(encode_chunk(bomb)) < 40_000, "a thousandth of it travels"
+    with pytest.raises(Malformed):
+        offered_blocks(decode_chunk(encode_chunk(bomb)))
+    assert len(looked_at) == 1
+
+
+def test_an_entry_larger_than_any_block_is_not_parsed(on_the_way: OnTheWay) -> None:
+    (first, *_) = on_the_way.entries()
+    first.lane = "x" * (1 << 21)
+    on_the_way.refused(on_the_way.of([first, *on_the_way.entries()[1:]]))
+
+
+def test_a_ledger_asked_for_in_one_spine_is_not_made_beyond_what_a_chunk_holds(
+    world: TestWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    giver = story(world, MemoryStore(MemoryDisk(world.ledger_id)))
+    through = giver.store.tip.block
+    whole = decode_chunk(spine_chunk(giver.store, giver.governance, 0, through))
+    monkeypatch.setattr(making, "CHUNK_MAX_BYTES", len(whole.body) // 2)
+    with pytest.raises(NotPlanned, match="more than a chunk holds"):
+        spine_chunk(giver.store, giver.governance, 0, through)

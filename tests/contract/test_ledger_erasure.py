@@ -447,3 +447,42 @@ def test_a_ledger_set_aside_with_another_order_loses_the_erased_payload_too_whic
     assert remove_from_aside(tmp_path, [1_000], [erased.payload_hash])
     assert not files_hold(tmp_path / "damaged-1", erased.payload)
     assert files_hold(tmp_path / "damaged-1", records[0].payload)
+
+
+@pytest.mark.parametrize(
+    "place", ["epoch-0000-orphans", "epoch-0000-orphans-2", "epoch-draft", "replaced-1/epoch-0000-orphans"]
+)
+def test_a_former_epochs_ledger_and_a_draft_lose_the_erased_payload_by_its_hash_and_nothing_else(
+    world: TestWorld, tmp_path: Path, place: str
+) -> None:
+    store = opened(tmp_path / place, world)
+    records = written(LedgerDriver(world, store), 60)
+    store.close()
+    erased, living = records[0], records[len(records) // 2]
+    (gone,) = remove_from_aside(tmp_path, [1_000_000], [erased.payload_hash])
+    assert gone.is_relative_to(tmp_path / place)
+    assert not files_hold(tmp_path / place, erased.payload)
+    assert files_hold(tmp_path / place, living.payload)
+
+
+def test_a_position_means_another_record_in_a_former_epochs_ledger_and_takes_nothing_away_there(
+    world: TestWorld, tmp_path: Path
+) -> None:
+    store = opened(tmp_path / "epoch-0000-orphans", world)
+    records = written(LedgerDriver(world, store))
+    store.close()
+    assert remove_from_aside(tmp_path, [0, 1, 2], [b"\0" * 32]) == []
+    assert files_hold(tmp_path / "epoch-0000-orphans", records[1].payload)
+
+
+def test_chunks_of_payloads_that_were_on_their_way_when_the_disk_was_replaced_go_with_the_first_erasure(
+    tmp_path: Path,
+) -> None:
+    sync = tmp_path / "replaced-1" / "sync"
+    sync.mkdir(parents=True)
+    payloads, spine = sync / "payloads-0-0-0-9-@a.part", sync / "spine-0-9-0-9-@a.part"
+    for path in (payloads, spine):
+        path.write_bytes(b"bytes of a chunk")
+    remove_from_aside(tmp_path, [3], [])
+    assert not payloads.exists()
+    assert spine.exists()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.simulation.site_host import SiteHost
 
 PROGRESS_EVERY_MS = 700
+LIVE_WITHIN_MS = 2_500
 
 
 class Agreeing:
@@ -25,11 +26,19 @@ class Agreeing:
 
     def __init__(self, host: SiteHost) -> None:
         self._host = host
+        self._heard: dict[str, int] = {}
         self._asked: dict[int, tuple[SiteHost, int, Checkpoint]] = {}
 
     def new_life(self) -> None:
         """Nobody of the last life waits any more."""
         self._asked = {}
+        self._heard = {}
+
+    @property
+    def heard(self) -> list[str]:
+        """Sites that said a short while ago how far they are."""
+        now_ms = self._host.heap.now_ms
+        return [site for site, at_ms in self._heard.items() if now_ms - at_ms <= LIVE_WITHIN_MS]
 
     def ask(self, ask: AskCosign) -> None:
         """Ask another site for its cosignature; the site's own is under the proposal already. A site that officers enrolled may not be built yet."""
@@ -102,6 +111,7 @@ class Agreeing:
         """Another site says how far it is."""
         host = self._host
         if life == host.life and host.state == "running":
+            self._heard[site] = host.heap.now_ms
             host.site.checkpoints.heard(site, progress[0], host.heap.now_ms, progress[1])
 
     def hand_over(self, reached: QuorumReached | LateCosigned) -> None:

@@ -11,6 +11,7 @@ from tests.simulation.checkers import ReadBegun
 
 from sento_node.ledger.apply import check_submission
 from sento_node.ledger.results import NOWHERE
+from sento_node.ordering.engine import OrderEngine
 from sento_node.ordering.port import Head
 from sento_node.site import Reply
 from sento_proto.errors import STANDING_CODES, Code
@@ -22,6 +23,10 @@ READ_TIMEOUT_MS = 2_000
 
 Tell = Callable[[int, int, list[tuple[int, int, bytes]], int], None]
 """(submission id, epoch, (code, position, record hash) for each record, error code or 0)."""
+
+
+def _head_of(engine: OrderEngine) -> Head:
+    return engine.head
 
 
 class Answering:
@@ -101,7 +106,7 @@ class Answering:
             ticket = host.next_ticket()
             self._reads[ticket] = (begun, fact)
             head_known = functools.partial(host.in_life, host.life, self._head_known, ticket)
-            host.around.ordering.head(host.name, head_known)
+            host.order.ask(_head_of, head_known)
             host.later(READ_TIMEOUT_MS, self._give_up, ticket)
 
     def _head_known(self, ticket: int, head: Head) -> None:

@@ -2,21 +2,23 @@
 
 What is decided is product code (`announcement_of`, `decide_boot`, `remember_boot`). Around it: what this disk says against itself is heard before
 anything is written; the number is written beside the member's data first, then as the node's own; it is told to every other site until each has answered;
-the member starts with the first confirmation. A refused site waits for an operator, who has its member removed and added as a learner; its ledger is then
-copied until it holds what others have its word for, and only then does it boot again.
+the member starts with the first confirmation. A refused site waits for an operator, who has its disk replaced (`joining`). A site without a member, and a new
+disk, take a number above all that is remembered.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.simulation.checkers import cosigned_by
+
 from sento_node.compose import recall_cosigned, recall_rebuild, remember_rebuild
-from sento_node.ledger.state import EMPTY_TIP
 from sento_node.ledger.store import LedgerFailed
 from sento_node.ordering.boot import (
     Announcement,
     LocalDisk,
     PeerMemory,
+    Raise,
     Refuse,
     Start,
     announcement_of,
@@ -24,14 +26,12 @@ from sento_node.ordering.boot import (
     remember_boot,
 )
 from sento_node.rebuild.deciding import OWN_BOOT_NAME, Note
-from sento_proto.checkpoint import cosigners, decode_checkpoint
 from sento_proto.wire import u64
 
 if TYPE_CHECKING:
     from tests.simulation.site_host import SiteHost
 
 TELL_AGAIN_MS = 400
-CHECKPOINTS_SEARCHED = 200
 OPERATOR_MS = (500, 2_000)
 IMPATIENT_MS = (200, 800)
 
@@ -44,29 +44,19 @@ class Booting:
         self._local = LocalDisk(0, 0, False, False, 0, 0)
         self._announced = Announcement(0, b"")
         self._answers: dict[str, PeerMemory] = {}
-        self._sync_until = 0
-
-    @property
-    def must_sync(self) -> bool:
-        """Whether the ledger must be copied before this site may boot."""
-        return self._host.disk.store.tip.size < self._sync_until
 
     def begin(self) -> None:
         """Read the disk, raise the number, tell the others."""
         host = self._host
+        if not host.joining.local_steps():
+            return
         store, files = host.disk.store, host.disk.files
         cosigned = recall_cosigned(store)
-        if self.must_sync:
-            host.state = "syncing"
-            host.run(files.boot_number, with_log=False)
-            host.catch_up.begin(0, until_size=self._sync_until)
-            return
-        self._sync_until = 0
         disk = LocalDisk(
             boot_number=files.boot_number,
             ordering_boot_number=files.ordering_boot_number,
             member_started=files.member_started,
-            member_has_data=host.around.ordering.members[host.name].has_files,
+            member_has_data=host.votes and host.around.ordering.members[host.name].has_files,
             ledger_size=store.tip.size,
             cosigned_size=0 if cosigned is None else cosigned.size,
         )
@@ -122,17 +112,29 @@ class Booting:
         if host.state != "booting":
             return
         voters = frozenset(name for name in host.around.genesis.voting_sites if name != host.name)
-        decision = decide_boot(self._local, self._announced.boot_number, self._answers, voters)
+        anew = not host.votes or host.joining.takes_new_number
+        number = self._announced.boot_number
+        decision = decide_boot(self._local, number, self._answers, voters, takes_new_number=anew)
         match host.around.hooks.decided(decision, self._announced.boot_number):
             case Start(boot_number, cosigned_size):
                 if not self._note_floor(cosigned_size):
                     return
                 host.disk.files.unconfirmed = None
-                host.disk.files.member_started = True
-                host.around.ordering.start_member(host.name)
-                host.run(boot_number, with_log=True)
+                if host.joining.note is not None:
+                    host.state = "joining"
+                    host.joining.confirmed(boot_number)
+                    return
+                if host.votes:
+                    host.disk.files.member_started = True
+                    host.around.ordering.start_member(host.name)
+                host.run(boot_number)
                 for site, memory in self._answers.items():
                     host.rebuilding.heard(site, memory)
+            case Raise(higher):
+                host.heap.fault("boot number raised over what others remember", host.name)
+                self._announced, self._answers = self._announced._replace(boot_number=higher), {}
+                if self._raise_number():
+                    self._tell()
             case Refuse(words):
                 host.state = "refused"
                 host.heap.faults["boot refused"] += 1
@@ -140,7 +142,7 @@ class Booting:
                 if host.heap.chance(0.6):
                     host.later(host.heap.between(*IMPATIENT_MS), self._turn_off_and_on)
                 else:
-                    host.later(host.heap.between(*OPERATOR_MS), self._replace)
+                    host.later(host.heap.between(*OPERATOR_MS), host.joining.replace_disk)
 
     def _note_floor(self, cosigned_size: int) -> bool:
         """A ledger behind what somebody remembers is made whole first; whether that could be written down."""
@@ -158,33 +160,6 @@ class Booting:
         self._host.heap.fault("refused site started again", self._host.name)
         self._host.crash()
         self._host.start()
-
-    def _replace(self) -> None:
-        """An operator's one command: remove the member, add it as a learner; the ledger begins anew."""
-        host = self._host
-        if not host.around.ordering.replace_member(host.name):
-            host.later(host.heap.between(*OPERATOR_MS), self._replace)
-            return
-        host.heap.faults["site replaced"] += 1
-        remembered = [
-            peer.disk.files.memories[host.name].boot_number
-            for peer in host.others
-            if host.name in peer.disk.files.memories
-        ]
-        host.crash()
-        host.disk.replace(max(remembered, default=0))
-        host.around.checkers.disk_changed(host.name, EMPTY_TIP)
-        self._sync_until = max((cosigned_by(peer, host.name) for peer in host.others), default=0)
-        host.start()
-
-
-def cosigned_by(host: SiteHost, site: str) -> int:
-    """Size of the newest checkpoint that a host keeps, if it has the other site's cosignature."""
-    keys = {site: host.around.checkers.site_keys(site)}
-    for kept in host.disk.store.newest_checkpoints(CHECKPOINTS_SEARCHED):
-        if cosigners(decode_checkpoint(kept.note), keys):
-            return kept.size
-    return 0
 
 
 def _announced(peer: SiteHost, host: SiteHost, booting: Booting, life: int, announced: Announcement) -> None:

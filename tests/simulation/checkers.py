@@ -7,7 +7,7 @@ acknowledged-kept        nothing acknowledged ever leaves the order, and at the 
 final-is-final           what was refused for good does not stand later, nor stood before
 one-lane-one-order       the ordering log never has to refuse a block of ours
 trim-is-covered          a block leaves the log only when a quorum of ledgers has flushed it
-cosigned-is-flushed      a cosignature leaves after its records and its own note are on disk, under the root that the order has
+cosigned-is-flushed      a cosignature leaves after its records, their payloads and its own note are on disk, under the root that the order has
 cosigned-never-smaller   no disk sees its site cosign less than before
 checkpoints-one-history  quorum checkpoints are ends of blocks of the one order, and a site's newest never goes back
 flushed-is-kept          a restarted site has every block that it flushed
@@ -17,6 +17,9 @@ heads-are-true           what a site would sign of a subject's last record, at a
 destroyed-is-gone        what an order had destroyed no flush writes and no site gives; no certified store or log has it, and at the end none (`destroyed.py`)
 kept-until-proven        an outbox forgets a record only when it stands under a quorum's checkpoint, or was refused for good, or people gave it up with a reason
 permission-decision-equality  at equal positions every site has the same governance, and answers who may do what as the reference does (`decisions.py`)
+embassy-signs-last       a site without a vote cosigns what a quorum or two others have signed, or the only other one that it hears
+abroad-is-true           each cosignature in a kept checkpoint verifies, and its site gave it
+payload-as-signed        what a site stores for a payload that it awaited, and what it serves, is what the record's author signed
 told-the-truth           what a client was told of a write is what became of it, and no write stands twice
 no-false-alarm           no site cries that its block vanished or was refused when that is not so
 sites-agree              nobody finds a quorum, or the log's own count, against it
@@ -27,8 +30,8 @@ progress                 once faults stop for a majority, everything settles and
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.simulation.decisions import Decisions
 from tests.simulation.destroyed import Destroyed
@@ -45,7 +48,7 @@ from sento_node.ordering.port import OrderedBlock, OrderingError
 from sento_node.quorum.effects import Cosigned
 from sento_node.site import Alarm, AlarmOver, Reply
 from sento_proto import merkle
-from sento_proto.checkpoint import Checkpoint, SiteKeys, cosigners
+from sento_proto.checkpoint import Checkpoint, SiteKeys, cosigners, decode_checkpoint
 from sento_proto.errors import STANDING_CODES, Code
 from sento_proto.genesis import Genesis
 from sento_proto.governance.site_keys import keys_of_site
@@ -53,6 +56,11 @@ from sento_proto.header import ZERO16
 from sento_proto.record import Record
 from sento_proto.submission import Submission, decode_submission
 from sento_proto.wire import Malformed
+
+if TYPE_CHECKING:
+    from tests.simulation.site_host import SiteHost
+
+CHECKPOINTS_SEARCHED = 200
 
 
 class Violation(Exception):
@@ -84,6 +92,7 @@ class Checkers(OrderFeed):
         self, heap: EventHeap, genesis: Genesis, genesis_bytes: bytes, epoch: int, window: int
     ) -> None:
         self._heap = heap
+        self._abroad_sites = {site.name for site in genesis.sites} - set(genesis.voting_sites)
         self._site_keys = {site.name: keys_of_site(site) for site in genesis.sites}
         self.reference = Reference(genesis_bytes, epoch, window)
         self.decisions = Decisions(window, self._differs)
@@ -96,6 +105,7 @@ class Checkers(OrderFeed):
         self.flushed_ever: dict[str, int] = {site.name: 0 for site in genesis.sites}
         self._tips: dict[str, Tip] = {}
         self._cosigned: dict[str, int] = {}
+        self._signed: dict[tuple[int, bytes], set[str]] = {}
         self._quorum_block: dict[str, int] = {}
         self.quorum_size = 0
         self.lied_about: set[bytes] = set()
@@ -214,6 +224,11 @@ class Checkers(OrderFeed):
         self._cosigned.pop(site, None)
         self._quorum_block.pop(site, None)
 
+    def disk_replaced(self, site: str, tip: Tip, others: Sequence[SiteHost]) -> None:
+        """A new disk begins: its site may cosign nothing below what the others' disks remember of it."""
+        self.disk_changed(site, tip)
+        self.remembered(site, max((cosigned_by(other, site) for other in others), default=0))
+
     def ledger_changed(self, site: str, tip: Tip) -> None:
         """A site's ledger alone was lost, put back in time or altered. What its site may not cosign below from here on is what the others' disks remember of it
         (`remembered`): what nobody else kept cannot be known again."""
@@ -318,6 +333,10 @@ class Checkers(OrderFeed):
                 "reads-are-fresh",
                 f"{site} answered a linearizable read at size {size} and {begun.size} was acknowledged before",
             )
+        self._names_last_version(site, store, fact)
+
+    def _names_last_version(self, site: str, store: LedgerStore, fact: tuple[str, bytes]) -> None:
+        size = store.tip.size
         head = store.fact_head(*fact)
         stands = [
             stand.position
@@ -345,7 +364,22 @@ class Checkers(OrderFeed):
             raise Violation(
                 "cosigned-never-smaller", f"{site} cosigned {self._cosigned[site]} and now {size}"
             )
+        awaited = store.awaited(1)
+        if awaited and awaited[0] < size and not self.destroyed.positions(store.tip.block, awaited):
+            raise Violation("cosigned-is-flushed", f"{site} cosigned {size} and awaits a payload below it")
         self._cosigned[site] = size
+        self._signed.setdefault((size, checkpoint.root), set()).add(site)
+
+    def embassy_decides(self, site: str, cosigned: Cosigned, heard: Collection[str]) -> None:
+        """A site without a vote is about to cosign a tree; `heard`: the sites that told it a short while ago how far they are."""
+        sites, quorum = self.reference.book.receipt(cosigned.size)
+        signed = self._signed.get((cosigned.size, cosigned.root), set()) - {site}
+        if len(signed) >= 2 or len(signed & set(sites)) >= quorum:
+            return
+        if not signed or set(heard) - signed:
+            raise Violation(
+                "embassy-signs-last", f"{site} cosigns {cosigned.size} when only {sorted(signed)} signed it"
+            )
 
     def noted(self, site: str, cosigned: Cosigned) -> None:
         """A site wrote down what it is about to cosign; a smaller note would let a next life cosign less than this one did."""
@@ -375,6 +409,31 @@ class Checkers(OrderFeed):
     def new_life(self, site: str) -> None:
         """A site starts again, and its newest checkpoint is the one on its disk."""
         self._quorum_block.pop(site, None)
+
+    # -- copies -------------------------------------------------------------------------------------------------------------
+
+    def filled(self, site: str, store: LedgerStore, positions: Sequence[int]) -> None:
+        """Payloads that were awaited came."""
+        for position in positions:
+            self._payload_is_signed(site, store, position)
+
+    def local_read(self, site: str, store: LedgerStore, chance: random.Random) -> int:
+        """A site answers a read of freshness LOCAL from this store: what it tells stands in the order at its size. Returns how many payloads it gave."""
+        size = store.tip.size
+        if not size:
+            return 0
+        position = chance.randrange(size)
+        header = self.reference.facts.stands[position].record.header
+        self._names_last_version(site, store, (header.registry, header.fact))
+        return self._payload_is_signed(site, store, position)
+
+    def _payload_is_signed(self, site: str, store: LedgerStore, position: int) -> int:
+        payload, stand = store.record(position).payload, self.reference.facts.stands[position]
+        if payload is not None and payload != stand.record.payload:
+            raise Violation(
+                "payload-as-signed", f"{site} serves another payload at position {position} than was signed"
+            )
+        return payload is not None and bool(payload)
 
     # -- trouble ------------------------------------------------------------------------------------------------------------
 
@@ -419,12 +478,26 @@ class Checkers(OrderFeed):
             if store.position_of_id(author, record_id) != told.position:
                 raise Violation("acknowledged-kept", f"{site} does not have position {told.position}")
         self._proofs(site, store, tip.size)
+        self._abroad(site, store)
         if words := false_head(store, facts.stands, head_in):
             raise Violation("heads-are-true", f"{site}: {words}")
 
     def hashes_standing(self) -> dict[bytes, int]:
         """Every record hash that stands, with its position."""
         return {stand.record.record_hash: stand.position for stand in self.reference.facts.stands}
+
+    def _abroad(self, site: str, store: LedgerStore) -> None:
+        """What a kept checkpoint says of who cosigned it is true: each line verifies, and that site gave its signature under this very tree."""
+        for kept in store.newest_checkpoints(CHECKPOINTS_SEARCHED):
+            checkpoint = decode_checkpoint(kept.note)
+            signed = self._signed.get((checkpoint.size, checkpoint.root), set())
+            named = {line.name for line in checkpoint.signatures}
+            held = cosigners(checkpoint, self._site_keys).keys()
+            if not named <= set(held) or not set(held) <= signed:
+                raise Violation(
+                    "abroad-is-true", f"{site} keeps cosignatures under {kept.size} that nobody gave"
+                )
+            self._heap.faults["kept checkpoint cosigned abroad"] += bool(named & self._abroad_sites)
 
     def _proofs(self, site: str, store: LedgerStore, size: int) -> None:
         chance = random.Random(size)
@@ -439,3 +512,12 @@ class Checkers(OrderFeed):
             between = merkle.consistency_proof(store.subtree, old, new)
             if not merkle.verify_consistency(old, roots[old], new, roots[new], between):
                 raise Violation("proofs-hold", f"{site}: size {old} is not proven to be a prefix of {new}")
+
+
+def cosigned_by(host: SiteHost, site: str) -> int:
+    """Size of the newest checkpoint that a host keeps, if it has the other site's cosignature."""
+    keys = {site: host.around.checkers.site_keys(site)}
+    for kept in host.disk.store.newest_checkpoints(CHECKPOINTS_SEARCHED):
+        if cosigners(decode_checkpoint(kept.note), keys):
+            return kept.size
+    return 0

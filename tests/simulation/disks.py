@@ -8,26 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from sento_node.compose import COSIGNED_NAME, FLOOR_NAME, encode_cosigned, recall_cosigned
+from sento_node.joining.note import Note as JoiningNote
 from sento_node.ledger.memory_store import FlushMoment, MemoryDisk, MemoryStore
 from sento_node.ledger.state import FactHead, SubjectHead
 from sento_node.ordering.boot import Announcement, BootMemory
 from sento_node.rebuild.deciding import NOTE_NAME, OWN_BOOT_NAME, AgreedAt, Damage, Note, encode_note
+from sento_node.sync.parts import Wanted
 from sento_proto import header as header_layout
+from sento_proto.chunk import Kind
 from sento_proto.merkle import Frontier
 from sento_proto.wire import u64
+
+if TYPE_CHECKING:
+    from tests.simulation.catch_up import Part
 
 
 @dataclass(slots=True)
 class NodeFiles:
     """The small files of one site: its number, the copy with the member's data, whether the member ever started, what it announced
-    and nobody confirmed yet, and others' boots."""
+    and nobody confirmed yet, how far the replacement of the disk is, and others' boots."""
 
     boot_number: int = 0
     ordering_boot_number: int = 0
     member_started: bool = False
     unconfirmed: Announcement | None = None
+    joining: JoiningNote | None = None
     memories: dict[str, BootMemory] = field(default_factory=dict)
 
     def copy(self) -> NodeFiles:
@@ -53,11 +61,20 @@ class SiteDisk:
         self._at_flush = at_flush
         self.files = NodeFiles()
         self.altered: list[Damage] = []
+        self.parts: dict[tuple[str, Wanted], Part] = {}
         self.store = MemoryStore(MemoryDisk(ledger_id), at_flush=at_flush)
 
     def end_life(self) -> None:
         """What was not flushed is forgotten."""
         self.store = self.store.crash()
+
+    def forget_parts(self, site: str = "", through_block: int | None = None) -> None:
+        """Drop the parts that a site gave, or the spines that end at or before a block."""
+        for giver, wanted in list(self.parts):
+            of_site = bool(site) and giver == site
+            is_used = through_block is not None and wanted.kind is Kind.SPINE
+            if of_site or (is_used and wanted.through_block <= (through_block or 0)):
+                del self.parts[giver, wanted]
 
     def image(self, member_entries: int, member_number: int) -> DiskImage:
         """The disk as it is now."""
@@ -66,12 +83,14 @@ class SiteDisk:
     def restore(self, image: DiskImage) -> None:
         """Be as the image was."""
         self.altered = []
+        self.parts = {}
         self.store = self.store.restore(image.ledger)
         self.files = image.files.copy()
 
     def replace(self, boot_number: int) -> None:
         """Be an empty disk under an operator's hand, who told it which boot number others remember."""
         self.altered = []
+        self.parts = {}
         self.store = MemoryStore(MemoryDisk(self._ledger_id), at_flush=self._at_flush)
         self.files = NodeFiles(boot_number, boot_number)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -34,6 +33,7 @@ from sento_node.ordering.engine import OrderEngine
 from sento_node.site import PAYLOADS_AWAITED
 from sento_node.sync.fetching import fetched_payload, is_destroyed
 from sento_proto.checkpoint import SiteSigners
+from sento_proto.chunk import Payload
 from sento_proto.erasure_certificate import ErasureCertificate, sign_certificate
 from sento_proto.governance.state import ErasureOrder, Governance
 from sento_proto.v1 import sync_pb2
@@ -70,10 +70,11 @@ class Erasing:
 
     def begin(self) -> None:
         """A life is composed."""
+        self._new_life()
+        self._host.later(AWAITED_EVERY_MS, self._look_for_awaited)
         if self._host.around.erases:
-            self._new_life()
             self._host.later(LOOK_EVERY_MS, self._look)
-            self._host.later(AWAITED_EVERY_MS, self._look_for_awaited)
+        if self._host.around.erases or len(self._host.around.genesis.voting_sites) < len(self._host.peers):
             self._host.later(0, self._host.agreeing.ask_progress)
 
     # -- orders -------------------------------------------------------------------------------------------------------
@@ -111,13 +112,11 @@ class Erasing:
                 self._pass = self._begin(orders)
                 host.later(0, self._look)
             case TrimThrough(block):
-                host.around.ordering.ask(
-                    host.name, self._holds, functools.partial(self._trim, host.life, block)
-                )
+                host.order.ask(self._holds, functools.partial(self._trim, host.life, block))
                 return False
             case ForgetHistory():
                 assert self._pass is not None
-                host.around.ordering.trim(host.name, {}, self._pass.through_revision)
+                host.order.trim({}, self._pass.through_revision)
                 self._pass = dataclasses.replace(self._pass, forgotten=True)
                 host.later(0, self._look)
             case RewriteDatabase():
@@ -226,22 +225,26 @@ class Erasing:
         """Payloads arrive that were asked for in this life; each has to make the hash that this ledger knows."""
         store = self._host.disk.store
         by_hash = {one.record_hash: one for one in map(store.record, store.awaited(FETCHED_AT_ONCE))}
-        proven = [
-            (by_hash[answer.record_hash].position, answer.payload)
+        came = [
+            Payload(by_hash[answer.record_hash].position, answer.payload)
             for answer in answers
-            if answer.record_hash in by_hash
-            and hashlib.sha256(answer.payload).digest() == by_hash[answer.record_hash].payload_hash
+            if answer.record_hash in by_hash and not (answer.missing or answer.erased)
         ]
-        if proven:
-            self._host.write(self._fill, proven)
+        if came:
+            self._host.write(self._fill, came)
 
-    def _fill(self, proven: Sequence[tuple[int, bytes]]) -> None:
-        self._host.heap.faults["awaited payload fetched"] += self._host.disk.store.fill(proven)
+    def _fill(self, came: Sequence[Payload]) -> None:
+        host = self._host
+        store = host.disk.store
+        awaited = [item for item in came if store.record(item.position, with_payload=False).awaited]
+        filled = host.around.hooks.fill(store, host.site.state.governance, came)
+        host.heap.faults["awaited payload fetched"] += filled
+        host.around.checkers.filled(host.name, store, [item.position for item in awaited])
 
 
 def governance_at(host: SiteHost) -> Governance:
     """What a site goes by when it gives something out: behind the last block applied, or of the flushed ledger while nothing runs."""
-    if host.state in ("running", "syncing"):
+    if host.state == "running":
         return host.site.state.governance
     return governance_of(host.around.genesis, host.disk.store)
 
@@ -254,8 +257,12 @@ def holds_blocks(engine: OrderEngine, through_revision: int) -> bool:
 
 def _give(giver: SiteHost, asker: SiteHost, life: int, hashes: Sequence[bytes]) -> None:
     """The giving site's side: product code's answer for each record."""
-    if not giver.answers_peers or giver.state == "syncing" or giver.rebuilding.goes_on:
+    if not giver.answers_peers or giver.rebuilding.goes_on:
         return
     governance = governance_at(giver)
     answers = [fetched_payload(giver.disk.store, governance, record_hash) for record_hash in hashes]
+    if giver.false_giving == "altered":
+        giver.heap.faults["altered payload given"] += 1
+        for answer in answers:
+            answer.payload = answer.payload[:-1] + b"?"
     giver.around.network.send(giver.name, asker.name, asker.in_life, life, asker.erasing.received, answers)

@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tests.simulation.booting import cosigned_by
+from tests.simulation.checkers import cosigned_by
 from tests.simulation.client_host import ClientHost
 from tests.simulation.disks import DiskImage
+from tests.simulation.giving import WAYS_OF_GIVING
 from tests.simulation.heap import EventHeap
+from tests.simulation.joining import PLACES
 from tests.simulation.network import Network
 from tests.simulation.ordering import SimOrdering
 from tests.simulation.site_host import SiteHost
@@ -63,6 +65,8 @@ class Faults:
         self._network = network
         self._ordering = ordering
         self._hosts = list(hosts)
+        self._voters = [host for host in hosts if host.votes]
+        self._embassies = [host for host in hosts if not host.votes]
         self._clients = list(clients)
         self._images: dict[str, DiskImage] = {}
         self._ledgers: dict[str, DiskImage] = {}
@@ -84,9 +88,12 @@ class Faults:
             (self._break_client_stream, 4),
             (self._burst, 5),
             (self._lie, 4),
+            (self._give_falsely, 4),
             (self._clock_off, 3),
             (self._old_release, 4),
             (self._disk, 4),
+            (self._embassy_disk, 8 if self._embassies else 0),
+            (self._relay, 8 if self._embassies else 0),
             (self._ledger, LEDGER_WHERE_ERASED if self._hosts[0].around.erases else 4),
             (self._disk_at_the_worst_time, 5),
         ]
@@ -112,6 +119,9 @@ class Faults:
     def _host(self) -> SiteHost:
         return self._heap.one_of(self._hosts)
 
+    def _voter(self) -> SiteHost:
+        return self._heap.one_of(self._voters)
+
     def _short_or_long(self) -> int:
         return self._heap.between(100, 1_500) if self._heap.chance(0.7) else self._heap.between(2_000, 9_000)
 
@@ -127,8 +137,11 @@ class Faults:
         host.crash()
         self._maybe_image(host)
         if host.name not in self._ledgers and not host.rebuilding.goes_on:
-            self._ledgers[host.name] = host.disk.image(0, self._ordering.members[host.name].number)
+            self._ledgers[host.name] = host.disk.image(0, self._member_number(host))
         self._heap.after(self._short_or_long(), self.start_site, host)
+
+    def _member_number(self, host: SiteHost) -> int:
+        return self._ordering.members[host.name].number if host.votes else 0
 
     def start_site(self, host: SiteHost) -> None:
         """Start a site that is down; one that a fault takes down later is started by that fault, and one that is dead for good by nobody."""
@@ -155,6 +168,8 @@ class Faults:
     def _bomb(self) -> None:
         host = self._host()
         place = self._heap.one_of([*BOMBS, *(ERASING_BOMBS * 3 if host.around.erases else ())])
+        if host.joining.note is not None:
+            place = self._heap.one_of(list(PLACES))
         if place == "between the boot numbers":
             host.crash()
         host.crash_at = place
@@ -178,14 +193,14 @@ class Faults:
         host.slow_until_ms = self._heap.now_ms + self._heap.between(500, 5_000)
 
     def _kill_member(self) -> None:
-        host = self._host()
+        host = self._voter()
         if host.state == "running" and self._ordering.members[host.name].up:
             self._heap.fault("member killed", host.name)
             self._ordering.stop_member(host.name)
             self._heap.after(self._heap.between(200, 3_000), self._member_back, host, host.life)
 
     def _member_back(self, host: SiteHost, life: int) -> None:
-        if host.life == life and host.state == "running":
+        if host.life == life and host.state == "running" and not host.joining.is_shut:
             self._ordering.start_member(host.name)
 
     # -- network ----------------------------------------------------------------------------------------------------------------
@@ -226,8 +241,24 @@ class Faults:
             self._network.cut(sender.name, receiver.name)
             self._heap.after(for_ms, self._network.mend, sender.name, receiver.name)
 
+    def _relay(self) -> None:
+        """The site whose log an embassy uses dies, or the line to it is cut, or it keeps back the order and goes on saying that it lives."""
+        embassy = self._heap.one_of(self._embassies)
+        relay = embassy.relayed.relay
+        match self._heap.one_of(["dies", "cut", "cut", "keeps back"]):
+            case "dies":
+                self._heap.fault("relay dies", relay.name)
+                self._crash_and_return(relay)
+            case "cut":
+                self._heap.fault("relay cut off", f"{relay.name} {embassy.name}")
+                self._network.cut(relay.name, embassy.name)
+                self._heap.after(self._short_or_long(), self._network.mend, relay.name, embassy.name)
+            case _:
+                self._heap.fault("relay keeps back the order", relay.name)
+                self._ordering.watches.stall(embassy.name, 0, says_so=False)
+
     def _move_lead(self) -> None:
-        host = self._host()
+        host = self._voter()
         self._heap.fault("lead moved", host.name)
         self._ordering.hand_over(host.name)
 
@@ -239,7 +270,7 @@ class Faults:
 
     def _garbage(self) -> None:
         """Blocks that no site would make, in the log under a lane of a life that never was."""
-        host = self._host()
+        host = self._voter()
         if not self._ordering.members[host.name].up:
             return
         world = host.around.genesis
@@ -271,6 +302,15 @@ class Faults:
         host.lies_until_ms = self._heap.now_ms + self._heap.between(100, 4_000)
         for client in self._clients if host.way_of_lying == "flatters" else ():
             self._heap.after(self._heap.between(0, 1_000), client.write_now, self._heap.between(4, 10))
+
+    def _give_falsely(self) -> None:
+        """One site at a time lies to those who copy its ledger, and another one has to copy."""
+        if any(host.false_giving for host in self._hosts):
+            return
+        host = self._host()
+        host.way_of_giving = self._heap.one_of(list(WAYS_OF_GIVING))
+        self._heap.fault("site gives a false ledger", f"{host.name} {host.way_of_giving}")
+        host.gives_false_until_ms = self._heap.now_ms + self._heap.between(1_000, 6_000)
 
     def _crash_client(self) -> None:
         client = self._heap.one_of(self._clients)
@@ -309,12 +349,12 @@ class Faults:
     def _maybe_image(self, host: SiteHost) -> None:
         """Somebody keeps a copy of a disk that stands still."""
         if self._older_image(host) is None and host.disk.files.boot_number and self._heap.chance(0.7):
-            member = self._ordering.members[host.name]
-            self._images[host.name] = host.disk.image(len(member.log), member.number)
+            entries = len(self._ordering.members[host.name].log) if host.votes else 0
+            self._images[host.name] = host.disk.image(entries, self._member_number(host))
 
     def all_whole(self) -> bool:
         """Whether no disk fault is still being mended, and every site's present life is remembered by all others."""
-        return all(self._whole(host) for host in self._hosts)
+        return all(self._whole(host) for host in self._voters)
 
     def _whole(self, host: SiteHost) -> bool:
         member = self._ordering.members[host.name]
@@ -330,8 +370,8 @@ class Faults:
     def _disk(self) -> None:
         if not self.running or not self.all_whole():
             return
-        rolling = [host for host in self._hosts if self._older_image(host) is not None]
-        host = self._heap.one_of(rolling) if rolling else self._host()
+        rolling = [host for host in self._voters if self._older_image(host) is not None]
+        host = self._heap.one_of(rolling) if rolling else self._voter()
         if not rolling and host.around.erases and self._heap.chance(0.7):
             self._crash_and_return(host)
             self._heap.after(self._heap.between(2_000, 4_000), self._disk)
@@ -353,11 +393,30 @@ class Faults:
             self._lose(host)
         host.around.checkers.disk_changed(host.name, host.disk.store.tip)
 
+    def _embassy_disk(self) -> None:
+        """An embassy's disk is lost or rolled back; nobody has to be asked before it starts again."""
+        if not self.running or not self._embassies or not self.all_whole():
+            return
+        host = self._heap.one_of(self._embassies)
+        if not self._remembered(host) or host.is_behind:
+            return
+        host.crash()
+        image = self._older_image(host)
+        if image is not None and self._heap.chance(0.6):
+            self._heap.fault("embassy's disk rolled back", host.name)
+            host.disk.restore(image)
+            del self._images[host.name]
+        else:
+            self._heap.fault("embassy's disk lost", host.name)
+            host.disk.lose_all()
+        host.around.checkers.disk_replaced(host.name, host.disk.store.tip, host.others)
+        self._heap.after(self._heap.between(100, 1_500), self.start_site, host)
+
     def _ledger(self) -> None:
         """The ledger alone is lost, put back in time, or altered; the member's disk is whole."""
         if not self.all_whole():
             return
-        host = self._host()
+        host = self._voter()
         store, checkers = host.disk.store, host.around.checkers
         if not host.disk.files.member_started or store.recall(OWN_BOOT_NAME) is None:
             return
@@ -386,14 +445,14 @@ class Faults:
     def _older_ledger(self, host: SiteHost) -> DiskImage | None:
         """A copy of this site's ledger from a former life."""
         image = self._ledgers.pop(host.name, None)
-        if image is None or image.member_number != self._ordering.members[host.name].number:
+        if image is None or image.member_number != self._member_number(host):
             return None
         return image if 0 < image.files.boot_number < host.disk.files.boot_number else None
 
     def _older_image(self, host: SiteHost) -> DiskImage | None:
         """An image of this very disk from a former life."""
         image = self._images.get(host.name)
-        if image is None or image.member_number != self._ordering.members[host.name].number:
+        if image is None or image.member_number != self._member_number(host):
             return None
         return image if image.files.boot_number < host.disk.files.boot_number else None
 
@@ -412,9 +471,9 @@ class Faults:
 
     def _disk_at_the_worst_time(self) -> None:
         """Two sites hold what is acknowledged; one of them loses its disk and comes back with the third, without the other."""
-        if not self.all_whole() or not self._ordering.serves or len(self._hosts) != 3:
+        if not self.all_whole() or not self._ordering.serves or len(self._voters) != 3:
             return
-        behind, loser, keeper = self._heap.random.sample(self._hosts, 3)
+        behind, loser, keeper = self._heap.random.sample(self._voters, 3)
         if self._ordering.lead == behind.name:
             behind, keeper = keeper, behind
         self._heap.fault("disk at the worst time", f"{behind.name} behind, {loser.name} loses")

@@ -9,14 +9,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from sento_client.outbox.keeping import Keeping
 from sento_node.erasure.deciding import payloads_left
-from sento_node.ledger.store import KeptRecord, LedgerStore
+from sento_node.importing.taking import fill_awaited
+from sento_node.joining.deciding import MemberStep, Seen, member_step
+from sento_node.joining.note import Note as JoiningNote
+from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.boot import Announcement, BootDecision
 from sento_node.ordering.port import Head as LogHead
 from sento_node.rebuild.deciding import AgreedAt, Damage, Rebuild, agreed_size
 from sento_node.rebuild.preparing import floor_of
 from sento_node.service.heads import head_in
 from sento_node.site import Site
-from sento_node.sync.fetching import without_destroyed
+from sento_node.sync.making import payload_chunk
+from sento_proto.chunk import Payload
 from sento_proto.governance.state import ErasureOrder, Governance
 from sento_proto.head_statement import Head
 from sento_proto.record import Record
@@ -35,6 +39,10 @@ class Hooks:
     def decided(self, decision: BootDecision, announced: int) -> BootDecision:
         """Whether the ordering member may start was just decided."""
         return decision
+
+    def member_step(self, note: JoiningNote, seen: Seen) -> MemberStep:
+        """What a site with a new disk does next about its ordering member."""
+        return member_step(note, seen)
 
     def floor_of(self, remembered: Mapping[str, bytes]) -> int:
         """What a ledger that is set aside remembers of this site's cosignatures."""
@@ -67,9 +75,15 @@ class Hooks:
         """Which orders are looked through for payloads. `due`: those without a certificate; `present_since`: the ledger's size when this life caught up."""
         return payloads_left(orders, clear, flushed_size)
 
-    def given(self, governance: Governance, kept: KeptRecord) -> KeptRecord:
-        """A record as another site's ledger gets it."""
-        return without_destroyed(governance, kept)
+    def payload_chunk(
+        self, store: LedgerStore, governance: Governance, registry: str, from_position: int, to_position: int
+    ) -> bytes:
+        """Payloads as another site's ledger gets them."""
+        return payload_chunk(store, governance, registry, from_position, to_position)
+
+    def fill(self, store: LedgerStore, governance: Governance, payloads: Sequence[Payload]) -> int:
+        """Awaited payloads came: how many were stored."""
+        return fill_awaited(store, governance, payloads).stored
 
     def head_in(self, store: LedgerStore, registry: str, subject: bytes, size: int) -> Head:
         """What a site would sign of a subject's last record in the tree of that size."""

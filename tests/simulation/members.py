@@ -47,11 +47,12 @@ class Entry:
 @dataclass(slots=True, eq=False)
 class Member:
     """One member. `number` changes when it is replaced; `has_files` since its first start, while its disk is there; `visible` is how many
-    entries it knows to be committed; `leads_term` is not 0 while it believes that it leads."""
+    entries it knows to be committed; `removed`: it is no member now; `leads_term` is not 0 while it believes that it leads."""
 
     site: str
     number: int
     votes: bool = True
+    removed: bool = False
     up: bool = False
     has_files: bool = False
     log: list[Entry] = field(default_factory=list)

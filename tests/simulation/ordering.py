@@ -62,6 +62,8 @@ class SimOrdering:
         self._network = network
         self._feed = feed
         self.members = {site: Member(site, 1) for site in sites}
+        self.relayed: dict[str, str] = {}
+        """Sites without a member, and the site through whose member each follows."""
         self.lead: str | None = None
         self.term = 0
         self.committed: list[Entry] = []
@@ -124,14 +126,27 @@ class SimOrdering:
             self.watches.break_stream(site)
 
     def _revealed(self, site: str) -> int:
-        return self._reveal[self.members[site].visible]
+        return self._reveal[self.members[self.relayed.get(site, site)].visible]
+
+    def _pump(self, site: str) -> None:
+        """The site's member knows more: its own stream, and those of sites that follow through it."""
+        self.watches.pump(site)
+        for other, relay in self.relayed.items():
+            if relay == site:
+                self.watches.pump(other)
+
+    def _break_streams(self, site: str) -> None:
+        self.watches.break_stream(site)
+        for other, relay in self.relayed.items():
+            if relay == site:
+                self.watches.break_stream(other)
 
     # -- members and their disks --------------------------------------------------------------------------------------------
 
     def start_member(self, site: str) -> None:
         """Start the member on the disk that it has."""
         member = self.members[site]
-        if not member.up:
+        if not member.up and not member.removed:
             member.up, member.leads_term, member.heard_ms = True, 0, self._heap.now_ms
             member.has_files = True
 
@@ -141,7 +156,7 @@ class SimOrdering:
         self.members[site].leads_term = 0
         if self.lead == site:
             self.lead = None
-        self.watches.break_stream(site)
+        self._break_streams(site)
 
     def lose_disk(self, site: str) -> None:
         """The member's log is gone."""
@@ -154,17 +169,30 @@ class SimOrdering:
         del member.log[length:]
         member.visible = min(member.visible, len(member.log))
 
-    def replace_member(self, site: str) -> bool:
-        """Remove the site's member and add a new one as a learner; it votes when it has caught up. False without a majority."""
+    def remove_member(self, site: str, number: int) -> None:
+        """Remove the site's member of this number, if it is down and a majority of the others can say so. Asked again, nothing happens."""
+        if self.members[site].number == number and not self.members[site].up and self._may_change(site):
+            self.watches.unfollow(site)
+            self.members[site].removed, self.members[site].votes = True, False
+            self._matched.pop(site, None)
+
+    def add_learner(self, site: str, number: int) -> None:
+        """Add a learner for the site's new disk, where its former member was removed."""
+        if self.members[site].removed and self._may_change(site):
+            self.members[site] = Member(site, self.members[site].number + 1, votes=False)
+            self._matched.pop(site, None)
+
+    def promote(self, site: str, number: int) -> None:
+        """Let the learner vote, if it has what is committed."""
+        member = self.members[site]
+        if member.number == number and not member.votes and not member.removed and self._may_change(site):
+            member.votes = self._matched.get(site, 0) >= len(self.committed)
+
+    def _may_change(self, site: str) -> bool:
         lead = self.lead
         others = [member for member in self._voters() if member.site != site]
         reached = [member for member in others if lead is not None and self._in_touch(lead, member.site)]
-        if lead is None or lead == site or 2 * len(reached) <= len(others):
-            return False
-        self.watches.unfollow(site)
-        self.members[site] = Member(site, self.members[site].number + 1, votes=False)
-        self._matched.pop(site, None)
-        return True
+        return lead is not None and lead != site and 2 * len(reached) > len(others)
 
     def hand_over(self, to_site: str) -> None:
         """Move the lead, if the site's member may have it."""
@@ -213,7 +241,7 @@ class SimOrdering:
         member.heard_ms = self._heap.now_ms
         take_over(member, self.members[self.lead].log, upto)
         member.visible = max(member.visible, min(committed, len(member.log), len(self.committed)))
-        self.watches.pump(site)
+        self._pump(site)
         self._network.send(site, self.lead, self._acked, site, member.number, term, upto)
 
     def _acked(self, site: str, number: int, term: int, upto: int) -> None:
@@ -221,8 +249,6 @@ class SimOrdering:
         if self.lead is None or term != self.term or member.number != number:
             return
         self._matched[site] = max(upto, self._matched.get(site, 0))
-        if not member.votes and self._matched[site] >= len(self.committed):
-            member.votes = True
         self._count()
 
     def _count(self) -> None:
@@ -238,7 +264,7 @@ class SimOrdering:
             for entry in lead.log[len(self.committed) : upto]:
                 self._commit(entry)
             lead.visible = upto
-            self.watches.pump(lead.site)
+            self._pump(lead.site)
             for site in self.members:
                 if site != lead.site:
                     self._network.send(lead.site, site, self._learn, site, self.term, upto)
@@ -247,7 +273,7 @@ class SimOrdering:
         member = self.members[site]
         if member.up and term == self.term:
             member.visible = max(member.visible, min(upto, len(member.log), len(self.committed)))
-            self.watches.pump(site)
+            self._pump(site)
 
     def _commit(self, entry: Entry) -> None:
         op, outcome, removed = self._apply(entry)
@@ -317,7 +343,7 @@ class SimOrdering:
             self._elect()
         for site, member in self.members.items():
             if member.up and member.leads_term == 0 and now_ms - member.heard_ms > LEAD_LOST_MS:
-                self.watches.break_stream(site)
+                self._break_streams(site)
 
     def _elect(self) -> None:
         candidates = [member for member in self._voters() if member.up]

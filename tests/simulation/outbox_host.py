@@ -48,7 +48,7 @@ SETTINGS = Settings(
     not_yet_most_ms=2_000,
     store_again_ms=400,
 )
-RECEIPTS_DISK_FULL = 0.02
+RECEIPTS_DISK_FULL = 0.04
 RECEIPTS_SEED = 5
 """Chance of its own, the same in every run: what a seed makes of everything else does not hang on how often receipts are stored."""
 ASK_TIMEOUT_MS = 400

@@ -45,9 +45,11 @@ class People:
 
 
 @functools.cache
-def beginning(sites: tuple[str, ...], rules: int) -> People:
+def beginning(sites: tuple[str, ...], rules: int, embassies: tuple[str, ...] = ()) -> People:
     """The genesis of all worlds with these sites and rules; nothing of it changes."""
-    plain = build_genesis(sites, AUTHORS, budgets=BUDGETS, officers=(), rules=rules, name=NAME)
+    plain = build_genesis(
+        sites, AUTHORS, budgets=BUDGETS, officers=(), rules=rules, name=NAME, embassies=embassies
+    )
     document = json.loads(plain.genesis_bytes)
     people = []
     for name in OFFICERS:

@@ -11,6 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from tests.simulation.hooks import Hooks
+from tests.simulation.planted_copies import (
+    BootsUnderAUsedNumber,
+    CosignsWithoutPayloads,
+    EmbassySignsAlone,
+    UnprovenPayloadStored,
+)
 from tests.simulation.planted_erasure import (
     AwayKeepsWhatWasDestroyed,
     CertifiedBeforeErased,
@@ -418,6 +424,10 @@ PLANTED = (
     Planted(FormerSiteRecordsReleases, DECIDED_WRONGLY, range(79, 140, 4)),
     Planted(ReleaseUnderAClosedKeyEpoch, DECIDED_WRONGLY, range(27, 100, 4)),
     Planted(DelayHoldsEverywhere, DECIDED_WRONGLY, range(39, 100, 4)),
+    Planted(EmbassySignsAlone, ("embassy-signs-last",), range(1, 60, 3)),
+    Planted(BootsUnderAUsedNumber, ("one-lane-one-order", "acknowledged-kept"), range(1, 100, 3)),
+    Planted(UnprovenPayloadStored, ("payload-as-signed",), range(100)),
+    Planted(CosignsWithoutPayloads, ("cosigned-is-flushed",), range(60)),
 )
 
 

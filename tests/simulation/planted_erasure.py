@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Sequence
 
 from tests.simulation.hooks import Hooks
 
 from sento_node.ledger.state import Batch, LedgerState
-from sento_node.ledger.store import KeptRecord
+from sento_node.ledger.store import LedgerStore
 from sento_node.site import Site
 from sento_proto.governance.state import ErasureOrder, Governance
 
@@ -28,8 +29,11 @@ class _WritesAll(LedgerState):
 class DestroyedGivenToOthers(Hooks):
     """gives other sites what its disk still holds, whatever orders say"""
 
-    def given(self, governance: Governance, kept: KeptRecord) -> KeptRecord:
-        return kept
+    def payload_chunk(
+        self, store: LedgerStore, governance: Governance, registry: str, from_position: int, to_position: int
+    ) -> bytes:
+        forgetful = dataclasses.replace(governance, erasure_orders={})
+        return super().payload_chunk(store, forgetful, registry, from_position, to_position)
 
 
 class AwayKeepsWhatWasDestroyed(Hooks):

@@ -21,9 +21,11 @@ from tests.simulation.disks import SiteDisk
 from tests.simulation.erasing import Erasing
 from tests.simulation.heap import EventHeap
 from tests.simulation.hooks import Hooks
+from tests.simulation.joining import Joining
 from tests.simulation.network import Network
 from tests.simulation.ordering import SimOrdering
 from tests.simulation.rebuilding import Rebuilding
+from tests.simulation.relaying import Order, OwnOrder, RelayedOrder
 from tests.simulation.releases import OLD_RULES, OldSite, release
 
 from sento_node.announcing import announcement, announcement_due
@@ -32,6 +34,7 @@ from sento_node.intake.lanes import Append
 from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.memory_store import FlushMoment
 from sento_node.ledger.store import KeptCheckpoint, LedgerFailed
+from sento_node.ordering.engine import OrderEngine
 from sento_node.ordering.port import (
     Appended,
     BlockRemoved,
@@ -63,6 +66,7 @@ TICK_MS = 40
 HEAD_EVERY_MS = 500
 STALLED_MS = 3_000
 APPEND_TIMEOUT_MS = 500
+FOLLOW_AGAIN_MS = 100
 RETRY_FIRST_MS, RETRY_MAX_MS = 30, 1_000
 SERVES_WITHIN_BLOCKS = 64
 ANNOUNCE_EVERY_MS = 400
@@ -88,13 +92,17 @@ def _nobody(number: int, epoch: int, answers: list[tuple[int, int, bytes]], erro
     """Nobody waits for what becomes of an announcement: the ledger tells."""
 
 
+def _head_of(engine: OrderEngine) -> Head:
+    return engine.head
+
+
 @dataclass(slots=True)
 class _Attempt:
     done: bool = False
 
 
 class SiteHost:
-    """One site in all its lives. `state`: down, booting, refused, syncing, running, or halted."""
+    """One site in all its lives. `state`: down, booting, refused, joining, running, or halted."""
 
     def __init__(
         self, around: Surroundings, name: str, signer: Signer, peers: Mapping[str, SiteHost]
@@ -111,6 +119,8 @@ class SiteHost:
         self.slow_until_ms = 0
         self.lies_until_ms = 0
         self.way_of_lying = ""
+        self.gives_false_until_ms = 0
+        self.way_of_giving = ""
         self.dies_trimming = False
         self.flush_fails: FlushMoment | None = None
         self.crash_at: str | None = None
@@ -123,7 +133,11 @@ class SiteHost:
         self._writer_free_ms = 0
         self._progress = (0, 0)
         self.rebuilding = Rebuilding(self)
+        self.votes = name in around.genesis.voting_sites
+        self.relayed = RelayedOrder(self, around.ordering)
+        self.order: Order = OwnOrder(self, around.ordering) if self.votes else self.relayed
         self._booting = Booting(self)
+        self.joining = Joining(self)
         self.catch_up = CatchUp(self)
         self.answering = Answering(self)
         self.agreeing = Agreeing(self)
@@ -135,6 +149,11 @@ class SiteHost:
     def lies(self) -> str:
         """How this site lies to offices now: "drops", "flatters", or not at all."""
         return self.way_of_lying if self.heap.now_ms < self.lies_until_ms else ""
+
+    @property
+    def false_giving(self) -> str:
+        """How this site lies to those who copy its ledger, now."""
+        return self.way_of_giving if self.heap.now_ms < self.gives_false_until_ms else ""
 
     @property
     def site(self) -> Site:
@@ -150,12 +169,17 @@ class SiteHost:
     @property
     def is_behind(self) -> bool:
         """Whether this site copies another's ledger, or must before it boots."""
-        return self.catch_up.busy or self._booting.must_sync or self.rebuilding.goes_on
+        return self.catch_up.busy or self.joining.note is not None or self.rebuilding.goes_on
 
     @property
     def answers_peers(self) -> bool:
         """Whether the process is there to answer other nodes."""
         return self.state not in ("down", "halted")
+
+    @property
+    def lends(self) -> bool:
+        """Whether a site without a member may use this one's."""
+        return self.votes and self.state == "running" and self.serving
 
     def start(self) -> None:
         """Begin a life: the boot rules come first."""
@@ -164,8 +188,8 @@ class SiteHost:
             self.state = "booting"
             self._booting.begin()
 
-    def run(self, boot_number: int, *, with_log: bool) -> None:
-        """Take part: with the ordering log, or (`with_log` False) only to copy a ledger."""
+    def run(self, boot_number: int) -> None:
+        """Take part."""
         store = self.disk.store
         self.around.checkers.composed(self.name, store)
         self.around.checkers.new_life(self.name)
@@ -183,14 +207,13 @@ class SiteHost:
         self.heap.note(f"{self.name} lives as boot {boot_number} at block {store.tip.block}, {self.state}")
         self.later(TICK_MS, self._tick)
         self.erasing.begin()
-        if with_log:
-            self.state = "running"
-            if self.rebuilding.begin() and self.around.hooks.copies_first():
-                self.catch_up.begin(0, to_the_end=self.rebuilding.life)
-            else:
-                self.follow(new_life=True)
-            self.later(self.heap.between(1, 50), self._watch_head)
-            self.later(self.heap.between(100, ANNOUNCE_EVERY_MS), self._announce)
+        self.state = "running"
+        if self.rebuilding.begin() and self.around.hooks.copies_first():
+            self.catch_up.begin(0, to_the_end=self.rebuilding.life)
+        else:
+            self.follow(new_life=True)
+        self.later(self.heap.between(1, 50), self._watch_head)
+        self.later(self.heap.between(100, ANNOUNCE_EVERY_MS), self._announce)
 
     def crash(self) -> None:
         """Stop between two instructions: everything that is not on disk is gone."""
@@ -248,7 +271,9 @@ class SiteHost:
         self.agreeing.new_life()
         self._writer_free_ms = 0
         self.around.ordering.watches.unfollow(self.name)
-        self.around.ordering.stop_member(self.name)
+        self.relayed.new_life()
+        if self.votes:
+            self.around.ordering.stop_member(self.name)
         self.disk.end_life()
         streams, self.streams = self.streams, {}
         for lost in streams.values():
@@ -289,6 +314,8 @@ class SiteHost:
                     self.around.checkers.sealed(self.name, effect.batch)
                     self._write(self._commit, effect)
                 case WriteCosigned():
+                    if not self.votes:
+                        self.around.checkers.embassy_decides(self.name, effect.cosigned, self.agreeing.heard)
                     self._write(self._note_cosigned, effect.cosigned)
                 case AskCosign():
                     self.agreeing.ask(effect)
@@ -376,12 +403,13 @@ class SiteHost:
 
     def _add_late(self, late: LateCosigned) -> None:
         add_lines(self.disk.store, late.checkpoint)
+        self.heap.faults["late cosignature kept"] += 1
         self.agreeing.hand_over(late)
 
     def _trim(self, effect: TrimLog) -> None:
         if not self.bomb("before a trim"):
             trim = effect.trim
-            self.around.ordering.trim(self.name, trim.through_seq, trim.through_revision)
+            self.order.trim(trim.through_seq, trim.through_revision)
             if self.dies_trimming:
                 self.heap.after(self.heap.between(20, 200), self.crash)
 
@@ -390,7 +418,7 @@ class SiteHost:
     def _append(self, append: Append, pause_ms: int, timeout_ms: int) -> None:
         attempt = _Attempt()
         answer = functools.partial(self.in_life, self.life, self._append_answered, attempt, append)
-        self.around.ordering.append(self.name, append.lane, append.seq, append.data, answer)
+        self.order.append(append.lane, append.seq, append.data, answer)
         self.later(timeout_ms, self._append_silent, attempt, append, pause_ms, timeout_ms)
 
     def _append_answered(self, attempt: _Attempt, append: Append, outcome: Appended | OrderingError) -> None:
@@ -409,11 +437,13 @@ class SiteHost:
             self.later(pause_ms, self._append, again, more_ms, min(2 * timeout_ms, 8 * APPEND_TIMEOUT_MS))
 
     def follow(self, *, new_life: bool = False) -> None:
-        """Read the order from where this life's ledger stands."""
+        """Read the order from where this life's ledger stands, once the log is there for this site."""
+        if self.joining.is_shut:
+            self.later(FOLLOW_AGAIN_MS, functools.partial(self.follow, new_life=new_life))
+            return
         tip = self.site.state.tip
         head = self.around.hooks.resume_from(self.site, Head(tip.block, tip.revision), new_life=new_life)
-        self.around.ordering.follow(
-            self.name,
+        self.order.follow(
             head,
             functools.partial(self.in_life, self.life, self._event),
             functools.partial(self.in_life, self.life, self._broken),
@@ -446,9 +476,9 @@ class SiteHost:
         self.later(TICK_MS, self._tick)
 
     def _watch_head(self) -> None:
-        ordering = self.around.ordering
-        self.site.checkpoints.is_lead = ordering.is_lead(self.name)
-        ordering.head(self.name, functools.partial(self.in_life, self.life, self._head))
+        self.site.checkpoints.is_lead = self.order.is_lead
+        if not self.joining.is_shut:
+            self.order.ask(_head_of, functools.partial(self.in_life, self.life, self._head))
         self.later(HEAD_EVERY_MS, self._watch_head)
 
     def _head(self, head: Head) -> None:

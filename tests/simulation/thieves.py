@@ -95,7 +95,7 @@ class Thieves:
         self._heap.after(self._heap.between(*self.pause_ms), self._work)
 
     def _submit(self, submissions: list[bytes], *, together: bool) -> None:
-        host = self._heap.one_of(list(self._sites.values()))
+        host = self._heap.one_of([host for host in self._sites.values() if host.votes])
         if together or self._heap.chance(0.6):
             self.past_ingress(host, submissions)
             return
@@ -262,7 +262,7 @@ class Thieves:
 
     def _false_announcement(self, governance: Governance) -> list[bytes]:
         """A record of registry `governance` by a site that is none of the two kinds, and one by an institution."""
-        host = self._heap.one_of(list(self._sites.values()))
+        host = self._heap.one_of([host for host in self._sites.values() if host.votes])
         signer: Signer | None = (
             host.signer if self._heap.chance(0.6) else self._stolen.any_key(governance, "kaga-city")
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from unittest import mock
 from cryptography.exceptions import InvalidSignature
 from tests.simulation.acts_desk import ActsDesk
 from tests.simulation.acts_of_the_read_log import ReadLogDesk
+from tests.simulation.agreeing import LIVE_WITHIN_MS
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.client_host import ClientHost
 from tests.simulation.faults import Faults
@@ -41,13 +43,25 @@ from sento_proto.submission import decode_submission
 from sento_proto.suites import ecdsa_p256, ed25519, ml_dsa
 
 FIVE_SITES = (*SITES, "jp-sapporo", "jp-okinawa")
+EMBASSIES = ("lu-betzdorf", "tw-taipei")
 OFFICES = ("iizuka-city", "iizuka-hospital", "kaga-city", "soo-village", "iizuka-city")
 WINDOW_POSITIONS = 60
-LIVE_WITHIN_MS = 2_500
 FAULTS_MS = (5_000, 10_000)
 BUSY_MS = (60, 250)
 """How often officers act where they have rules 4 to decide on too: an erasure is ordered, carried out and asked back in three acts."""
+SMALL = {
+    "sento_node.quorum.trimming.LIVE_WITHIN_MS": LIVE_WITHIN_MS,
+    "sento_node.quorum.embassies.LIVE_WITHIN_MS": LIVE_WITHIN_MS,
+    "sento_node.quorum.thinning.GAP_RECORDS": 16,
+    "sento_node.sync.making.SPINE_RECORDS": 16,
+    "sento_node.sync.making.PAYLOAD_CHUNK_BYTES": 4_000,
+    "sento_node.sync.sources.REFUSED_MS": 5_000,
+    "sento_node.sync.sources.OLD_REST_MS": 2_000,
+    "sento_node.sync.sources.REST_MAX_MS": 2_000,
+}
+"""Ledgers are copied in several chunks though they are short, and who was called false is asked again while the world lasts."""
 LOOK_MS = 100
+READ_EVERY_MS = 150
 DYING_MS = 4_000
 SETTLE_MS = 60_000
 """Once faults have stopped everything must have come to its end within this much virtual time."""
@@ -56,6 +70,13 @@ SETTLE_MS = 60_000
 def _records_releases(seed: int) -> bool:
     """Whether this is one of the worlds, one in four, that come to rules 4. The others are what they were before there were such rules."""
     return seed % 4 == 3
+
+
+def _embassies_of(seed: int) -> tuple[str, ...]:
+    """One world in three has an embassy, a third of those two: some of each kind come to rules 4."""
+    if seed % 3 != 1:
+        return ()
+    return EMBASSIES if seed % 9 == 4 else EMBASSIES[:1]
 
 
 def _rules_of(seed: int, drawn: int) -> int:
@@ -90,10 +111,12 @@ class World:
         self.heap = heap = EventHeap(seed, show=show)
         self._hooks = hooks
         names = FIVE_SITES if heap.chance(0.15) else SITES
-        people = beginning(names, _rules_of(seed, heap.one_of([1, 2, 2, 2, 2, 3, 3])))
+        embassies = _embassies_of(seed)
+        people = beginning(names, _rules_of(seed, heap.one_of([1, 2, 2, 2, 2, 3, 3])), embassies)
         self.ground = people.world
         lossy = heap.one_of([0.0, 0.01, 0.05])
-        self.network = Network(heap, names, loss=lossy, doubling=lossy)
+        everywhere = (*names, *embassies)
+        self.network = Network(heap, everywhere, loss=lossy, doubling=lossy)
         self.checkers = Checkers(heap, self.ground.genesis, self.ground.genesis_bytes, 0, WINDOW_POSITIONS)
         self.ordering = SimOrdering(heap, self.network, names, self.checkers)
         self.ordering.answers_lost = heap.one_of([0.0, 0.02, 0.15])
@@ -108,13 +131,13 @@ class World:
             hooks,
             _records_releases(seed),
         )
-        for name in names:
+        for name in everywhere:
             self.hosts[name] = SiteHost(around, name, self.ground.site_signers[name], self.hosts)
         self.clients = [
             ClientHost(heap, self.ground, self.checkers, hooks, self.hosts, author, number)
             for number, author in enumerate(OFFICES)
         ]
-        self.officers = OfficersHost(heap, self.checkers, self.hosts, ActsDesk(heap, names, 0))
+        self.officers = OfficersHost(heap, self.checkers, self.hosts, ActsDesk(heap, everywhere, 0))
         self.thieves = Thieves(heap, people, self.ordering, self.hosts, self.officers)
         self.faults = Faults(heap, self.network, self.ordering, list(self.hosts.values()), self.clients)
         self.read_log = self._read_log(people) if _records_releases(seed) else None
@@ -141,6 +164,7 @@ class World:
         if self.read_log is not None:
             self.read_log.start()
         self.faults.start()
+        heap.after(READ_EVERY_MS, self._read_locally, random.Random(heap.random.random()))
         heap.run_until(heap.between(*FAULTS_MS))
         self._end_faults()
         if self.faults.dead is not None and self.faults.dead.state != "down":
@@ -159,6 +183,16 @@ class World:
         self._check_end()
         return heap.now_ms - begun_ms
 
+    def _read_locally(self, chance: random.Random) -> None:
+        """Somebody reads at some site, also one that is behind, copies, or boots."""
+        host = chance.choice(list(self.hosts.values()))
+        if host.answers_peers and not host.rebuilding.hurt:
+            given = self.checkers.local_read(host.name, host.disk.store, chance)
+            self.heap.faults["local read at an embassy"] += not host.votes
+            self.heap.faults["local read with its payload"] += given
+            self.heap.faults["local read while payloads are awaited"] += bool(host.disk.store.awaited(1))
+        self.heap.after(READ_EVERY_MS, self._read_locally, chance)
+
     def _end_faults(self) -> None:
         """Faults stop for a majority: all sites come back, or all but one for good."""
         heap = self.heap
@@ -173,11 +207,11 @@ class World:
             self._die()
         for host in self.hosts.values():
             host.crash_at = host.flush_fails = None
-            host.slow_until_ms = host.lies_until_ms = 0
+            host.slow_until_ms = host.lies_until_ms = host.gives_false_until_ms = 0
             host.old_release = host.old_release and host.state != "halted"
             if host is not self.faults.dead:
                 host.start()
-                if host.state == "running":
+                if host.votes and host.state == "running":
                     self.ordering.start_member(host.name)
         for client in self.clients:
             client.mend()
@@ -187,7 +221,7 @@ class World:
         """One site is dead for good: at once, or as it trims what it wrote while one of the others was cut off and the other one did not hear from it."""
         heap = self.heap
         lead = self.hosts.get(self.ordering.lead or "")
-        if lead is None or lead.state != "running" or len(self.hosts) != 3 or heap.chance(0.4):
+        if lead is None or lead.state != "running" or len(self.ordering.members) != 3 or heap.chance(0.4):
             self.faults.dead = heap.one_of(list(self.hosts.values()))
             heap.fault("site dead for good", self.faults.dead.name)
             self.faults.dead.crash()
@@ -322,7 +356,8 @@ def scaled() -> Iterator[None]:
         patches.enter_context(mock.patch.dict("sento_proto.keys._VERIFIERS", VERIFIED_ONCE))
         for target, once in ONCE.items():
             patches.enter_context(mock.patch(target, once))
-        patches.enter_context(mock.patch("sento_node.quorum.trimming.LIVE_WITHIN_MS", LIVE_WITHIN_MS))
+        for name, value in SMALL.items():
+            patches.enter_context(mock.patch(name, value))
         yield
 
 

@@ -41,12 +41,16 @@ class CosigningSites:
         self.away: set[str] = set()
         self.refusals: list[tuple[str, Code]] = []
         self.published_again: list[int] = []
+        self.asked: list[tuple[str, str, int]] = []
+        """Who asked whom for a cosignature at which size, also those that were away."""
+        self.block = 0
         self.now_ms = 0
         self._asked: dict[int, tuple[str, int]] = {}
         self._todo: deque[tuple[str, CheckpointEffect]] = deque()
 
     def applied(self, block: int, size: int, *, roots: dict[str, bytes] | None = None) -> None:
         """Every site that is there applies a block and flushes it; `roots`: whose tree is another one."""
+        self.block = block
         for name, site in self._present():
             root = (roots or {}).get(name, ROOT)
             # A tree's size is all that is looked at here: no records stand behind it.
@@ -54,6 +58,20 @@ class CosigningSites:
                 BlockResult(block, block, "lane", block, name, size, None, (), (), root), self.governance
             )
             self._put(name, site.flushed(block, self.now_ms, self.now_ms // 1000))
+        self._work()
+
+    def comes_back(self, name: str, size: int, *, root: bytes = ROOT) -> None:
+        """A site that was away is there again and has read the blocks that it missed."""
+        self.away.discard(name)
+        self._catch_up(name, size, root)
+
+    def _catch_up(self, name: str, size: int, root: bytes) -> None:
+        site = self.sites[name]
+        site.applied(
+            BlockResult(self.block, self.block, "lane", self.block, name, size, None, (), (), root),
+            self.governance,
+        )
+        self._put(name, site.flushed(self.block, self.now_ms, self.now_ms // 1000))
         self._work()
 
     def lead(self, name: str) -> None:
@@ -68,7 +86,7 @@ class CosigningSites:
             for name, site in self._present():
                 if self.now_ms % 1_000 == 0:
                     for other, _ in self._present():
-                        site.heard(other, 0, self.now_ms, 0)
+                        site.heard(other, self.block, self.now_ms, 0)
                 self._put(name, site.tick(self.now_ms, self.now_ms // 1000))
             self._work()
 
@@ -96,6 +114,7 @@ class CosigningSites:
             case AskCosign(asked, checkpoint, block):
                 ticket = len(self._asked)
                 self._asked[ticket] = name, checkpoint.size
+                self.asked.append((name, asked, checkpoint.size))
                 if asked not in self.away:
                     answer = self.sites[asked].cosign_request(ticket, name, checkpoint, block, self.now_ms)
                     self._put(asked, answer)

@@ -1,6 +1,6 @@
 """A site that lends its ordering log, without connections: what its node answers about the order, as the messages that would be on the wire.
 
-Faults are set from outside: a site can be unreachable, or fall silent with its streams open.
+Faults are set from outside: a site can be unreachable, far, or fall silent with its streams open.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class LendingSite:
         self.log = log
         self.condition = Condition(state="serving")
         self.unreachable = False
+        self.way_s = 0.0
+        """How long a question and its answer are under way together."""
         self.calls: list[str] = []
         self._speaks = asyncio.Event()
         self._speaks.set()
@@ -47,6 +49,10 @@ class LendingSite:
         """Nothing is answered any more, and connections stay open."""
         self._speaks.clear()
 
+    def speak(self) -> None:
+        """It answers again, first what it was asked meanwhile."""
+        self._speaks.set()
+
     async def follow_order(self, after: Head) -> AsyncGenerator[sync_pb2.OrderEvent, None]:
         self._reach("follow")
         request = sync_pb2.FollowOrderRequest(after_number=after.number, after_revision=after.revision)
@@ -60,20 +66,24 @@ class LendingSite:
         request = sync_pb2.AppendForRequest(lane=lane, seq=seq, data=data)
         with _in_time():
             async with asyncio.timeout(timeout_ms / 1000):
-                await self._speaks.wait()
+                await self._on_the_way()
                 return await self._service.append(lane.partition("/")[0], request, timeout_ms / 1000)
 
     async def order_head(self, timeout_ms: int) -> Head:
         self._reach("head")
         with _in_time():
             async with asyncio.timeout(timeout_ms / 1000):
-                await self._speaks.wait()
+                await self._on_the_way()
                 reply = await self._service.head("embassy", timeout_ms / 1000)
         return Head(reply.number, reply.revision)
 
     async def order_status(self, timeout_ms: int) -> OrderingStatus:
         self._reach("status")
         return await self.log.status(timeout_ms=timeout_ms)
+
+    async def _on_the_way(self) -> None:
+        await self._speaks.wait()
+        await asyncio.sleep(self.way_s)
 
     def _reach(self, what: str) -> None:
         self.calls.append(what)

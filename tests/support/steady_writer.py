@@ -22,7 +22,7 @@ from sento_proto.submission import decode_submission
 
 ANSWER_TIMEOUT_S = 3.0
 PAUSE_S = 0.02
-PACE_S = 0.03
+PACE_S = 0.1
 """Between two submissions of one caller: load, not a measurement; the sites share the machine with the test."""
 
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from acts import governed, set_receipt_set
+from acts import governed, retire_officer, set_receipt_set
 from genesis_builder import OFFICERS, SITES, ed25519
 from ledger_driver import LedgerDriver
+from sento_node.condition import Condition
+from sento_node.joining.note import JOIN, Note, NoteFiles
+from sento_node.joining.running import Joining
+from sento_node.joining.starting import Begun
+from sento_node.ledger.replay import governance_of
+from sento_node.service.node_state import NodeState
 from sento_proto.bootstrap import (
     NotSigned,
     SignedBootstrap,
@@ -20,6 +28,7 @@ from sento_proto.bootstrap import (
     decode_bootstrap,
     differs_from_ledger,
     encode_bootstrap,
+    others_in_office,
     sign_bootstrap,
     signers_of,
     unsigned,
@@ -169,3 +178,39 @@ def test_a_receipt_set_that_changed_later_does_not_make_an_older_file_false() ->
     assert differs_from_ledger(content, driver.governance, root) == ""
     now = content._replace(size=driver.state.size)
     assert "receipt set" in differs_from_ledger(now, driver.governance, root)
+
+
+def test_officers_who_left_cannot_sign_a_file_of_today_with_the_keys_they_kept() -> None:
+    driver = driven()
+    then = file_of(driver).content
+    size = driver.state.size
+    assert driver.act(retire_officer(OFFICERS[2])) is Code.ACCEPTED
+    driver.flush()
+    now = file_of(driver).content
+    forged = now._replace(officers=then.officers, threshold=then.threshold)
+    root = driver.state.frontier.root()
+    assert differs_from_ledger(forged, driver.governance, root) == "", "they were in office once"
+    genesis, store = driver.world.genesis, driver.store
+    assert "other officers" in others_in_office(forged, governance_of(genesis, store, size=forged.size))
+    assert others_in_office(now, governance_of(genesis, store, size=now.size)) == ""
+    assert others_in_office(then, governance_of(genesis, store, size=size)) == "", "they were then"
+
+
+def test_a_joining_site_asks_who_was_in_office_at_the_files_size(tmp_path: Path) -> None:
+    driver = driven()
+    then = file_of(driver).content
+    assert driver.act(retire_officer(OFFICERS[2])) is Code.ACCEPTED
+    driver.flush()
+    now = file_of(driver).content
+    for content, why in [(now, ""), (now._replace(officers=then.officers), "other officers were in office")]:
+        begun = Begun(NoteFiles(tmp_path), Note(JOIN), unsigned(content))
+        world = SimpleNamespace(
+            config=SimpleNamespace(site=SITES[1]),
+            condition=Condition(),
+            store=driver.store,
+            genesis=driver.world.genesis,
+            governance=driver.governance,
+        )
+        joining = Joining(begun, cast("NodeState", world), "", {})
+        assert why in joining.unproven()
+        assert bool(why) == bool(joining.unproven())

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sento_node.sync.deciding import (
+    PAYLOAD_CHUNKS_MAX,
+    TOGETHER_MAX_BYTES,
     Adopt,
     Anchor,
     AskPlan,
@@ -73,6 +75,27 @@ def test_payloads_that_end_early_are_gone_on_with_and_the_stretch_is_adopted_wit
     assert core.next(0) == [], "one adoption at a time"
     core.adopted(10, 100)
     assert core.next(0) == [Finished()]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "chunks"),
+    [(TOGETHER_MAX_BYTES // 2 + 1, 2), (10, PAYLOAD_CHUNKS_MAX)],
+    ids=["bytes", "chunks"],
+)
+def test_what_comes_beside_a_spine_is_bounded_and_the_spine_is_adopted_with_what_came(
+    size_bytes: int, chunks: int
+) -> None:
+    core = begun(stretches=1)
+    spine, payloads = [effect for effect in core.next(0) if isinstance(effect, Fetch)]
+    core.fetched("a", spine.stream, 100, 5_000, MBIT_S)
+    taken = []
+    for at in range(1, chunks + 1):
+        taken.append(payloads.wanted)
+        core.fetched("a", payloads.stream, at, size_bytes, MBIT_S)
+        effects = core.next(0)
+        if at < chunks:
+            (payloads,) = [effect for effect in effects if isinstance(effect, Fetch)]
+    assert effects == [Adopt("a", planned(0, 1)[0], tuple(taken))]
 
 
 def test_a_ledger_that_a_courier_brought_further_meanwhile_is_planned_for_anew() -> None:

@@ -26,6 +26,7 @@ from sento_node.compose import root_at
 from sento_node.ledger.store import LedgerDamaged
 from sento_node.sync import making, pulling, sources
 from sento_node.sync.deciding import Anchor
+from sento_node.sync.downloading import PAYLOADS_MAX_BYTES
 from sento_node.sync.pulling import NO_ROOM, UNPROVEN, CopySettings
 from sento_proto.chunk import CHUNK_MAX_BYTES
 from sento_proto.v1 import sync_pb2
@@ -163,6 +164,13 @@ async def huge(_: sync_pb2.FetchChunkRequest, pieces: Pieces) -> Pieces:
         yield piece
 
 
+async def payloads_without_measure(request: sync_pb2.FetchChunkRequest, pieces: Pieces) -> Pieces:
+    async for piece in pieces:
+        if piece.total_bytes and request.kind == sync_pb2.PAYLOADS:
+            piece.total_bytes = PAYLOADS_MAX_BYTES + 1
+        yield piece
+
+
 async def longer_than_it_said(_: sync_pb2.FetchChunkRequest, pieces: Pieces) -> Pieces:
     async for piece in pieces:
         if piece.total_bytes:
@@ -197,7 +205,15 @@ class Swapped:
             yield piece
 
 
-FAULTS = [garbage, huge, longer_than_it_said, without_bytes, somewhere_else, Swapped()]
+FAULTS = [
+    garbage,
+    huge,
+    payloads_without_measure,
+    longer_than_it_said,
+    without_bytes,
+    somewhere_else,
+    Swapped(),
+]
 
 
 @pytest.mark.parametrize("spoil", FAULTS, ids=lambda spoil: getattr(spoil, "__name__", "swapped"))

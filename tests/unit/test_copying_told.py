@@ -19,7 +19,8 @@ from sento_client.site_status import status_value
 from sento_client.site_status.keeping_whole import copying
 from sento_client.site_status.wording import bytes_text, to_go
 from sento_drill.world import make_world
-from sento_node.config import ConfigMistake, load_config
+from sento_node.config import load_config
+from sento_node.config_mistake import ConfigMistake
 from sento_node.metrics import metrics_page
 from sento_node.service.admin_service import status_of
 from sento_node.sync.progress import PAYLOADS, SPINE, Progress

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from acts import set_threshold
+from acts import carry_out_erasure, erase, set_threshold
 from epochs import plan_here, signed
 from genesis_builder import OFFICERS, TestWorld, build_genesis, make_submission
 from ledger_driver import LedgerDriver, everything
@@ -211,6 +211,30 @@ def test_a_plan_takes_over_what_is_lawful_and_names_why_the_rest_is_not(site: To
     assert "1 records are not taken over: standing on a record that is left out" in words
     assert "1 records are not taken over: officers' acts" in words
     assert [(one.data, one.why) for one in again] == [(site.submission, "")]
+
+
+def test_a_plan_says_which_erasures_it_undoes_so_that_no_copy_brings_their_payloads_back_unseen(
+    tmp_path: Path,
+) -> None:
+    world = build_genesis(rules=5)
+    with closing(LmdbStore.open(tmp_path / "ledger", world.ledger_id)) as store:
+        driver = LedgerDriver(world, store)
+        records = [driver.record(f"f{at}", content=b"old") for at in range(2)]
+        driver.codes(records)
+        for record in records:
+            assert driver.act(erase(record.record_hash)) is Code.ACCEPTED
+        ordered = sorted(driver.governance.erasure_orders)
+        assert driver.act(carry_out_erasure(ordered[0])) is Code.ACCEPTED
+        driver.flush()
+        fork = driver.checkpoint()
+        store.put_checkpoint(fork)
+        at_fork = driver.governance
+        choice = Choice("restore", "a test", 1, 1)
+        assert "erasures" not in " ".join(plan_from(store, at_fork, at_fork, fork, choice).words)
+        assert driver.act(carry_out_erasure(ordered[1])) is Code.ACCEPTED
+        driver.flush()
+        words = " ".join(plan_from(store, at_fork, driver.governance, fork, choice).words)
+    assert "1 erasures carried out behind the fork are in force no more" in words
 
 
 def test_a_submission_whose_other_records_are_not_listed_is_left_to_people(site: Told) -> None:

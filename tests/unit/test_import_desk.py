@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,14 +21,16 @@ from sento_node.condition import Condition
 from sento_node.importing.deciding import Fate, Where, decide
 from sento_node.importing.desk import ImportDesk, Report
 from sento_node.importing.staging import Stage, StageFull
+from sento_node.importing.taking import Direct
+from sento_node.ledger.adopt import OfferedBlock
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
-from sento_node.ledger.store import DiskSpace
+from sento_node.ledger.store import DiskSpace, LedgerFailed
 from sento_node.runner import Runner
 from sento_node.service.import_stream import import_reports
 from sento_node.service.node_state import NodeState
 from sento_node.sync.making import payload_chunk, spine_chunk
 from sento_proto.arrival import ArrivedVolume, arrival_holds, decode_arrival
-from sento_proto.checkpoint import SiteKeys, SiteSigners
+from sento_proto.checkpoint import Checkpoint, SiteKeys, SiteSigners
 from sento_proto.chunk import (
     Chunk,
     ChunkName,
@@ -349,10 +351,70 @@ def test_what_waits_is_bounded_and_survives_a_restart(tmp_path: Path) -> None:
         stage.put(name, b"y" * 60)
     (tmp_path / "imported" / "torn.new").write_bytes(b"")
     again = Stage(tmp_path / "imported")
-    assert again.take(4) is None
-    assert again.take(5) == b"x" * 60
-    assert again.take(5) is None
+    assert taken(again, 4) is None
+    assert taken(again, 5) == b"x" * 60
+    assert taken(again, 5) is None
     assert not list((tmp_path / "imported").iterdir())
+
+
+def taken(stage: Stage, block: int) -> bytes | None:
+    found = stage.next(block)
+    if found is None:
+        return None
+    stage.done(found[0])
+    return found[1]
+
+
+def spine_from(block: int) -> ChunkName:
+    return ChunkName(Kind.SPINE, bytes(32), 1, block, block + 5, 10, 20)
+
+
+def test_spines_of_blocks_that_will_never_be_make_room_for_what_lies_nearer(tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "imported", max_bytes=200, max_count=3)
+    for at in range(3):
+        stage.put(spine_from(10**15 + at), b"%d" % at * 60)
+    stage.put(spine_from(5), b"near" * 15)
+    with pytest.raises(StageFull):
+        stage.put(spine_from(2 * 10**15), b"farther")
+    stage.put(spine_from(10), b"next" * 15)
+    again = Stage(tmp_path / "imported", max_bytes=200)
+    assert taken(again, 5) == b"near" * 15
+    assert taken(again, 10) == b"next" * 15
+    assert len(list((tmp_path / "imported").iterdir())) == 1
+
+
+def test_a_spine_that_waited_stays_on_the_disk_until_the_ledger_has_it(
+    ledger: CourierLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, *_ = spines(ledger)
+    node = BareNode(ledger.world, tmp_path)
+    assert outcomes(node, second) == ["waiting"]
+    adopt, adopted = Direct.adopt, []
+
+    async def cut(self: Direct, blocks: Sequence[OfferedBlock], checkpoint: Checkpoint) -> None:
+        if adopted:
+            raise LedgerFailed("the power is cut here")
+        adopted.append(blocks)
+        await adopt(self, blocks, checkpoint)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Direct, "adopt", cut)
+        with pytest.raises(LedgerFailed):
+            brought(node, first)
+    node.writer.shutdown()
+    again = BareNode(ledger.world, tmp_path, node.disk)
+    stage = Stage(tmp_path / "sync" / "imported")
+    assert taken(stage, again.store.tip.block) == second
+    again.writer.shutdown()
+
+
+def test_what_waits_is_bounded_in_number_too(tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "imported", max_count=2)
+    stage.put(spine_from(5), b"1")
+    stage.put(spine_from(6), b"2")
+    with pytest.raises(StageFull):
+        stage.put(spine_from(7), b"3")
+    assert len(list((tmp_path / "imported").iterdir())) == 2
 
 
 LEDGER = bytes(32)

@@ -25,7 +25,16 @@ from sento_node.joining.deciding import (
     member_step,
 )
 from sento_node.joining.note import JOIN, REPLACE_DISK, Note, NoteDamaged, NoteFiles
-from sento_node.ordering.boot import LocalDisk, PeerMemory, Raise, Refuse, Start, decide_boot
+from sento_node.ordering.boot import (
+    BOOTS_AHEAD_MAX,
+    LocalDisk,
+    PeerMemory,
+    Raise,
+    Refuse,
+    Start,
+    decide_boot,
+    steady,
+)
 from sento_node.ordering.boot import Wait as BootWait
 from sento_node.ordering.etcd.members import Member
 
@@ -161,3 +170,31 @@ def test_a_site_without_a_member_is_not_refused_for_a_disk_that_went_back() -> N
     answers = {"a": PeerMemory(8, 20)}
     assert decide_boot(rolled_back, 4, answers, OTHERS, takes_new_number=True) == Raise(9)
     assert decide_boot(rolled_back, 9, answers, OTHERS, takes_new_number=True) == Start(9, 20)
+
+
+@pytest.mark.parametrize("claim", [BOOTS_AHEAD_MAX + 100, 10**12, 2**64 - 2])
+def test_one_site_that_remembers_more_boots_than_can_have_been_does_not_use_up_the_numbers(
+    claim: int,
+) -> None:
+    false = PeerMemory(claim, 100)
+    answers = {"a": false, "b": PeerMemory(9, 140)}
+    assert decide_boot(EMPTY, 1, answers, OTHERS, takes_new_number=True) == Raise(10)
+    assert decide_boot(EMPTY, 10, answers, OTHERS, takes_new_number=True) == Start(10, 140)
+    assert isinstance(decide_boot(EMPTY, 1, {"a": false}, OTHERS, takes_new_number=True), BootWait)
+
+
+def test_numbers_that_were_used_up_once_are_believed_of_two_sites() -> None:
+    answers = {"a": PeerMemory(10**9, 0), "b": PeerMemory(10**9 + 3, 0)}
+    assert decide_boot(EMPTY, 1, answers, OTHERS, takes_new_number=True) == Raise(10**9 + 4)
+
+
+def test_a_site_that_remembers_more_with_each_announcement_is_not_heeded_twice() -> None:
+    first = {"a": PeerMemory(7, 0), "b": PeerMemory(3, 0)}
+    assert decide_boot(EMPTY, 1, steady(first, {}, 1), OTHERS, takes_new_number=True) == Raise(8)
+    told = {"a": PeerMemory(8, 0), "b": PeerMemory(3, 0)}
+    assert decide_boot(EMPTY, 8, steady(told, first, 8), OTHERS, takes_new_number=True) == Start(8, 0)
+
+
+def test_an_honest_site_that_remembers_this_lifes_own_former_number_is_heard() -> None:
+    first, again = {"a": PeerMemory(0, 5)}, {"a": PeerMemory(1, 5)}
+    assert steady(again, first, 10) == again

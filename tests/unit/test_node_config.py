@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 from sento_drill import pki
 from sento_drill.world import make_world
 from sento_node.cli import EXIT_MISTAKE, main
-from sento_node.config import ConfigMistake, load_config
+from sento_node.config import load_config
+from sento_node.config_mistake import ConfigMistake
 from sento_node.keyfile import read_signer
 from sento_node.preflight import mistakes
 from sento_proto.identity import Identity

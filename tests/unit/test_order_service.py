@@ -81,8 +81,12 @@ async def test_a_silent_order_says_that_it_lives_and_where_it_stands() -> None:
     async with contextlib.aclosing(
         lender.service.follow(EMBASSY, sync_pb2.FollowOrderRequest(), lambda: None)
     ) as events:
+        begun = await anext(events)
         block = await anext(events)
         alive = await asyncio.wait_for(anext(events), 5)
+    assert (begun.alive, begun.number) == (True, 0), (
+        "so that whoever asked over a long line knows that it is heard"
+    )
     assert (block.number, block.data, block.alive) == (1, b"block", False)
     assert (alive.alive, alive.number, alive.revision) == (True, block.number, block.revision)
 
@@ -149,6 +153,7 @@ async def test_trimmed_history_is_told_as_where_following_can_begin() -> None:
         placed = await lender.append(LANE, seq)
     await lender.log.trim({LANE: 3}, placed.revision, timeout_ms=100)
     events = lender.service.follow(EMBASSY, sync_pb2.FollowOrderRequest(), lambda: None)
+    assert (await anext(events)).alive
     assert (await anext(events)).compacted_to_revision == placed.revision
     with pytest.raises(StopAsyncIteration):
         await anext(events)

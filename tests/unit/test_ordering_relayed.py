@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from lending_sites import LendingSite
+from sento_node.bounds import WRITE_ANSWER_TIMEOUT_MS
 from sento_node.ordering.in_process import InProcessLog
 from sento_node.ordering.limits import BLOCK_SIZE_BYTES_MAX
 from sento_node.ordering.port import (
@@ -19,7 +20,7 @@ from sento_node.ordering.port import (
     OrderingRefused,
     OutcomeUnknown,
 )
-from sento_node.ordering.relayed import RelayedLog
+from sento_node.ordering.relayed import PATIENCE_MS, RelayedLog
 from sento_proto.v1 import sync_pb2
 
 SITES = ("jp-fukuoka", "jp-ishikawa")
@@ -30,11 +31,11 @@ T_MS = 2_000
 class Borrowed:
     """A log borrowed from two sites. Its silence is short, so that a test sees it end."""
 
-    def __init__(self, silence_ms: int = 300) -> None:
+    def __init__(self, silence_ms: int = 300, patience_ms: int = 0) -> None:
         shared = InProcessLog(SITES)
         self.sites = [LendingSite(site, shared.access(site)) for site in SITES]
         self.first, self.second = self.sites
-        self.log = RelayedLog(lambda: self.sites, silence_ms=silence_ms)
+        self.log = RelayedLog(lambda: self.sites, silence_ms=silence_ms, patience_ms=patience_ms)
 
     async def append(self, seq: int) -> OrderedBlock:
         data = b"block %d" % seq
@@ -96,6 +97,61 @@ async def test_a_site_that_is_only_slow_is_left_after_two_questions() -> None:
     with pytest.raises(OutcomeUnknown):
         await borrowed.log.append(LANE, 1, b"slow", timeout_ms=20)
     assert borrowed.log.through == "jp-ishikawa"
+
+
+async def test_a_far_site_that_answers_later_than_the_caller_is_used_to_orders_the_block_at_the_first_try() -> (
+    None
+):
+    borrowed = Borrowed(patience_ms=10_000)
+    borrowed.first.way_s = 0.2
+    placed = await borrowed.log.append(LANE, 1, b"over a satellite", timeout_ms=20)
+    head = await borrowed.log.head(timeout_ms=20)
+    assert (placed.number, placed.repeated, head.number) == (1, False, 1)
+    assert borrowed.log.through == "jp-fukuoka"
+    assert borrowed.first.calls == ["append", "head"]
+
+
+def test_a_question_over_two_satellite_round_trips_and_a_queue_has_the_time() -> None:
+    assert 2 * 650 + 1_000 <= PATIENCE_MS < WRITE_ANSWER_TIMEOUT_MS
+
+
+async def test_an_append_under_way_ends_with_the_silence_of_a_dead_sites_stream() -> None:
+    borrowed = Borrowed(silence_ms=200, patience_ms=3_600_000)
+    first = await borrowed.append(1)
+    events = borrowed.log.follow(Head(0, 0))
+    assert await anext(events) == first
+    borrowed.first.fall_silent()
+    appending = asyncio.ensure_future(borrowed.append(2))
+    with pytest.raises(FollowBroken, match="jp-fukuoka has said nothing"):
+        await asyncio.wait_for(anext(events), 5)
+    with pytest.raises(OutcomeUnknown, match="given up"):
+        await asyncio.wait_for(appending, 5)
+    assert (await borrowed.append(2)).number == 2
+    assert borrowed.second.calls == ["append"]
+
+
+async def test_the_only_site_there_is_keeps_what_is_under_way_when_its_stream_is_opened_again() -> None:
+    borrowed = Borrowed(silence_ms=100, patience_ms=10_000)
+    del borrowed.sites[1]
+    events = borrowed.log.follow(Head(0, 0))
+    borrowed.first.fall_silent()
+    appending = asyncio.ensure_future(borrowed.append(1))
+    with pytest.raises(FollowBroken):
+        await asyncio.wait_for(anext(events), 5)
+    borrowed.first.speak()
+    assert (await asyncio.wait_for(appending, 5)).number == 1
+
+
+async def test_a_stream_that_is_long_in_beginning_is_not_left_for_it() -> None:
+    borrowed = Borrowed(silence_ms=300)
+    first = await borrowed.append(1)
+    borrowed.first.fall_silent()
+    events = borrowed.log.follow(Head(0, 0))
+    reading = asyncio.ensure_future(anext(events))
+    await asyncio.wait({reading}, timeout=0.4)  # longer than a silence, shorter than two
+    borrowed.first.speak()
+    assert await asyncio.wait_for(reading, 5) == first
+    await events.aclose()
 
 
 async def test_a_site_that_makes_its_ledger_anew_lends_nothing() -> None:

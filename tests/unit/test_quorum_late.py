@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from cosigning_sites import ROOT, CosigningSites
+from cosigning_sites import OTHER_ROOT, ROOT, CosigningSites
 from genesis_builder import build_genesis
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.store import KeptCheckpoint
-from sento_node.quorum.effects import LateCosigned
-from sento_node.quorum.late import GATHER_MS
+from sento_node.quorum.asking_again import ASKED_MAX, AskingAgain
+from sento_node.quorum.checkpoints import Checkpoints
+from sento_node.quorum.effects import Cosigned, LateCosigned, TreeAt
+from sento_node.quorum.late import GATHER_MS, LateCosignatures
 from sento_node.quorum.merging import add_lines
+from sento_node.quorum.trimming import SiteProgress
 from sento_proto.checkpoint import (
     Checkpoint,
+    SiteSigners,
     cosign,
     decode_checkpoint,
     encode_checkpoint,
+    note_signature_holds,
     sign_note,
 )
+from sento_proto.governance.state import from_genesis
 
 A, B, C, E = "jp-fukuoka", "jp-ishikawa", "jp-ibaraki", "lu-betzdorf"
 
@@ -143,3 +149,101 @@ def test_lines_of_another_root_are_not_added() -> None:
     other = kept.note._replace(root=bytes(32))
     add_lines(kept.store, other._replace(signatures=(cosign(other, E, kept.world.site_signers[E], 1),)))
     assert kept.newest == before
+
+
+# A site that was away while a quorum agreed, and nobody writes after that.
+
+
+def test_the_only_embassy_comes_back_to_an_idle_ledger_and_its_line_joins_at_every_site(
+    sites: CosigningSites,
+) -> None:
+    sites.away.add(E)
+    sites.applied(1, 5)
+    sites.passes(60_000)
+    assert sites.cosigners(B, 5) == {A, B, C}
+    sites.comes_back(E, 5)
+    sites.passes(3_000)
+    for at in (A, B, C):
+        assert sites.cosigners(at, 5) == {A, B, C, E}
+    asked = sites.asked.count((A, E, 5))
+    sites.passes(60_000)
+    assert sites.asked.count((A, E, 5)) == asked == 2, "once with all others, and once when it was back"
+
+
+def test_whoever_leads_next_asks_for_the_line_that_is_missing(sites: CosigningSites) -> None:
+    sites.away.add(E)
+    sites.applied(1, 5)
+    sites.passes(5_000)
+    sites.away.add(A)
+    sites.lead(B)
+    sites.comes_back(E, 5)
+    sites.passes(8_000)
+    assert E in sites.cosigners(C, 5)
+    assert sites.asked.count((B, E, 5)) == 1
+
+
+def test_a_site_that_is_back_and_has_not_read_the_block_yet_is_not_asked(sites: CosigningSites) -> None:
+    sites.away.add(E)
+    sites.applied(1, 5)
+    sites.passes(5_000)
+    sites.block = 0  # what it says of itself
+    sites.away.discard(E)
+    sites.passes(20_000)
+    assert sites.asked.count((A, E, 5)) == 1
+
+
+def test_a_site_with_another_tree_is_asked_ever_more_seldom_and_never_believed(sites: CosigningSites) -> None:
+    sites.away.add(E)
+    sites.applied(1, 5)
+    sites.passes(5_000)
+    sites.comes_back(E, 5, root=OTHER_ROOT)
+    sites.passes(120_000)
+    assert 2 <= sites.asked.count((A, E, 5)) <= 6
+    assert sites.cosigners(A, 5) == {A, B, C}
+
+
+def test_a_site_that_answers_and_does_not_sign_is_asked_ten_times_at_most() -> None:
+    world = build_genesis(embassies=(E,))
+    bare = Checkpoint(world.ledger_id, 0, 5, ROOT)
+    again, late = AskingAgain(), LateCosignatures()
+    keys = from_genesis(world.genesis).site_keys
+    again.reached(bare, TreeAt(1, 5, ROOT), (E,), keys, 0)
+    asks = [
+        ask
+        for now_s in range(0, 100_000, 2)
+        for ask in again.asks(
+            A,
+            SiteSigners(world.site_signers[A]),
+            late,
+            {E: SiteProgress(1, now_s * 1_000, 0)},
+            now_s * 1_000,
+        )
+    ]
+    assert len(asks) == ASKED_MAX
+    assert {(ask.site, ask.block) for ask in asks} == {(E, 1)}
+    assert note_signature_holds(asks[0].checkpoint, A, keys[A].ed25519)
+
+
+def test_a_site_that_starts_again_with_an_incomplete_checkpoint_asks_when_it_leads(
+    sites: CosigningSites,
+) -> None:
+    sites.away.add(E)
+    sites.applied(1, 5)
+    sites.passes(5_000)
+    tree = TreeAt(1, 5, ROOT)
+    sites.sites[A] = Checkpoints(
+        ledger_id=sites.world.ledger_id,
+        epoch=0,
+        site=A,
+        signers=SiteSigners(sites.world.site_signers[A]),
+        governance=sites.governance,
+        last_cosigned=Cosigned(0, 5, ROOT),
+        flushed=tree,
+        quorum=tree,
+        now_ms=sites.now_ms,
+        quorum_note=sites.kept[A][5],
+    )
+    sites.lead(A)
+    sites.comes_back(E, 5)
+    sites.passes(8_000)
+    assert sites.cosigners(B, 5) == {A, B, C, E}

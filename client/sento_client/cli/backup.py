@@ -54,10 +54,10 @@ def backup() -> None:
 @pass_app
 def make_(app: App, directory: Path, to: tuple[str, ...], volume_size: int, operator: Path | None) -> None:
     """Write what a quorum cosigned since the last time into DIR. Killed, it goes on behind the last whole volume."""
-    entry, untold = make_set(
+    entry, told = make_set(
         app, directory, kind="backup", operator=operator, volume_bytes=volume_size, to=to, spine_copies=1
     )
-    show_made(app, directory, entry, untold)
+    show_made(app, directory, entry, told)
 
 
 @backup.command("verify")

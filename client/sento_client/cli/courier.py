@@ -32,6 +32,7 @@ from sento_client.cli.waiting import bar_of
 from sento_client.courier.importing import Bringer, Imported, SiteStands, open_line, receipt_path
 from sento_client.courier.place import CourierPlace
 from sento_client.courier.reading import FoundSet, Judge, signers_of
+from sento_client.courier.untold import settle_untold
 from sento_client.grpc_transport import GrpcTransport
 from sento_client.transport import STATUS
 from sento_proto.erasure_certificate import Volume
@@ -91,13 +92,14 @@ def export_(
     """Write the ledger, as a quorum cosigned it last, into DIR: first all headers and signatures, then payloads, then headers and signatures once more.
 
     Killed, cut off or out of space, the same command goes on behind the last whole volume, at whichever site answers. Whole volumes may be carried off
-    meanwhile; only sento-catalogue.json has to stay. The sites note each volume with payloads, for erasure certificates.
+    meanwhile; only sento-catalogue.json has to stay. The sites note each volume with payloads, for erasure certificates; a site that is away is told by the
+    next export or backup into DIR, which sento-untold.json is for. Ends with 5 only when no site at all noted a volume.
 
     \b
     Example:
         sento courier export /mnt/disk --to taipei-office --volume-size 64MB --operator /etc/sento/operator
     """
-    entry, untold = make_set(
+    entry, told = make_set(
         app,
         directory,
         kind="courier",
@@ -107,7 +109,7 @@ def export_(
         registries=registries,
         spine_copies=spine_copies,
     )
-    show_made(app, directory, entry, untold)
+    show_made(app, directory, entry, told)
 
 
 @courier.command("verify")
@@ -228,6 +230,9 @@ def import_(
             async with open_line(transport, site) as line:
                 imported = await Bringer(line, stands, judge, progress).bring(sets, governance, site)
         told = Told(transport)
+        brought = {one.label for each in sets for one in each.holding("payloads")}
+        for directory in directories:
+            settle_untold(directory, governance.ledger_id, site, brought)
         for each in sets:
             for one in each.holding("payloads"):
                 if one.header is not None:

@@ -40,6 +40,8 @@ from sento_client.courier.reading import (
     sort_set,
     volume_paths,
 )
+from sento_client.courier.untold import NAME as UNTOLD_NAME
+from sento_client.courier.untold import Owed, read_untold, write_untold
 from sento_client.courier.verifying import Verified, verify_sets
 from sento_client.governing.follower import Follower
 from sento_client.governing.trust_file import FILE_MAX_BYTES, Trusted, decode_trust_alone
@@ -143,14 +145,43 @@ async def followed(place: CourierPlace, transport: GrpcTransport, *, local: bool
 
 
 class Told:
-    """Which sites do not know of a volume yet."""
+    """Which sites do not know of a volume yet. `unheard`: the notes that no site heard at all."""
 
     def __init__(self, transport: GrpcTransport) -> None:
         self._transport = transport
-        self.untold: dict[str, list[str]] = {}
+        self.owed: list[Owed] = []
+        self.unheard: list[str] = []
+
+    @property
+    def untold(self) -> dict[str, list[str]]:
+        """The numbers that each site still has to be told."""
+        numbers: dict[str, list[str]] = {}
+        for one in self.owed:
+            numbers.setdefault(one.site, []).append(one.volume.number)
+        return numbers
+
+    async def note_owed(self, owed: Sequence[Owed]) -> None:
+        """Tell what sites did not hear before. A site that does not answer is not asked again for each."""
+        away: set[str] = set()
+        for one in owed:
+            if one.site not in self._transport.sites:
+                continue
+            before = len(self.owed)
+            if one.site in away:
+                self.owed.append(one)
+            else:
+                await self._tell(one.volume, (one.site,))
+                away |= {later.site for later in self.owed[before:]}
 
     async def note(self, volume: Volume, sites: Sequence[str] = ()) -> None:
         """Tell the sites, all of them or those; whoever does not hear it is remembered by name."""
+        told = tuple(sites or self._transport.sites)
+        before = len(self.owed)
+        await self._tell(volume, told)
+        if len(self.owed) - before == len(told):
+            self.unheard.append(volume.number)
+
+    async def _tell(self, volume: Volume, sites: Sequence[str]) -> None:
         request = admin_pb2.NoteVolumeRequest(
             number=volume.number, kind=volume.kind, state=volume.state, size=volume.size
         )
@@ -159,9 +190,9 @@ class Told:
             try:
                 await self._transport.call(site, NOTE_VOLUME, request, NOTE_TIMEOUT_MS)
             except SentoError:
-                self.untold.setdefault(site, []).append(volume.number)
+                self.owed.append(Owed(site, volume))
 
-        await asyncio.gather(*(tell(site) for site in sites or self._transport.sites))
+        await asyncio.gather(*(tell(site) for site in sites))
 
 
 def make_set(
@@ -174,18 +205,18 @@ def make_set(
     to: tuple[str, ...],
     registries: tuple[str, ...] = (),
     spine_copies: int = 2,
-) -> tuple[SetEntry | None, dict[str, list[str]]]:
-    """Make a set in `directory`, with a bar; the set, and the volumes that sites were not told of. Ends the command on errors."""
+) -> tuple[SetEntry | None, Told]:
+    """Make a set in `directory`, with a bar; the set, and whom sites were told. What they did not hear stays beside the volumes. Ends the command on errors."""
 
-    async def work(
-        place: CourierPlace, transport: GrpcTransport
-    ) -> tuple[SetEntry | None, dict[str, list[str]]]:
+    async def work(place: CourierPlace, transport: GrpcTransport) -> tuple[SetEntry | None, Told]:
         signer = place.signer(person_to_ask())
         follower = await followed(place, transport)
         governance = follower.followed.governance
         wanted = registries_in_order(governance.registries, registries or DEFAULT_PAYLOAD_ORDER)
         wish = Wish(kind, volume_bytes, wanted, recipient_keys(governance, to), spine_copies)
         told, ports = Told(transport), Ports()
+        owed = read_untold(directory, governance.ledger_id)
+        await told.note_owed(owed)
         source = SiteChunks(transport, governance.ledger_id, ports)
         with bar_of(app.progress_console(), "begins", shown=not app.as_json, total=None) as (bar, task):
 
@@ -193,13 +224,19 @@ def make_set(
                 words = f"{now.stage}, volume {now.volumes + 1}"
                 bar.update(task, description=words, completed=now.done, total=now.total)
 
-            maker = Maker(governance.ledger_id, signer, ports, told.note, progress)
-            return await export_set(source, directory, wish, maker), told.untold
+            async def note(volume: Volume) -> None:
+                owed_before = len(told.owed)
+                await told.note(volume)
+                if len(told.owed) != owed_before:
+                    write_untold(directory, governance.ledger_id, told.owed)
 
-    def alone(
-        place: CourierPlace, transport: GrpcTransport
-    ) -> Awaitable[tuple[SetEntry | None, dict[str, list[str]]]]:
-        async def within() -> tuple[SetEntry | None, dict[str, list[str]]]:
+            maker = Maker(governance.ledger_id, signer, ports, note, progress)
+            if tuple(told.owed) != owed:
+                write_untold(directory, governance.ledger_id, told.owed)
+            return await export_set(source, directory, wish, maker), told
+
+    def alone(place: CourierPlace, transport: GrpcTransport) -> Awaitable[tuple[SetEntry | None, Told]]:
+        async def within() -> tuple[SetEntry | None, Told]:
             with alone_in(directory):
                 return await work(place, transport)
 
@@ -210,37 +247,41 @@ def make_set(
     )
 
 
-def show_made(app: App, directory: Path, entry: SetEntry | None, untold: dict[str, list[str]]) -> None:
-    """What was made, and what sites were not told; ends the command with 5 when one was not."""
-    if entry is None:
-        app.show(
-            {"set": None},
-            lambda console: console.print("Nothing new: the directory holds all that a quorum cosigned."),
-        )
-        return
+def show_made(app: App, directory: Path, entry: SetEntry | None, told: Told) -> None:
+    """What was made, and what sites were not told. A site that is away is told by the next run; a volume that no site noted ends the command with 5."""
 
     def people(console: Console) -> None:
-        console.print(
-            f"Set {entry.set_id.hex()}: {entry.volumes} volumes in {directory}, {entry.to_size - entry.from_size} records "
-            f"through size {entry.to_size}, root {entry.root.hex()}.",
-            markup=False,
-        )
-        for site, numbers in sorted(untold.items()):
+        if entry is None:
+            console.print("Nothing new: the directory holds all that a quorum cosigned.")
+        else:
             console.print(
-                f"{site} does not know of {len(numbers)} volumes yet, from {numbers[0]} on: sento volumes add ... --site {site}",
+                f"Set {entry.set_id.hex()}: {entry.volumes} volumes in {directory}, {entry.to_size - entry.from_size} records "
+                f"through size {entry.to_size}, root {entry.root.hex()}.",
+                markup=False,
+            )
+        for site, numbers in sorted(told.untold.items()):
+            console.print(
+                f"{site} was not told of {len(numbers)} volumes, from {numbers[0]} on; {UNTOLD_NAME} keeps them, and the next run into this directory "
+                f"tells it. By hand: sento volumes add ... --site {site}",
+                markup=False,
+            )
+        if told.unheard:
+            console.print(
+                f"No site noted {len(told.unheard)} of the volumes, so no erasure certificate will list them: give an operator's certificate with --operator.",
                 markup=False,
             )
 
-    value = {
-        "set": entry.set_id.hex(),
-        "volumes": entry.volumes,
-        "from_size": entry.from_size,
-        "to_size": entry.to_size,
-        "root": entry.root.hex(),
-        "untold": untold,
-    }
-    app.show(value, people)
-    if untold:
+    value: dict[str, object] = {"set": None}
+    if entry is not None:
+        value = {
+            "set": entry.set_id.hex(),
+            "volumes": entry.volumes,
+            "from_size": entry.from_size,
+            "to_size": entry.to_size,
+            "root": entry.root.hex(),
+        }
+    app.show({**value, "untold": told.untold, "unheard": told.unheard}, people)
+    if told.unheard:
         sys.exit(Exit.DEGRADED)
 
 

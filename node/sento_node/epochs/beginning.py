@@ -166,9 +166,9 @@ def _own_file(path: Path) -> None:
     copy.replace(path)
 
 
-def cut_to(copy: Path, size: int, block: int) -> None:
-    """Cut a copy back to the end of a block. Raises LedgerDamaged, lmdb.Error, LedgerNotOpened, OSError."""
-    cut_segments(payloads_directory(copy), cut_ledger(copy, size, block))
+def cut_to(copy: Path, size: int, block: int, epoch: int | None = None) -> None:
+    """Cut a copy back to the end of a block, of this epoch (None: of the one that it is in). Raises LedgerDamaged, lmdb.Error, LedgerNotOpened, OSError."""
+    cut_segments(payloads_directory(copy), cut_ledger(copy, size, block, epoch))
 
 
 def governance_of_copy(copy: Path, genesis: Genesis) -> Governance:

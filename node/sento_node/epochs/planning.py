@@ -35,6 +35,11 @@ AN_ACT, AN_ANNOUNCEMENT, LEFT_OUT, STANDS_ON_IT, WITH_REFUSED, TOGETHER, NO_PAYL
     "whose payload is erased or missing",
 )
 
+_UNDONE = (
+    "erasures carried out behind the fork are in force no more: order and carry them out again as the epoch's first acts, "
+    "before volumes or backups that still hold those payloads are brought to any site."
+)
+
 
 class LeaveOut(NamedTuple):
     """Records that do not come back: of an author, in a registry (empty: all), whose time lies in [from, to] (ms since 1970; None: open)."""
@@ -99,16 +104,24 @@ def plan_from(
         choice.as_of_ms,
         choice.made_at_ms,
     )
-    return _with_words(plan, store.tip, later)
+    return _with_words(plan, store.tip, later, _erasures_undone(at_fork, now))
 
 
-def _with_words(plan: EpochPlan, tip: Tip, later: Later) -> EpochPlan:
+def _erasures_undone(at_fork: Governance, now: Governance) -> int:
+    """How many erasures were carried out behind the fork: their payloads are destroyed, and nothing in the new epoch says so."""
+    then = at_fork.erasure_orders
+    carried_out = [at for at, order in now.erasure_orders.items() if order.carried_out_at is not None]
+    return sum(at not in then or then[at].carried_out_at is None for at in carried_out)
+
+
+def _with_words(plan: EpochPlan, tip: Tip, later: Later, erasures_undone: int) -> EpochPlan:
     moment = datetime.fromtimestamp(plan.as_of_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     parent = plan.parent
     words = [
         f"Epoch {plan.epoch} keeps the first {parent.size} records of epoch {parent.epoch}, the largest state that a quorum had cosigned at {moment}.",
         f"{tip.size - parent.size} records behind them stand no more; {len(plan.readmit)} of them are taken over again, with the same record hashes.",
         *(f"{count} records are not taken over: {why}." for why, count in sorted(later.not_again.items())),
+        *(f"{erasures_undone} {_UNDONE}" for _ in range(bool(erasures_undone))),
         f"{', '.join(plan.voting)} vote; a receipt needs {plan.receipt_set.quorum} of {', '.join(plan.receipt_set.sites)}.",
         "Until every site of the old epoch is brought over or stopped, both sides may acknowledge; what the old side acknowledges is lost with its epoch.",
     ]

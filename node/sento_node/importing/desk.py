@@ -175,12 +175,15 @@ class Visit:
         return "adopted", ""
 
     async def _take_staged(self, taking: Taking) -> None:
-        """What waited for the blocks that came just now. One that is spoiled meanwhile is passed over: it is brought again."""
-        while (data := await asyncio.to_thread(self._stage.take, taking.where.block)) is not None:
+        """What waited for the blocks that came just now; it lies on disk until the ledger has it. One that is spoiled meanwhile is passed over: it is brought
+        again."""
+        while (found := await asyncio.to_thread(self._stage.next, taking.where.block)) is not None:
+            identity, data = found
             with contextlib.suppress(Malformed):
                 chunk = await asyncio.to_thread(decode_chunk, data)
                 if decide(chunk.name, taking.where).fate is Fate.GOES_ON:
                     await self._adopt(taking, chunk)
+            await asyncio.to_thread(self._stage.done, identity)
 
     async def _fill(self, taking: Taking, chunk: Chunk) -> tuple[str, str]:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc.aio
 
 from sento_node.call_refusals import refusal_in
-from sento_node.config import ConfigMistake
+from sento_node.config_mistake import ConfigMistake
 from sento_node.ordering.etcd.members import ChangeNotYet
 from sento_node.peers import PeerNode, Peers, PeerSilent
 from sento_proto.errors import Code, SentoError

@@ -3,6 +3,7 @@
     data/joining             JSON {"format":"sento-joining-1","kind","aside","set_aside","ledger_made","confirmed","member_id"}; there until the site serves
     data/joining-bootstrap   the bootstrap file that it was begun with, if there was one
     data/replaced-<n>/       what lay in data/ when the disk was replaced, never removed by the node
+    data/access-keys.json    stays where it lies, on the old disk or put there from a backup: no other site has these keys, and each is compared with the ledger
 
 Each step is done before the note says so, and every step may be done again.
 """
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sento_node.durable_files import sync_directory, write_durably
+from sento_node.releases.kek_file import NAME as ACCESS_KEYS
 from sento_proto.bootstrap import SignedBootstrap, decode_bootstrap
 from sento_proto.strict_json import Fields, load
 from sento_proto.wire import Malformed
@@ -74,13 +76,14 @@ class NoteFiles:
         write_durably(self._note, json.dumps({"format": FORMAT, **asdict(note)}).encode())
 
     def begin(self, note: Note, bootstrap: bytes | None) -> None:
-        """Begin: the bootstrap file first, so that a note never stands without it. Raises OSError."""
+        """Begin: the bootstrap file first, and one that is not wanted any more last, so that a note never stands without its own. Raises OSError."""
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if bootstrap is not None:
             write_durably(self._bootstrap, bootstrap)
-        else:
-            self._bootstrap.unlink(missing_ok=True)
         self.write(note)
+        if bootstrap is None:
+            self._bootstrap.unlink(missing_ok=True)
+            sync_directory(self.data_dir)
 
     def end(self) -> None:
         """The site serves: nothing is joining any more. Raises OSError."""
@@ -103,7 +106,7 @@ class NoteFiles:
     # -- what lies in the directory ----------------------------------------------------------------------------------------
 
     def former(self) -> list[Path]:
-        """What is set aside when a disk is replaced: all but the note and what was set aside before."""
+        """What is set aside when a disk is replaced: all but the note, what was set aside before, and the keys of access records."""
         return sorted(path for path in _entries(self.data_dir) if not _stays(path.name))
 
     def next_aside(self) -> int:
@@ -130,7 +133,7 @@ def _entries(directory: Path) -> Iterable[Path]:
 
 
 def _stays(name: str) -> bool:
-    return name.startswith((NOTE_FILE, ASIDE)) or name == "lost+found"
+    return name.startswith((NOTE_FILE, ASIDE)) or name in ("lost+found", ACCESS_KEYS)
 
 
 def _read_note(fields: Fields) -> Note:

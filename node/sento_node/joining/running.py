@@ -33,6 +33,7 @@ from sento_node.joining.deciding import (
 from sento_node.joining.gated import GatedLog
 from sento_node.joining.note import REPLACE_DISK
 from sento_node.joining.starting import Begun
+from sento_node.ledger.replay import governance_of
 from sento_node.order_starting import OrderAccess
 from sento_node.ordering.etcd.members import ChangeNotYet, Member, MemberChanges
 from sento_node.ordering.port import OrderingLog
@@ -41,7 +42,7 @@ from sento_node.peers import Peers
 from sento_node.rebuild.deciding import Rebuild
 from sento_node.runner import Runner
 from sento_node.service.node_state import NodeState
-from sento_proto.bootstrap import differs_from_ledger
+from sento_proto.bootstrap import differs_from_ledger, others_in_office
 from sento_proto.genesis import Genesis
 from sento_proto.v1 import sync_pb2
 
@@ -220,6 +221,7 @@ class Joining:
         if store.tip.size < content.size:
             return f"The ledger holds {store.tip.size} records and the bootstrap file says {content.size}."
         why = differs_from_ledger(content, self._node.governance, root_at(store, content.size))
+        why = why or others_in_office(content, governance_of(self._node.genesis, store, size=content.size))
         return f"The copied ledger is not the one of the bootstrap file: {why}." if why else ""
 
     async def _until_whole(self) -> None:

@@ -24,15 +24,16 @@ from sento_proto.merkle import HASH_BYTES
 from sento_proto.wire import Malformed
 
 
-def cut_ledger(directory: Path, size: int, block: int) -> dict[int, int]:
+def cut_ledger(directory: Path, size: int, block: int, epoch: int | None = None) -> dict[int, int]:
     """Cut the ledger in `directory` back to `size`, at the end of `block`: segment -> where the records that stay end in it. The caller cuts those files.
+    `epoch`: of that block (None: the tip's own).
 
     Raises LedgerDamaged when the rows that are to stay cannot be read, lmdb.Error, LedgerNotOpened."""
     files = _open(directory)
     try:
         with files.env.begin(write=True) as txn:
             try:
-                return _Cut(files, txn, size, block).carry_out()
+                return _Cut(files, txn, size, block).carry_out(epoch)
             except (Malformed, tiles.NotInTiles) as error:
                 raise LedgerDamaged(f"The ledger cannot be cut back to size {size} ({error}).") from error
     finally:
@@ -86,7 +87,7 @@ class _Cut:
     def __init__(self, files: LedgerFiles, txn: lmdb.Transaction[bytes], size: int, block: int) -> None:
         self._tables, self._txn, self._size, self._block = files.tables, txn, size, block
 
-    def carry_out(self) -> dict[int, int]:
+    def carry_out(self, epoch: int | None) -> dict[int, int]:
         tables, size = self._tables, self._size
         facts, subjects = self._heads_behind(tables.facts), self._heads_behind(tables.subjects)
         ends = self._read_what_stays(facts, subjects)
@@ -108,7 +109,9 @@ class _Cut:
             self._txn.put(rows.segment_key(number), rows.encode_segment_row(end), db=tables.segments)
         edge = tiles.TileEdge(size, self._tile)
         former = rows.decode_tip(self._txn.get(META_TIP, b"", db=tables.meta))
-        tip = Tip(former.epoch, self._block, revision, size, tuple(edge.frontier()))
+        tip = Tip(
+            former.epoch if epoch is None else epoch, self._block, revision, size, tuple(edge.frontier())
+        )
         self._txn.put(META_TIP, rows.encode_tip(tip), db=tables.meta)
         return ends
 

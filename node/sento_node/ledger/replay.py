@@ -62,15 +62,21 @@ SignersAt = Callable[[int], Sequence[bytes]]
 
 
 def governance_of(
-    genesis: Genesis, ledger: GovernedLedger, signers_at: SignersAt | None = None
+    genesis: Genesis,
+    ledger: GovernedLedger,
+    signers_at: SignersAt | None = None,
+    size: int | None = None,
 ) -> Governance:
-    """The governance in force behind everything flushed. With `signers_at` it is also asked of each act whether enough of those in office had signed it.
+    """The governance in force behind everything flushed, or behind the first `size` records. With `signers_at` it is also asked of each act whether enough of
+    those in office had signed it.
 
     Raises LedgerDamaged, and UnknownRules before an act or announcement that only a newer release can judge."""
     governance = from_genesis(genesis)
     if governance.rules in RULES and not RULES[governance.rules].acts:
         return governance
     for standing in standing_governance(governance, ledger):
+        if size is not None and standing.position >= size:
+            break
         check_rules_known(governance)
         try:
             if signers_at is not None and standing.author == OFFICERS_AUTHOR:

@@ -88,6 +88,8 @@ class Raise(NamedTuple):
 
 
 BootDecision = Wait | Start | Refuse | Raise
+BOOTS_AHEAD_MAX = 1_000_000
+"""So many boots at most are remembered of a disk that is gone, when one site alone says so."""
 
 _REMEDY = (
     "Do not copy a data directory back. Run `sento-node replace-disk`, which takes this site's former member out of the ordering log and lets "
@@ -105,6 +107,7 @@ def decide_boot(
 ) -> BootDecision:
     """Whether the member may start as boot number `announced` (already flushed here). `answers` are by site, `voting_others` the other voters, tie-breakers
     among them. `takes_new_number`: the disk is new by its operator's word and its former member will not start, or this site has no member."""
+    answers = believable(answers, announced)
     if takes_new_number:
         remembered_boot = max((memory.boot_number for memory in answers.values()), default=0)
         if remembered_boot >= announced:
@@ -120,6 +123,34 @@ def decide_boot(
         )
     remembered = max([disk.cosigned_size, *(memory.cosigned_size for memory in answers.values())])
     return Start(announced, remembered)
+
+
+def believable(answers: Mapping[str, PeerMemory], announced: int) -> Mapping[str, PeerMemory]:
+    """The answers without those that remember more boots than can have been, unless another site remembers about as many: one false answer must not use up
+    the numbers that this site will ever have, of which a lane's name holds twelve digits."""
+    return {
+        site: memory
+        for site, memory in answers.items()
+        if memory.boot_number <= announced + BOOTS_AHEAD_MAX
+        or any(
+            other != site and abs(known.boot_number - memory.boot_number) <= BOOTS_AHEAD_MAX
+            for other, known in answers.items()
+        )
+    }
+
+
+def steady(
+    answers: Mapping[str, PeerMemory], first: Mapping[str, PeerMemory], announced: int
+) -> Mapping[str, PeerMemory]:
+    """The answers without those of sites that remember the number announced now, or a higher one, and did not by their `first` answer to this life: nobody
+    announced one since but this life. Whoever heeded such a site would take higher and higher numbers and never start."""
+    return {
+        site: memory
+        for site, memory in answers.items()
+        if memory.boot_number < announced
+        or site not in first
+        or memory.boot_number <= first[site].boot_number
+    }
 
 
 def refuse_locally(disk: LocalDisk) -> str | None:

@@ -5,9 +5,13 @@ ledger. One relay is used at a time. Another one is taken when
 
  * it cannot be reached, or says that it does not lend its log now (it starts, stops, makes its ledger anew)
  * it has no majority behind it: another side may have one
- * its stream is silent for three seconds; a living one says so each second
+ * its stream is silent for three seconds; a living one says so each second, and once at its beginning
  * two questions in a row were not answered in time
  * its stream says what cannot come next, or ends from outside while blocks are known that it did not send
+
+A question may take three seconds, however short the patience of who asks: over a satellite an answer takes two round trips of 650 ms and the queue before
+it, while a member of one's own answers in milliseconds. What is under way through a relay that is given up ends at once, so that a dead one costs no more
+than its stream's silence.
 
 A relay can hold back the order, and tell an old head: this site is then behind, and its ledger's age and lag say so. It cannot make this site take a block that
 its ingress did not sign, nor vouch for an order that others do not have (`quorum/embassy.py`). Trimming is the voters' work, and so is the lead.
@@ -37,6 +41,10 @@ from sento_proto.errors import SentoError
 from sento_proto.v1 import sync_pb2
 
 SILENCE_MS: Final = 3_000
+PATIENCE_MS: Final = 3_000
+"""The least time that a question to a relay gets."""
+FIRST_EVENT_SILENCES: Final = 2
+"""A stream's beginning may take so many silences: over a satellite connecting alone takes two seconds."""
 DOUBTS_MAX: Final = 2
 STATUS_KEPT_S: Final = 5.0
 """The relay's status is asked no more often: on a thin link it costs as much as ten heads."""
@@ -80,9 +88,17 @@ class Relay(Protocol):
 class RelayedLog:
     """`OrderingLog` through relays. `relays` tells who may be asked now, in the order of preference; who that is follows governance."""
 
-    def __init__(self, relays: Callable[[], Sequence[Relay]], *, silence_ms: int = SILENCE_MS) -> None:
+    def __init__(
+        self,
+        relays: Callable[[], Sequence[Relay]],
+        *,
+        silence_ms: int = SILENCE_MS,
+        patience_ms: int = PATIENCE_MS,
+    ) -> None:
         self._relays = relays
         self._silence_ms = silence_ms
+        self._patience_ms = patience_ms
+        self._given_up = asyncio.Event()
         self._current = ""
         self._doubts = 0
         self._known_number = 0
@@ -98,15 +114,16 @@ class RelayedLog:
     # -- the log --------------------------------------------------------------------------------------------------
 
     async def append(self, lane: str, seq: int, data: bytes, *, timeout_ms: int) -> Appended:
-        """See `OrderingLog.append`. One relay is asked once: what it leaves unknown is asked again, by the same pair, of whichever is next."""
+        """See `OrderingLog.append`, with no less time than a far relay needs. One relay is asked once: what it leaves unknown is asked again, by the same
+        pair, of whichever is next."""
         check_append(lane, seq, data)
         relay = self._needed("order a block")
-        call = relay.append_for(lane, seq, data, timeout_ms)
+        call = relay.append_for(lane, seq, data, max(timeout_ms, self._patience_ms))
         return appended(await self._asked(relay, call))
 
     async def head(self, *, timeout_ms: int) -> Head:
-        """See `OrderingLog.head`. Each relay is asked at most once; all together have the time."""
-        deadline_s = asyncio.get_running_loop().time() + timeout_ms / 1000
+        """See `OrderingLog.head`. Each relay is asked at most once; all together have the time, or as much as a far one needs."""
+        deadline_s = asyncio.get_running_loop().time() + max(timeout_ms, self._patience_ms) / 1000
         tried: set[str] = set()
         while True:
             relay = self._needed("read the log's head")
@@ -131,9 +148,11 @@ class RelayedLog:
                 "No voting site is known whose log could be followed. Look at peers in node.toml."
             )
         events, last = relay.follow_order(after), after
+        silence_ms = FIRST_EVENT_SILENCES * self._silence_ms
         try:
             while True:
-                event = read_event(await self._next(relay, events), last)
+                event = read_event(await self._next(relay, events, silence_ms), last)
+                silence_ms = self._silence_ms
                 if event is None:
                     continue
                 if isinstance(event, OrderedBlock):
@@ -158,7 +177,7 @@ class RelayedLog:
             asked_s, _, status = self._status
             if now_s - asked_s < STATUS_KEPT_S:
                 return status
-        told = await self._asked(relay, relay.order_status(timeout_ms))
+        told = await self._asked(relay, relay.order_status(max(timeout_ms, self._patience_ms)))
         status = replace(
             told, cluster_id=0, member_id=0, is_lead=False, resident_bytes=0, alarms=(), members=()
         )
@@ -199,11 +218,14 @@ class RelayedLog:
         if relay.name != self._current or relay.name not in names:
             return
         self._current, self._doubts = names[(names.index(relay.name) + 1) % len(names)], 0
+        if self._current != relay.name:
+            given_up, self._given_up = self._given_up, asyncio.Event()
+            given_up.set()
 
     async def _asked(self, relay: Relay, call: Awaitable[_T]) -> _T:
         """A relay's answer. Raises what its log raised; OutcomeUnknown when it did not answer or does not lend its log."""
         try:
-            answer = await call
+            answer = await self._unless_given_up(relay, call)
         except SentoError as refusal:
             error = error_of(refusal)
             if error is None or isinstance(error, OutcomeUnknown):
@@ -219,23 +241,38 @@ class RelayedLog:
             self._doubts = 0
         return answer
 
+    async def _unless_given_up(self, relay: Relay, call: Awaitable[_T]) -> _T:
+        """What the call brings. Raises RelaySilent when its relay is given up meanwhile: nobody waits for the dead."""
+        answering: asyncio.Future[_T] = asyncio.ensure_future(call)
+        giving_up = asyncio.ensure_future(self._given_up.wait())
+        both: set[asyncio.Future[Any]] = {answering, giving_up}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():
+                return answering.result()
+            raise RelaySilent(f"{relay.name} was given up meanwhile")
+        finally:
+            for waiting in both:
+                waiting.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
     # -- its stream -----------------------------------------------------------------------------------------------
 
     async def _next(
-        self, relay: Relay, events: AsyncGenerator[sync_pb2.OrderEvent, None]
+        self, relay: Relay, events: AsyncGenerator[sync_pb2.OrderEvent, None], silence_ms: int
     ) -> sync_pb2.OrderEvent:
         """The stream's next event. Raises FollowBroken, OrderingRefused."""
         reading: asyncio.Future[sync_pb2.OrderEvent] = asyncio.ensure_future(anext(events))
         closing = asyncio.ensure_future(self._closed.wait())
         both: set[asyncio.Future[Any]] = {reading, closing}
         try:
-            await asyncio.wait(both, timeout=self._silence_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(both, timeout=silence_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
                 return _result(relay, reading)
             if closing.done():
                 raise _closed_while_following()
             raise FollowBroken(
-                f"{relay.name} has said nothing for {self._silence_ms / 1000:g} s. The order is followed through another site."
+                f"{relay.name} has said nothing for {silence_ms / 1000:g} s. The order is followed through another site."
             )
         finally:
             closing.cancel()

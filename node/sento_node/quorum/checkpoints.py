@@ -12,7 +12,7 @@ A fresh cosignature whose time is minutes away from this site's clock is not cou
 In a checkpoint that is handed over times are not judged again: it may be old, and a site whose own clock is wrong must not be cut off by it.
 
 A site without a vote proposes nothing, and cosigns only what `embassies.py` lets it: what it may not sign yet waits, as a proposal ahead of the flush does.
-For three seconds after a quorum the proposer goes on gathering (`late.py`).
+For three seconds after a quorum the proposer goes on gathering (`late.py`); who was away is asked again when it is back (`asking_again.py`).
 
 Extension of the last cosigned one follows from 1 to 3: both are prefixes of one ledger that this site built. A proposal that is ahead of what is flushed here
 waits for the flush. A quorum's checkpoint with another root at a size that this site has means that this site is wrong: `Diverged`.
@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from sento_node.ledger.results import BlockResult
+from sento_node.quorum.asking_again import AskingAgain
 from sento_node.quorum.clocks import is_off
 from sento_node.quorum.effects import (
     AnswerCosign,
@@ -86,12 +87,13 @@ class Checkpoints:
         quorum: TreeAt,
         now_ms: int,
         floor_size: int = 0,
+        quorum_note: Checkpoint | None = None,
     ) -> None:
         self._ledger_id = ledger_id
         self._epoch = epoch
         self._site = site
         self._signers = signers
-        self._late = LateCosignatures()
+        self._late, self._again = LateCosignatures(), AskingAgain()
         self._caution, self._now_ms = Caution(now_ms), now_ms
         self._govern(governance)
         self.last_cosigned = last_cosigned
@@ -99,6 +101,8 @@ class Checkpoints:
         self._trees: deque[TreeAt] = deque([flushed])
         self._flushed = flushed
         self.quorum = quorum
+        if quorum_note is not None:
+            self._again.reached(quorum_note, quorum, self._others, self._site_keys, now_ms)
         self.quorum_time_s = 0
         self._quorum_seen_ms = now_ms
         self._proposed_ms = now_ms - PROPOSE_EVERY_MS
@@ -155,6 +159,8 @@ class Checkpoints:
             self._proposal = None
         if self._may_propose(now_ms):
             effects.append(self._propose(now_ms))
+        elif self.is_lead and self._rests_at_quorum():
+            effects += self._again.asks(self._site, self._signers, self._late, self.progress, now_ms)
         return effects
 
     def raise_floor(self, size: int) -> None:
@@ -186,6 +192,11 @@ class Checkpoints:
         return since_ms >= PROPOSE_EVERY_MS or (
             new_records >= PROPOSE_EVERY_RECORDS and since_ms >= MIN_GAP_MS
         )
+
+    def _rests_at_quorum(self) -> bool:
+        """The newest quorum checkpoint is what this site itself last signed, and nothing newer is on its way."""
+        busy = self._held_back or self._is_embassy or self._writing or self._proposal is not None
+        return not busy and self._promised_size() == self.quorum.size
 
     def _propose(self, now_ms: int) -> CheckpointEffect:
         tree = self._flushed
@@ -297,7 +308,10 @@ class Checkpoints:
         if is_off(heard.off_s):
             return [heard]
         if proposal is None or not current:
-            return [heard, *self._late.heard(site, size, good.lines, self._others)]
+            late = self._late.heard(site, size, good.lines, self._others)
+            for effect in late:
+                self._again.came(effect.checkpoint, self._site_keys)
+            return [heard, *late]
         proposal.lines[site] = good.lines
         return [heard, *self._count_lines()]
 
@@ -376,7 +390,9 @@ class Checkpoints:
         kept = next((tree for tree in self.recent_quorums if tree.size == checkpoint.size), None)
         if kept is None or kept.root != checkpoint.root:
             return []
-        return [LateCosigned(verified_lines(checkpoint, self._site_keys), kept.block, ())]
+        good = verified_lines(checkpoint, self._site_keys)
+        self._again.came(good, self._site_keys)
+        return [LateCosigned(good, kept.block, ())]
 
     def is_quorum(self, checkpoint: Checkpoint) -> bool:
         """Whether a quorum of the receipt set cosigned this checkpoint of this ledger and epoch."""
@@ -387,6 +403,7 @@ class Checkpoints:
 
     def _take_quorum(self, checkpoint: Checkpoint, tree: TreeAt) -> list[CheckpointEffect]:
         self.quorum = tree
+        self._again.reached(checkpoint, tree, self._others, self._site_keys, self._now_ms)
         self.recent_quorums.append(tree)
         times = cosigners(checkpoint, self._governance.receipt_quorum_at(tree.size).keys).values()
         self.quorum_time_s = max(times, default=0)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sento_node.config import ConfigMistake
+from sento_node.config_mistake import ConfigMistake
 from sento_node.durable_files import write_durably
 from sento_node.keyfile import read_private
 from sento_proto.sealing import KEK_BYTES

@@ -13,9 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from sento_node.config import ConfigMistake
+from sento_node.config_mistake import ConfigMistake
+from sento_node.genesis_file import read_genesis
 from sento_node.ledger.findings import Kind
-from sento_node.preflight import read_genesis
 from sento_node.scrub.lines import at_line, ended_line, finding_line
 from sento_node.scrub.pace import Pace
 from sento_node.scrub.round import Round

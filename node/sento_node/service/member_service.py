@@ -57,11 +57,13 @@ class MemberService:
                 members = await changes.remove(request.member_id, timeout_ms=CALL_TIMEOUT_MS)
             case sync_pb2.ADD_LEARNER:
                 self._check_votes(caller)
+                self._check_alone(members, caller, request.member_id)
                 _check_url(members, caller, request.peer_url)
                 changed, members = await changes.add_learner(request.peer_url, timeout_ms=CALL_TIMEOUT_MS)
             case sync_pb2.PROMOTE:
                 self._check_votes(caller)
                 self._check_own(members, caller, request.member_id)
+                self._check_alone(members, caller, request.member_id)
                 members = await changes.promote(request.member_id, timeout_ms=CALL_TIMEOUT_MS)
             case _:
                 raise SentoError(Code.BAD_REQUEST, "change must be one that this release knows")
@@ -94,6 +96,16 @@ class MemberService:
             return
         whose = member.site or "a site that has not started it"
         raise ChangeRefused(f"That member is of {whose}, and {caller} may change its own membership only.")
+
+    def _check_alone(self, members: Sequence[Member], caller: str, member_id: int) -> None:
+        """Raises ChangeRefused when another member votes for the caller: a site has one vote, whoever asks how often, and a forgotten former member would be
+        a second."""
+        urls = self._urls(caller)
+        others = (one for one in members if one.votes and one.member_id != member_id)
+        if any(one.site == caller or one.peer_url in urls for one in others):
+            raise ChangeRefused(
+                f"A member of {caller} votes already, and a site has one vote. Take the former member out first: `sento-node replace-disk` does."
+            )
 
     def _urls(self, caller: str) -> set[str]:
         site = self._node.governance.sites.get(caller)

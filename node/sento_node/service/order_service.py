@@ -23,7 +23,7 @@ STREAMS_MAX = 4
 """Streams of the order that one site may hold open: its node's, and those that it has not noticed yet to be broken."""
 CALLS_MAX = 64
 """Appends and heads of one site that may wait at once: twice as many as it has lanes at most."""
-TIMEOUT_MAX_MS = 8_000
+TIMEOUT_MAX_MS = 4_000
 LENDING = ("catching-up", "serving", "no-majority")
 
 
@@ -42,7 +42,7 @@ class OrderService:
         """Events after a place, for ever. `still_allowed` raises SentoError when the caller's time is over. Raises SentoError."""
         order = self._order()
         after = Head(request.after_number, request.after_revision)
-        with _one_more(self._streams, caller, STREAMS_MAX):
+        with one_more(self._streams, caller, STREAMS_MAX):
             events = with_signs_of_life(order.follow(after), after, self._alive_every_ms)
             async with contextlib.aclosing(events):
                 try:
@@ -62,7 +62,7 @@ class OrderService:
         order = self._order()
         if not request.lane.startswith(f"{caller}/"):
             raise SentoError(Code.IDENTITY_REFUSED, f"{caller} appends to lanes of its own only")
-        with _one_more(self._calls, caller, CALLS_MAX):
+        with one_more(self._calls, caller, CALLS_MAX):
             try:
                 placed = await order.append(
                     request.lane, request.seq, request.data, timeout_ms=_timeout_ms(remaining_s)
@@ -76,7 +76,7 @@ class OrderService:
     async def head(self, caller: str, remaining_s: float | None) -> sync_pb2.OrderHeadReply:
         """The linearizable head. Raises SentoError."""
         order = self._order()
-        with _one_more(self._calls, caller, CALLS_MAX):
+        with one_more(self._calls, caller, CALLS_MAX):
             try:
                 head = await order.head(timeout_ms=_timeout_ms(remaining_s))
             except OrderingError as error:
@@ -98,9 +98,10 @@ class OrderService:
 async def with_signs_of_life(
     events: AsyncGenerator[LogEvent, None], after: Head, every_ms: int
 ) -> AsyncGenerator[sync_pb2.OrderEvent, None]:
-    """The events as messages, and after each `every_ms` of silence that nothing was left out. Raises what following the log raises."""
+    """The events as messages, and at the beginning and after each `every_ms` of silence that nothing was left out. Raises what following the log raises."""
     last = after
     async with contextlib.aclosing(events):
+        yield encode_alive(last)
         while True:
             reading: asyncio.Future[LogEvent] = asyncio.ensure_future(anext(events))
             try:
@@ -121,11 +122,12 @@ async def with_signs_of_life(
 
 
 def _timeout_ms(remaining_s: float | None) -> int:
-    return TIMEOUT_MAX_MS if remaining_s is None else max(1, min(TIMEOUT_MAX_MS, int(remaining_s * 1000)))
+    """Half of the caller's time is for the log, the other half for the way: an answer that comes after the caller left looks like a dead relay."""
+    return TIMEOUT_MAX_MS if remaining_s is None else max(1, min(TIMEOUT_MAX_MS, int(remaining_s * 500)))
 
 
 @contextlib.contextmanager
-def _one_more(counts: Counter[str], caller: str, at_most: int) -> Iterator[None]:
+def one_more(counts: Counter[str], caller: str, at_most: int) -> Iterator[None]:
     """Raises SentoError RATE_LIMITED when the caller holds as many already."""
     if counts[caller] >= at_most:
         raise SentoError(Code.RATE_LIMITED, f"{caller} holds {at_most} of them open already")

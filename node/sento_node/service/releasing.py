@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from sento_node.ledger.results import NOWHERE
@@ -88,8 +89,10 @@ class Releasing:
             raise
 
 
-def open_access_log(node: NodeState, signer: Signer) -> AccessLog:
-    """The access log of a node, with what a former life left in its data directory. Raises OSError."""
+def open_access_log(node: NodeState, signer: Signer, keys_dir: Path | None = None) -> AccessLog:
+    """The access log of a node, with what a former life left in its data directory; the keys' file lies in `keys_dir` where that is another one.
+
+    Raises OSError."""
     directory = node.config.data_dir
 
     async def submit(data: bytes) -> Reply:
@@ -98,7 +101,7 @@ def open_access_log(node: NodeState, signer: Signer) -> AccessLog:
     keys = KeyKeeper(
         node.config.site,
         signer,
-        directory,
+        keys_dir or directory,
         lambda: node.store,
         lambda: node.governance,
         node.clock,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import grpc
@@ -21,7 +22,7 @@ from sento_node.service.chunk_giving import chunk_pieces, plan_reply
 from sento_node.service.errors import error_message
 from sento_node.service.member_service import MemberService
 from sento_node.service.node_state import NodeState
-from sento_node.service.order_service import OrderService
+from sento_node.service.order_service import OrderService, one_more
 from sento_node.sync.fetching import fetched_block, fetched_payload
 from sento_node.sync.shelf import Shelf
 from sento_node.tls import caller_of, certificate_end_s
@@ -32,7 +33,8 @@ from sento_proto.v1 import sync_pb2, sync_pb2_grpc
 
 Context = grpc.aio.ServicerContext[object, object]
 
-
+CHUNKS_AT_ONCE = 40
+"""Chunks of one caller that may be on their way at once, each of them in memory: more than the 32 streams that a site may be configured for."""
 CHECKPOINTS_SEARCHED = 10_000
 """How far back another site's cosignature is looked for at its boot: days, or millions of records (`quorum/thinning.py`)."""
 
@@ -43,6 +45,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
     def __init__(self, node: NodeState) -> None:
         self._node = node
         self._shelf = Shelf()
+        self._copying: Counter[str] = Counter()
         self._orders = OrderService(node)
         self._members = MemberService(node)
 
@@ -53,10 +56,10 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             raise SentoError(Code.IDENTITY_REFUSED, "no site of that name is in this ledger's genesis")
         return name
 
-    def _copier(self, context: Context) -> None:
-        """Raises SentoError unless the caller may have a copy: a site of this ledger, or an operator."""
-        if require_role(caller_of(context), "site", "operator").role == "site":
-            self._caller(context)
+    def _copier(self, context: Context) -> str:
+        """The caller's name. Raises SentoError unless it may have a copy: a site of this ledger, or an operator."""
+        caller = require_role(caller_of(context), "site", "operator")
+        return self._caller(context) if caller.role == "site" else f"{caller.role}/{caller.name}"
 
     async def AnnounceBoot(
         self, request: sync_pb2.AnnounceBootRequest, context: Context
@@ -161,10 +164,11 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         self, request: sync_pb2.FetchChunkRequest, context: Context
     ) -> AsyncIterator[sync_pb2.ChunkPiece]:
         """One chunk's bytes, from any byte on."""
-        self._copier(context)
+        caller = self._copier(context)
         self._require_reads()
-        async for piece in chunk_pieces(self._node, self._shelf, request):
-            yield piece
+        with one_more(self._copying, caller, CHUNKS_AT_ONCE):
+            async for piece in chunk_pieces(self._node, self._shelf, request):
+                yield piece
 
     async def FetchPayloads(
         self, request: sync_pb2.FetchPayloadsRequest, context: Context

@@ -26,7 +26,13 @@ TOGETHER_MAX_S = 60
 PAYLOAD_GUESS_BYTES = 2_048
 """What a record's payload costs, before any came: the size of a residence record."""
 THIN_BYTES_PER_S = 256 * 1024
+TOGETHER_MAX_BYTES = 96 * 1024 * 1024
+"""So many bytes of payloads at most come beside one spine, because they are in memory when it is adopted; what is left comes behind the spine. 2,000 records
+with the largest payloads have 63 MiB."""
 PLANNED_MAX = 1_024
+
+PAYLOAD_CHUNKS_MAX = 64
+"""So many chunks of payloads at most belong to one spine: an honest one ends with 4 MiB or 20,000 records, and who cuts them smaller only holds others up."""
 
 
 class Anchor(NamedTuple):
@@ -114,6 +120,7 @@ class _Stretch:
     payload_at: int
     spine_here: bool = False
     payloads: list[Wanted] = field(default_factory=list)
+    payload_bytes: int = 0
 
     @property
     def spine(self) -> Wanted:
@@ -125,7 +132,8 @@ class _Stretch:
 
     @property
     def has_all_payloads(self) -> bool:
-        return self.payload_at >= self.planned.to_position
+        is_enough = self.payload_bytes > TOGETHER_MAX_BYTES or len(self.payloads) >= PAYLOAD_CHUNKS_MAX
+        return is_enough or self.payload_at >= self.planned.to_position
 
 
 class Copying:
@@ -288,6 +296,7 @@ class Copying:
         else:
             stretch.payload_at = to_position
             stretch.payloads.append(wanted)
+            stretch.payload_bytes += size_bytes
         return []
 
     def _decide_mode(self, planned: Planned, size_bytes: int, rate_bytes_per_s: float) -> None:

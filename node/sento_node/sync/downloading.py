@@ -14,13 +14,15 @@ from typing import Protocol
 from sento_node.clock import Clock
 from sento_node.sync.parts import Part, Parts, Wanted
 from sento_node.sync.rate_cap import RateCap
-from sento_proto.chunk import CHUNK_MAX_BYTES, Chunk, Kind, decode_chunk
+from sento_proto.chunk import CHUNK_MAX_BYTES, PAYLOAD_CHUNK_BYTES, Chunk, Kind, decode_chunk
 from sento_proto.v1 import sync_pb2
 from sento_proto.wire import Malformed, Reader
 
 STALL_MS = 120_000
 """A stream without a byte for so long has ended. Four streams of pieces of 64 KiB need 32 s between two pieces at 64 kbit/s."""
 FLUSH_EVERY_MS = 5_000
+PAYLOADS_MAX_BYTES = 2 * PAYLOAD_CHUNK_BYTES
+"""A chunk of payloads ends with the record that fills it; positions and lengths come on top."""
 _ID_BYTES = 32
 _KINDS = {Kind.SPINE: sync_pb2.SPINE, Kind.PAYLOADS: sync_pb2.PAYLOADS}
 
@@ -86,7 +88,7 @@ class Downloader:
                 if part.dropped:
                     raise Silence("an erasure was carried out meanwhile; the chunk is fetched anew")
                 if first:
-                    _start(part, piece)
+                    _start(part, piece, wanted.kind)
                     first = False
                 elif not piece.data:
                     raise FalseChunk("a piece of a chunk that has no bytes")
@@ -125,9 +127,10 @@ def _request(wanted: Wanted, part: Part) -> sync_pb2.FetchChunkRequest:
     )
 
 
-def _start(part: Part, piece: sync_pb2.ChunkPiece) -> None:
+def _start(part: Part, piece: sync_pb2.ChunkPiece, kind: Kind) -> None:
     """What the first piece says of the chunk: still the one that is here in part, or another from its beginning."""
-    if len(piece.chunk_id) != _ID_BYTES or not 0 < piece.total_bytes <= CHUNK_MAX_BYTES:
+    most_bytes = CHUNK_MAX_BYTES if kind is Kind.SPINE else PAYLOADS_MAX_BYTES
+    if len(piece.chunk_id) != _ID_BYTES or not 0 < piece.total_bytes <= most_bytes:
         raise FalseChunk(f"a chunk of {piece.total_bytes:,} bytes, or without a name")
     same = (piece.chunk_id, piece.total_bytes) == (part.chunk_id, part.total_bytes)
     if same and piece.offset == part.size_bytes:

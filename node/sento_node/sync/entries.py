@@ -25,6 +25,9 @@ from sento_proto.v1 import common_pb2, sync_pb2
 from sento_proto.wire import Malformed
 
 _CODES = {int(code): code for code in Code}
+_parse = sync_pb2.BlockEntry.FromString
+ENTRY_MAX_BYTES = 4 * limits.BLOCK_DECODE_MAX_BYTES
+"""A block is at most 256 KiB unpacked, and its entry adds an outcome to each record and signature: beyond this nothing is parsed."""
 
 
 def encode_block_entry(block: KeptBlock, records: Mapping[int, KeptRecord]) -> sync_pb2.BlockEntry:
@@ -142,22 +145,29 @@ def _decode_record(item: sync_pb2.RecordEntry) -> OfferedRecord:
 
 
 def offered_blocks(chunk: Chunk) -> tuple[OfferedBlock, ...]:
-    """The blocks that a spine offers, their payloads to come. Raises Malformed, also when they are others than its name says."""
+    """The blocks that a spine offers, their payloads to come. Raises Malformed, also when they are others than its name says: at the first one that is, because
+    a name costs a liar nothing, and a body of small lies unpacks to a thousand times what travelled."""
     name = chunk.name
     if name.kind is not Kind.SPINE:
         raise Malformed("chunk: payloads where a spine is expected")
-    blocks = tuple(_parsed(data) for data in decode_entries(chunk.body))
-    expected = range(name.after_block + 1, name.through_block + 1)
-    if [block.number for block in blocks] != list(expected):
+    blocks: list[OfferedBlock] = []
+    for number, data in enumerate(decode_entries(chunk.body), name.after_block + 1):
+        block = _parsed(data)
+        if block.number != number or number > name.through_block:
+            raise Malformed("spine: its blocks are not the ones that its name says")
+        blocks.append(block)
+    if len(blocks) != name.through_block - name.after_block:
         raise Malformed("spine: its blocks are not the ones that its name says")
     if blocks[0].size_before != name.from_position:
         raise Malformed("spine: its first block does not begin where its name says")
-    return blocks
+    return tuple(blocks)
 
 
 def _parsed(data: bytes) -> OfferedBlock:
+    if len(data) > ENTRY_MAX_BYTES:
+        raise Malformed(f"block entry: over {ENTRY_MAX_BYTES} bytes")
     try:
-        return decode_block_entry(sync_pb2.BlockEntry.FromString(data))
+        return decode_block_entry(_parse(data))
     except DecodeError:
         raise Malformed("block entry: not a message of this kind") from None
 

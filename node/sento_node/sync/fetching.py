@@ -23,11 +23,6 @@ def is_destroyed(governance: Governance, kept: KeptRecord) -> bool:
     )
 
 
-def without_destroyed(governance: Governance, kept: KeptRecord) -> KeptRecord:
-    """The record as it may be given to another site: its payload left out where an order had it destroyed, whatever the disk still holds. Raises Malformed."""
-    return kept._replace(payload=None) if kept.payload and is_destroyed(governance, kept) else kept
-
-
 def fetched_payload(
     store: LedgerStore, governance: Governance, record_hash: bytes
 ) -> sync_pb2.FetchedPayload:

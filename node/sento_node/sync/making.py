@@ -18,6 +18,7 @@ from sento_node.sync.fetching import is_destroyed
 from sento_proto import header as header_layout
 from sento_proto.checkpoint import decode_checkpoint
 from sento_proto.chunk import (
+    CHUNK_MAX_BYTES,
     PAYLOAD_CHUNK_BYTES,
     Chunk,
     ChunkName,
@@ -101,7 +102,8 @@ def _planned(
 
 
 def spine_chunk(store: LedgerStore, governance: Governance, after_block: int, through_block: int) -> bytes:
-    """The bytes of the spine (after_block, through_block]. Raises NotPlanned when no kept checkpoint ends it, LedgerDamaged."""
+    """The bytes of the spine (after_block, through_block]. Raises NotPlanned when no kept checkpoint ends it or it has more than a chunk may have: whoever
+    asks for a whole ledger at once does not get this site to hold it in memory. Raises LedgerDamaged."""
     kept = store.checkpoint_by_block(through_block)
     if kept is None or kept.block != through_block or not 0 <= after_block < through_block:
         raise NotPlanned(f"no checkpoint is kept that ends at block {through_block}")
@@ -122,10 +124,15 @@ def spine_chunk(store: LedgerStore, governance: Governance, after_block: int, th
 
 
 def _entries(store: LedgerStore, after_block: int, through_block: int) -> Iterator[bytes]:
+    left_bytes = CHUNK_MAX_BYTES
     for number in range(after_block + 1, through_block + 1):
         block = store.block(number)
         records = store.records(block.size_before, block.size_after, with_payload=False)
-        yield encode_spine_entry(block, {record.position: record for record in records})
+        entry = encode_spine_entry(block, {record.position: record for record in records})
+        left_bytes -= len(entry)
+        if left_bytes < 0:
+            raise NotPlanned(f"the blocks {after_block + 1} to {through_block} are more than a chunk holds")
+        yield entry
 
 
 def payload_chunk(

@@ -752,26 +752,6 @@ class PublishCheckpointReply(_message.Message):
 Global___PublishCheckpointReply: _TypeAlias = PublishCheckpointReply  # noqa: Y015
 
 @_typing.final
-class PullRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    AFTER_BLOCK_FIELD_NUMBER: _builtins.int
-    after_block: _builtins.int
-    """Blocks after this one."""
-    def __init__(
-        self,
-        *,
-        after_block: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_block", b"after_block"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___PullRequest: _TypeAlias = PullRequest  # noqa: Y015
-
-@_typing.final
 class BlockEntry(_message.Message):
     """One block as the ledger keeps it for others."""
 
@@ -894,30 +874,6 @@ class RecordEntry(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordEntry: _TypeAlias = RecordEntry  # noqa: Y015
-
-@_typing.final
-class Chunk(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    BLOCKS_FIELD_NUMBER: _builtins.int
-    CHECKPOINT_FIELD_NUMBER: _builtins.int
-    checkpoint: _builtins.bytes
-    """Set on the last piece of a chunk: the quorum's checkpoint at the end of its last block."""
-    @_builtins.property
-    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockEntry]: ...
-    def __init__(
-        self,
-        *,
-        blocks: _abc.Iterable[Global___BlockEntry] | None = ...,
-        checkpoint: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "checkpoint", b"checkpoint"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Chunk: _TypeAlias = Chunk  # noqa: Y015
 
 @_typing.final
 class PeerStateRequest(_message.Message):

@@ -49,11 +49,6 @@ class SyncStub:
                 request_serializer=sento__proto_dot_v1_dot_sync__pb2.PublishCheckpointRequest.SerializeToString,
                 response_deserializer=sento__proto_dot_v1_dot_sync__pb2.PublishCheckpointReply.FromString,
                 _registered_method=True)
-        self.Pull = channel.unary_stream(
-                '/sento.v1.Sync/Pull',
-                request_serializer=sento__proto_dot_v1_dot_sync__pb2.PullRequest.SerializeToString,
-                response_deserializer=sento__proto_dot_v1_dot_sync__pb2.Chunk.FromString,
-                _registered_method=True)
         self.PeerState = channel.unary_unary(
                 '/sento.v1.Sync/PeerState',
                 request_serializer=sento__proto_dot_v1_dot_sync__pb2.PeerStateRequest.SerializeToString,
@@ -120,13 +115,6 @@ class SyncServicer:
 
     def PublishCheckpoint(self, request, context):
         """Hand over a checkpoint that a quorum cosigned.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Pull(self, request, context):
-        """The ledger from a block on, as chunks that each end at a checkpoint a quorum cosigned.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,11 +199,6 @@ def add_SyncServicer_to_server(servicer, server):
                     servicer.PublishCheckpoint,
                     request_deserializer=sento__proto_dot_v1_dot_sync__pb2.PublishCheckpointRequest.FromString,
                     response_serializer=sento__proto_dot_v1_dot_sync__pb2.PublishCheckpointReply.SerializeToString,
-            ),
-            'Pull': grpc.unary_stream_rpc_method_handler(
-                    servicer.Pull,
-                    request_deserializer=sento__proto_dot_v1_dot_sync__pb2.PullRequest.FromString,
-                    response_serializer=sento__proto_dot_v1_dot_sync__pb2.Chunk.SerializeToString,
             ),
             'PeerState': grpc.unary_unary_rpc_method_handler(
                     servicer.PeerState,
@@ -344,33 +327,6 @@ class Sync:
             '/sento.v1.Sync/PublishCheckpoint',
             sento__proto_dot_v1_dot_sync__pb2.PublishCheckpointRequest.SerializeToString,
             sento__proto_dot_v1_dot_sync__pb2.PublishCheckpointReply.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Pull(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/sento.v1.Sync/Pull',
-            sento__proto_dot_v1_dot_sync__pb2.PullRequest.SerializeToString,
-            sento__proto_dot_v1_dot_sync__pb2.Chunk.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,8 +37,6 @@ class SyncStub:
     """Ask for a cosignature under a checkpoint."""
     PublishCheckpoint: _grpc.UnaryUnaryMultiCallable[_sync_pb2.PublishCheckpointRequest, _sync_pb2.PublishCheckpointReply]
     """Hand over a checkpoint that a quorum cosigned."""
-    Pull: _grpc.UnaryStreamMultiCallable[_sync_pb2.PullRequest, _sync_pb2.Chunk]
-    """The ledger from a block on, as chunks that each end at a checkpoint a quorum cosigned."""
     PeerState: _grpc.UnaryUnaryMultiCallable[_sync_pb2.PeerStateRequest, _sync_pb2.PeerStateReply]
     """Whether the caller may move the lead here, and the other small questions between nodes."""
     FetchBlocks: _grpc.UnaryStreamMultiCallable[_sync_pb2.FetchBlocksRequest, _sync_pb2.FetchedBlock]
@@ -67,8 +65,6 @@ class SyncAsyncStub(SyncStub):
     """Ask for a cosignature under a checkpoint."""
     PublishCheckpoint: _aio.UnaryUnaryMultiCallable[_sync_pb2.PublishCheckpointRequest, _sync_pb2.PublishCheckpointReply]  # type: ignore[assignment]
     """Hand over a checkpoint that a quorum cosigned."""
-    Pull: _aio.UnaryStreamMultiCallable[_sync_pb2.PullRequest, _sync_pb2.Chunk]  # type: ignore[assignment]
-    """The ledger from a block on, as chunks that each end at a checkpoint a quorum cosigned."""
     PeerState: _aio.UnaryUnaryMultiCallable[_sync_pb2.PeerStateRequest, _sync_pb2.PeerStateReply]  # type: ignore[assignment]
     """Whether the caller may move the lead here, and the other small questions between nodes."""
     FetchBlocks: _aio.UnaryStreamMultiCallable[_sync_pb2.FetchBlocksRequest, _sync_pb2.FetchedBlock]  # type: ignore[assignment]
@@ -112,14 +108,6 @@ class SyncServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sync_pb2.PublishCheckpointReply, _abc.Awaitable[_sync_pb2.PublishCheckpointReply]]:
         """Hand over a checkpoint that a quorum cosigned."""
-
-    @_abc_1.abstractmethod
-    def Pull(
-        self,
-        request: _sync_pb2.PullRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_sync_pb2.Chunk], _abc.AsyncIterator[_sync_pb2.Chunk]]:
-        """The ledger from a block on, as chunks that each end at a checkpoint a quorum cosigned."""
 
     @_abc_1.abstractmethod
     def PeerState(
