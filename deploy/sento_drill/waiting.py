@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 _T = TypeVar("_T")
-POLL_S = 0.05
+POLL_S = 0.1
 
 
 class TooLate(Exception):

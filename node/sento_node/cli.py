@@ -180,7 +180,7 @@ def _serve(config_path: Path, log_level: str, *, shown: bool = False, as_json: b
         await asyncio.sleep(0)
         if asked.is_set():
             node.stop()
-        state = node.state if shown and isinstance(node, Node) else None
+        state = node.state if shown else None
         showing = (
             None if state is None else asyncio.create_task(show_joining(state, click.echo, as_json=as_json))
         )

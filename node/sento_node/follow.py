@@ -165,17 +165,16 @@ class Follower:
                     await asyncio.sleep(0)
 
     async def _catch_up(self, oldest_revision: int) -> None:
-        """Copy from the other sites until the log can be followed again. Raises NobodyToCopyFrom."""
+        """Copy from the other sites what they have; then the log is tried again, through another site where it is borrowed: where it begins was one site's word,
+        and whoever waited to reach a place that does not exist would copy for ever. Raises NobodyToCopyFrom."""
         puller = self._puller
         if puller is None or not self._peers:
             raise NobodyToCopyFrom(
                 "The ordering log no longer holds what this ledger misses, and there is no other site to copy it from. "
                 "Put back the ledger's directory that belongs to this ordering log."
             )
-        while True:
-            await puller.copy()
-            if self._site.state.revision + 1 >= oldest_revision or await self._is_at_head():
-                return
+        await puller.copy()
+        if self._site.state.revision + 1 < oldest_revision and not await self._is_at_head():
             await asyncio.sleep(CATCH_UP_PAUSE_MS / 1000)
 
     async def _copy_first(self) -> None:

@@ -16,7 +16,7 @@ from sento_node import tls
 from sento_node.config import NodeConfig
 from sento_node.config_mistake import ConfigMistake
 from sento_node.genesis_file import read_genesis
-from sento_node.joining.note import NOTE_FILE
+from sento_node.joining.note import NOTE_FILE, TIE_BREAKER_FILE
 from sento_node.keyfile import read_ml_dsa_44_signer, read_private, read_signer
 from sento_proto.genesis import Genesis, Site
 from sento_proto.identity import Identity, server_name
@@ -38,7 +38,7 @@ def load_genesis(config: NodeConfig) -> Genesis:
 
 def _knows_more(data_dir: Path) -> bool:
     """Whether this disk knows more of the sites than the genesis file: a ledger with the acts since, or a bootstrap file by which it joins."""
-    return any((data_dir / name).exists() for name in ("ledger", NOTE_FILE))
+    return any((data_dir / name).exists() for name in ("ledger", NOTE_FILE, TIE_BREAKER_FILE))
 
 
 def _check_sites(config: NodeConfig, names: set[str]) -> None:

@@ -1,7 +1,7 @@
 """The composition root: one node from its configuration, through boot confirmation, to serving, and down again.
 
     store opened ─► services answer (LOCAL reads, boot announcements) ─► boot number raised and confirmed
-        ─► own etcd member started, or the order borrowed from a voting site (`order_starting.py`)
+        ─► own etcd member started, or the order borrowed from a voting site (`order_opening.py`)
         ─► site composed from the store ─► runner: follow, apply, flush, agree ─► serving
 
 A stop goes the other way: health says no, the lead is handed on, what is applied is flushed, the member is stopped last.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import structlog
 
@@ -19,32 +18,27 @@ from sento_node import boot_keeper, bounds, tls
 from sento_node.announcer import keep_announced
 from sento_node.boot_confirming import confirm_boot
 from sento_node.clock import SystemClock
-from sento_node.compose import (
-    Life,
-    compose_site,
-    recall_rebuild,
-)
+from sento_node.compose import Life, compose_site, recall_rebuild
 from sento_node.condition import Condition, Rebuilding
 from sento_node.config import NodeConfig
 from sento_node.epochs.here import epoch_here, finish_beginning
-from sento_node.epochs.starting import log_of_epoch, start_opening
+from sento_node.epochs.starting import start_opening
 from sento_node.erasure.starting import start_erasing
-from sento_node.joining.leaving import leave_log
-from sento_node.joining.running import NEVER_A_MEMBER, joining_of, never_a_member
+from sento_node.joining.running import joining_of
 from sento_node.joining.starting import joining_at_start
 from sento_node.keyfile import read_ml_dsa_44_signer, read_signer
-from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
+from sento_node.life_ending import IN_WORDS, failure_in_words, hand_on
 from sento_node.metrics import metrics_page
 from sento_node.metrics_endpoint import PATH, MetricsEndpoint
-from sento_node.order_starting import OrderAccess, lent_order, own_order
-from sento_node.ordering.etcd.directories import DirectoryTaken, DirectoryUnsafe
+from sento_node.order_opening import open_order
+from sento_node.order_starting import OrderAccess
 from sento_node.ordering.etcd.erasing import EtcdEraser
 from sento_node.ordering.etcd.member import EtcdMember
 from sento_node.ordering.etcd.version import find_etcd
 from sento_node.peer_book import PeerBook, keep_book
 from sento_node.peer_watch import watch_peers
-from sento_node.preflight import check_member, load_genesis, load_ml_dsa_signer, load_signer
+from sento_node.preflight import load_genesis, load_ml_dsa_signer, load_signer
 from sento_node.rebuild.deciding import Rebuild
 from sento_node.rebuild.finishing import finish
 from sento_node.rebuild.places import Places
@@ -58,11 +52,8 @@ from sento_node.serving import Services, cannot_listen
 from sento_node.sync.receiving import receiving_of
 from sento_node.tallies import Tallies
 from sento_proto.checkpoint import SiteSigners
-from sento_proto.errors import SentoError
 from sento_proto.keys import Signer
-from sento_proto.v1 import (
-    sync_pb2,
-)
+from sento_proto.v1 import sync_pb2
 
 AGAIN = 75
 """What a life ends with that is to be followed by another in this process."""
@@ -199,8 +190,8 @@ class Node:
             condition.state = "rebuilding"
             condition.rebuilding = Rebuilding(f"The ledger cannot be gone on with ({failure}).")
         elif failure is not None:
-            condition.state, condition.explanation = "stopped", _failure_in_words(failure)
-            self._log.error("the node failed", exc_info=None if isinstance(failure, _IN_WORDS) else failure)
+            condition.state, condition.explanation = "stopped", failure_in_words(failure)
+            self._log.error("the node failed", exc_info=None if isinstance(failure, IN_WORDS) else failure)
         await self._services.say(serving=False)
         if condition.state == "rebuilding":
             if self._opened.preparing is None and condition.rebuilding is not None:
@@ -256,7 +247,9 @@ class Node:
             return
         if joining is not None:
             joining.confirmed()
-        order = self._order = await self._open_order()
+        order = self._order = await open_order(
+            self._node, self._here, files, self._peers, self._etcd, joining
+        )
         if order is None:
             return
         store = self._node.store
@@ -333,46 +326,6 @@ class Node:
             runner.also_run(joining.attend(runner, order, files, rebuild), "join")
         await self._accompany(self._node.runner, order.member)
 
-    async def _open_order(self) -> OrderAccess | None:
-        """The order, through the own member where governance gives this site a vote. None when that is down for good. Raises ConfigMistake."""
-        site = self._node.governance.sites.get(self._config.site)
-        votes = self._config.ordering is not None if site is None else site.votes
-        if self._here.plan is not None:
-            votes = self._config.site in self._here.voting_sites(self._node.governance)
-        members = None
-        if self._joining is not None:
-            votes = self._joining.votes
-            if votes:
-                members = await self._joining.prepare_member(self._boot_files)
-                if members is None:
-                    return None
-        if not votes:
-            await leave_log(self._node, self._boot_files, self._peers)
-            self._node.condition.explanation = "The order is looked for at the voting sites."
-            return lent_order(self._peers, lambda: self._node.governance)
-        check_member(self._config, site, self._genesis.voting_sites)
-        if self._joining is None and never_a_member(
-            self._config, self._genesis, self._here, self._boot_files
-        ):
-            self._node.condition.state, self._node.condition.explanation = "refused", NEVER_A_MEMBER
-            return None
-        etcd = self._etcd or find_etcd(None)
-        here = self._here
-        order = await own_order(
-            self._config,
-            self._genesis,
-            self._boot_files,
-            etcd,
-            self._node.condition,
-            here,
-            here.began_with(self._genesis),
-            members,
-        )
-        if order is None:
-            return None
-        log = order.log if self._joining is None else self._joining.gated(order.log)
-        return replace(order, log=log_of_epoch(self._node, log))
-
     def _rebuild(self) -> Rebuild | None:
         note = recall_rebuild(self._node.store)
         return None if note is None else Rebuild(note)
@@ -410,7 +363,7 @@ class Node:
         runner, condition = self._node.runner, self._node.condition
         if runner is not None:
             runner.begin_stop()
-            await self._hand_on(runner)
+            await hand_on(runner, self._config.site)
             await runner.drained(bounds.DRAIN_TIMEOUT_MS)
         await self._services.stop()
         living.cancel()
@@ -433,30 +386,3 @@ class Node:
         if self._opened.preparing is None and condition.state != "stopped":
             note_closed(self._config.data_dir)
         self._log.info("stopped", state=self._node.condition.state)
-
-    async def _hand_on(self, runner: Runner) -> None:
-        """Give the lead away before this member goes, so that writers elsewhere do not wait for an election."""
-        status = self._node.condition.ordering
-        if status is None or not status.is_lead:
-            return
-        others = [
-            member.site for member in status.members if member.votes and member.site != self._config.site
-        ]
-        for site in others:
-            try:
-                await runner.handed_over(site, 2_000)
-            except SentoError as error:
-                self._log.warning("the lead was not taken", by=site, why=str(error)[:200])
-            else:
-                return
-
-
-_IN_WORDS = (DirectoryTaken, DirectoryUnsafe, LedgerFailed, LedgerDamaged, UnknownRules)
-
-
-def _failure_in_words(failure: BaseException) -> str:
-    if isinstance(failure, _IN_WORDS):
-        return str(failure)
-    if isinstance(failure, OSError):
-        return f"The node's own files cannot be used ({failure}). Check the disk, its free space and the directory's owner, then start again."
-    return f"The node met a condition it does not know ({type(failure).__name__}) and stopped itself. Report it with this log."

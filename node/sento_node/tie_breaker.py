@@ -10,8 +10,8 @@ trimmed leave its member's files in time: every hour what etcd has given free is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import structlog
 
@@ -22,6 +22,8 @@ from sento_node.clock import SystemClock
 from sento_node.condition import Condition
 from sento_node.config import NodeConfig
 from sento_node.epochs.here import epoch_here
+from sento_node.joining.running import Joining, joining_of
+from sento_node.joining.starting import joining_at_start
 from sento_node.ledger.lmdb_files import free_bytes
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.store import DiskSpace
@@ -31,39 +33,47 @@ from sento_node.order_starting import OrderAccess, own_order
 from sento_node.ordering.etcd.erasing import EtcdEraser
 from sento_node.ordering.etcd.version import find_etcd
 from sento_node.ordering.port import OrderingError
+from sento_node.peer_book import PeerBook, Reached
 from sento_node.peer_watch import watch_peers
-from sento_node.peers import PeerNode
 from sento_node.preflight import check_member, load_genesis
 from sento_node.rebuild.boot_memories import BootMemories, memories_path
 from sento_node.service.node_state import NodeState
 from sento_node.serving import Services, cannot_listen
 from sento_node.tallies import Tallies
 from sento_node.watch import HEAD_EVERY_MS, HEAD_TIMEOUT_MS, MEMBERS_ALARM, members_in_words
+from sento_proto.bootstrap import Bootstrap
 
 HAND_OVER_TIMEOUT_MS = 2_000
 TIDY_EVERY_S = 3_600
 TIDY_TIMEOUT_MS = 60_000
-_LIVE = ("starting", "no-majority", "serving")
+_LIVE = ("starting", "joining", "no-majority", "serving")
 
 
 class TieBreaker:
     """One life of a tie-breaker's node. `run` returns when `stop` was asked for or the node stopped itself."""
 
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(self, config: NodeConfig, bootstrap: Bootstrap | None = None) -> None:
+        """`bootstrap`: what this site joined with; it knows more of the sites than the genesis file."""
         self._config = config
         self._genesis = load_genesis(config)
         check_member(config, self._genesis.site(config.site), self._genesis.voting_sites)
+        sites = self._genesis.sites if bootstrap is None else bootstrap.sites
+        self._voting = tuple(site.name for site in sites if site.votes)
+        self._successors = tuple(site.name for site in sites if site.votes and site.ledger)
+        begun = joining_at_start(config.data_dir, self._genesis.ledger_id, has_ledger=False)
         self._etcd = find_etcd((config.ordering.etcd_path if config.ordering else "") or None)
         self._log = structlog.get_logger("sento.node").bind(site=config.site)
         self._stop = asyncio.Event()
         self._here = epoch_here(config.data_dir)
         self._boot_files = BootFiles(config.data_dir, self._here.number)
-        self._peers: Mapping[str, PeerNode] = {peer.name: PeerNode(peer, config.tls) for peer in config.peers}
+        self._peers = PeerBook(config)
+        self._known = () if bootstrap is None else bootstrap.sites
         self._certificates = tls.ServerCertificates(
             config.tls, lambda words: self._log.error("certificates", why=words)
         )
         self._order: OrderAccess | None = None
         self._node = self._state()
+        self._joining = None if begun is None else joining_of(begun, self._node, self._peers)
         self._services = Services(self._node, self._certificates, has_ledger=False)
 
     def _state(self) -> NodeState:
@@ -84,9 +94,15 @@ class TieBreaker:
             condition=Condition(),
             certificate_expires_at_s=lambda: self._certificates.expires_at_s,
             tallies=Tallies(config.block_max_bytes),
+            keeps_ledger=False,
         )
         node.epoch = self._here
         return node
+
+    @property
+    def state(self) -> NodeState:
+        """What the node's services see."""
+        return self._node
 
     def stop(self) -> None:
         """Ask for an orderly stop."""
@@ -95,6 +111,8 @@ class TieBreaker:
     async def run(self) -> int:
         """Serve until stopped. Returns the exit code: 0 after an orderly stop, 1 when the node stopped itself. Raises CannotListen."""
         metrics = await self._listen()
+        said = [Reached(site.name, site.address, site.ordering_url) for site in self._known]
+        await self._peers.follow(said, whole=False)
         living = asyncio.create_task(self._live(), name="live")
         others = [
             asyncio.create_task(watch_peers(self._node, self._peers), name="watch-peers"),
@@ -142,8 +160,16 @@ class TieBreaker:
 
     async def _live(self) -> None:
         """From boot confirmation to the member's end."""
-        if await confirm_boot(self._node, self._boot_files, self._peers) is None:
+        joining = self._joining
+        new_disk = joining is not None and joining.new_disk
+        if await confirm_boot(self._node, self._boot_files, self._peers, new_disk=new_disk) is None:
             return
+        members = None
+        if joining is not None:
+            joining.confirmed()
+            members = await joining.prepare_member(self._boot_files)
+            if members is None:
+                return
         order = self._order = await own_order(
             self._config,
             self._genesis,
@@ -152,23 +178,33 @@ class TieBreaker:
             self._node.condition,
             self._here,
             self._here.began_with(self._genesis),
+            members,
         )
         if order is None or order.member is None:
             return
         self._node.member_target = order.member.client_target
         ended = asyncio.create_task(order.member.ended())
         jobs = [asyncio.create_task(self._watch(order)), asyncio.create_task(self._tidy(order))]
+        if joining is not None:
+            jobs.append(asyncio.create_task(self._attend(joining, order.member.client_target)))
         try:
-            done, _ = await asyncio.wait({ended, *jobs}, return_when=asyncio.FIRST_COMPLETED)
-            if ended in done:
+            pending: set[asyncio.Task[Any]] = {ended, *jobs}
+            while pending and not ended.done() and self._node.condition.state != "refused":
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for job in done - {ended}:
+                    job.result()
+            if ended.done():
                 self._node.condition.state = "stopped"
                 self._node.condition.explanation = ended.result().sentence
-            for job in jobs:
-                if job in done:
-                    job.result()
         finally:
             for task in (ended, *jobs):
                 task.cancel()
+
+    async def _attend(self, joining: Joining, target: str) -> None:
+        """Until this disk's member votes; a joining that cannot go on is refused in words."""
+        why = await joining.attend_alone(target, self._boot_files)
+        if why:
+            self._node.condition.state, self._node.condition.explanation = "refused", why
 
     async def _watch(self, order: OrderAccess) -> None:
         """Twice a second: is there a majority, who votes, and did the lead come here."""
@@ -198,7 +234,7 @@ class TieBreaker:
 
     def _judge_members(self) -> None:
         ordering, condition = self._node.condition.ordering, self._node.condition
-        words = members_in_words(() if ordering is None else ordering.members, self._genesis.voting_sites)
+        words = members_in_words(() if ordering is None else ordering.members, self._voting)
         if words:
             condition.raise_alarm(MEMBERS_ALARM, words)
         else:
@@ -209,14 +245,14 @@ class TieBreaker:
         status = self._node.condition.ordering
         if status is None or not status.is_lead:
             return
-        for site in self._genesis.sites:
-            if site.votes and site.ledger and self._node.reaches(site.name):
+        for site in self._successors:
+            if self._node.reaches(site):
                 try:
-                    await order.log.hand_over_lead(site.name, timeout_ms=HAND_OVER_TIMEOUT_MS)
+                    await order.log.hand_over_lead(site, timeout_ms=HAND_OVER_TIMEOUT_MS)
                 except OrderingError as error:
-                    self._log.warning("the lead was not taken", by=site.name, why=str(error)[:200])
+                    self._log.warning("the lead was not taken", by=site, why=str(error)[:200])
                 else:
-                    self._log.info("the lead was handed on", to=site.name)
+                    self._log.info("the lead was handed on", to=site)
                     return
 
     async def _tidy(self, order: OrderAccess) -> None:
@@ -250,8 +286,7 @@ class TieBreaker:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._order is not None:
             await self._order.close()
-        for peer in self._peers.values():
-            await peer.close()
+        await self._peers.close()
         if metrics is not None:
             await metrics.close()
         self._node.writer.shutdown(wait=True)

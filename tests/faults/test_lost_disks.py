@@ -65,9 +65,9 @@ async def refused(sites: LiveSites, site: str) -> Status:
     ("lost", "says"),
     [
         (".", "disk is empty"),
-        ("ordering", "replaced or rolled back"),
+        pytest.param("ordering", "replaced or rolled back", marks=pytest.mark.long),
         (MEMBER_DATA, "directory is empty"),
-        ("boot-number", "replaced or rolled back"),
+        pytest.param("boot-number", "replaced or rolled back", marks=pytest.mark.long),
     ],
     ids=["whole-disk", "ordering-directory", "members-data", "boot-number"],
 )

@@ -133,7 +133,7 @@ def remove_segment(path: Path) -> None:
 @pytest.mark.parametrize(
     "hurt",
     [
-        cut_database,
+        pytest.param(cut_database, marks=pytest.mark.long),
         spoil_pages,
         remove_all,
         pytest.param(remove_database, marks=pytest.mark.long),

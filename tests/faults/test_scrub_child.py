@@ -15,18 +15,27 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import lmdb
 import pytest
 
 import ledger_writer
 from genesis_builder import TestWorld, build_genesis, make_submission
 from ledger_driver import LedgerDriver
+from sento_node.ledger.adopt import adopt_chunk
 from sento_node.ledger.findings import Finding, Kind
 from sento_node.ledger.lmdb_files import database_directory, open_to_read, payloads_directory
 from sento_node.ledger.lmdb_store import LmdbStore
+from sento_node.ledger.replay import governance_of
+from sento_node.ledger.rows import awaited_key
 from sento_node.ledger.segments import segment_numbers, segment_path
+from sento_node.ledger.state import LedgerState
 from sento_node.scrub.lines import Ended, Said, read_line
 from sento_node.scrub.pace import Pace
 from sento_node.scrub.round import Round
+from sento_node.sync.entries import offered_blocks
+from sento_node.sync.making import plan, spine_chunk
+from sento_proto.checkpoint import decode_checkpoint
+from sento_proto.chunk import decode_chunk
 
 PAGE_BYTES = 4_096
 FLIPS = 160
@@ -140,6 +149,39 @@ class _Map:
 
 def test_a_sound_ledger_has_no_finding(directory: Path, world: TestWorld) -> None:
     assert found(directory, world) == []
+
+
+def without_payloads(original: Path, world: TestWorld, directory: Path) -> list[int]:
+    """The ledger as a site has it that copied headers and waits for the payloads; the positions that it awaits."""
+    source = LmdbStore.open(original, world.ledger_id)
+    store = LmdbStore.open(directory, world.ledger_id)
+    state = LedgerState(governance_of(world.genesis, store), store, store.tip, store.window())
+    for planned in plan(source, after_block=0, anchor_size=0, limit=100):
+        data = spine_chunk(source, state.governance, planned.after_block, planned.through_block)
+        chunk = decode_chunk(data)
+        adopt_chunk(state, offered_blocks(chunk), decode_checkpoint(chunk.note))
+        batch = state.seal_batch()
+        assert batch is not None
+        store.commit(batch)
+        state.batch_flushed()
+    awaited = store.awaited(1_000)
+    source.close()
+    store.close()
+    return awaited
+
+
+def test_payloads_that_are_on_their_way_are_no_damage_and_one_that_nobody_fetches_is(
+    original: Path, world: TestWorld, tmp_path: Path
+) -> None:
+    directory = tmp_path / "copied"
+    awaited = without_payloads(original, world, directory)
+    assert len(awaited) > 100
+    assert found(directory, world) == []
+    with lmdb.open(str(database_directory(directory)), max_dbs=20, map_size=1 << 28) as env:
+        remembered = env.open_db(b"remembered", create=False)
+        with env.begin(write=True) as txn:
+            assert txn.delete(awaited_key(awaited[7]), db=remembered)
+    assert [finding.position for finding in found(directory, world)] == [awaited[7]]
 
 
 def test_any_flipped_byte_of_the_database_is_found(directory: Path, world: TestWorld) -> None:

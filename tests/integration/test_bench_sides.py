@@ -15,6 +15,7 @@ import pytest
 
 from sento_drill import procfs
 
+pytestmark = pytest.mark.long
 RUN_TIMEOUT_S = 120
 ARGUMENTS = ("--pairs", "1", "--seconds", "0.5", "--warm-up", "0.2", "--only", "1x1", "--json")
 SERVERS = {

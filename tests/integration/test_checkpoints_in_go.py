@@ -25,6 +25,7 @@ from sento_proto.checkpoint import (
     sign_note,
 )
 
+pytestmark = pytest.mark.long
 BUILD_TIMEOUT_S = 240
 PROGRAM = """package main
 

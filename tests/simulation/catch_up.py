@@ -16,7 +16,7 @@ from tests.simulation.giving import Piece, give_piece, give_plan
 from sento_node.ledger.adopt import NotProven, OfferedBlock
 from sento_node.ledger.apply import UnknownRules
 from sento_node.rebuild.deciding import Rebuild
-from sento_node.sync.deciding import Adopt, AskPlan, Copying, Effect, Fetch, Finished, LeaveSite, Plan
+from sento_node.sync.deciding import Adopt, AskPlan, Copying, Effect, Fetch, Finished, LeaveSite, Mode, Plan
 from sento_node.sync.downloading import FalseChunk, decoded
 from sento_node.sync.entries import merged, offered_blocks
 from sento_node.sync.parts import Wanted
@@ -91,7 +91,8 @@ class CatchUp:
         names = [peer.name for peer in host.others]
         host.heap.random.shuffle(names)
         state = host.site.state
-        mode = host.heap.one_of(["together", "together", "after"])
+        modes: list[Mode] = ["together", "together", "after"]
+        mode = host.heap.one_of(modes)
         self._core = Copying(Sources(names), state.block, state.size, streams=STREAMS, mode=mode)
         self._copying += 1
         self._open = {}

@@ -1,8 +1,8 @@
 """A courier brings volumes to a site without a line: chunks out of another site's ledger, some missing, some twice, in any order; the difference comes by link.
 
-What becomes of a chunk is product code (`importing/deciding.py`), as are the chunks, their proof and the filling in of payloads (`adopt_chunk`, `fill_awaited`).
-Around it: before a life's decisions run, chunks go straight into the flushed ledger, each committed before the next; afterwards through the site, for as long as
-it copies ledgers. Spines that come too early wait at the desk.
+What becomes of a chunk is product code (`importing/deciding.py`), as are the chunks, their proof and the filling in of payloads (`adopt_chunk`,
+`fill_awaited`). Around it: before a life's decisions run, chunks go straight into the flushed ledger, each committed before the next; afterwards through the
+site, for as long as it copies ledgers. Spines that come too early wait at the desk.
 """
 
 from __future__ import annotations

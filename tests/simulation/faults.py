@@ -15,6 +15,7 @@ Limits, as the design states them:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from tests.simulation.checkers import cosigned_by
 from tests.simulation.client_host import ClientHost
@@ -45,6 +46,9 @@ ERASING_BOMBS = (
     "before an erasure is certified",
 )
 GARBAGE_BOOT = 900
+FOCUS_WEIGHT = 25
+"""One kind of fault is frequent in each world, another one in the next."""
+_T = TypeVar("_T")
 FLUSH_LOOKS = 300
 LEDGER_WHERE_ERASED = 12
 """Ledgers are made anew more often where payloads are erased, so that they are copied from sites that erase."""
@@ -60,6 +64,7 @@ class Faults:
         ordering: SimOrdering,
         hosts: Sequence[SiteHost],
         clients: Sequence[ClientHost],
+        seed: int,
     ) -> None:
         self._heap = heap
         self._network = network
@@ -99,6 +104,9 @@ class Faults:
         ]
         # A world in which everything happens at once hides what needs quiet: each seed has some kinds often and some never.
         self._weights = [weight * heap.one_of([0.0, 1.0, 1.0, 3.0]) for _, weight in self._kinds]
+        self._weights[seed % len(self._kinds)] += FOCUS_WEIGHT
+        self._turns: dict[str, int] = {}
+        self._seed = seed
         self._pause_ms = heap.one_of([250, 500, 900])
         self.running = True
         self.dead: SiteHost | None = None
@@ -115,6 +123,11 @@ class Faults:
             kind = self._heap.random.choices([kind for kind, _ in self._kinds], self._weights)[0]
             kind()
             self._heap.after(self._heap.between(self._pause_ms // 4, self._pause_ms * 2), self._next)
+
+    def _turn(self, kind: str, ways: Sequence[_T]) -> _T:
+        """The ways of a fault take turns, and worlds begin with different ones: few seeds have seen them all."""
+        self._turns[kind] = turn = self._turns.get(kind, self._seed) + 1
+        return ways[turn % len(ways)]
 
     def _host(self) -> SiteHost:
         return self._heap.one_of(self._hosts)
@@ -167,7 +180,7 @@ class Faults:
 
     def _bomb(self) -> None:
         host = self._host()
-        place = self._heap.one_of([*BOMBS, *(ERASING_BOMBS * 3 if host.around.erases else ())])
+        place = self._turn("bomb", (*ERASING_BOMBS, *BOMBS) if host.around.erases else BOMBS)
         if host.joining.note is not None:
             place = self._heap.one_of(list(PLACES))
         if place == "between the boot numbers":
@@ -177,7 +190,7 @@ class Faults:
 
     def _flush_fails(self) -> None:
         host = self._host()
-        host.flush_fails = self._heap.one_of(list(FlushMoment))
+        host.flush_fails = self._turn("flush", list(FlushMoment))
         self._look_after(host, host.life)
 
     def _look_after(self, host: SiteHost, life: int) -> None:
@@ -207,7 +220,7 @@ class Faults:
 
     def _isolate(self) -> None:
         host = self._lead_or_any()
-        directions = self._heap.one_of(["both", "both", "both", "in", "out"])
+        directions = self._turn("isolate", ("both", "in", "both", "out", "both"))
         self._heap.fault(f"site isolated ({directions})", host.name)
         self._network.isolate(host.name, self._short_or_long(), directions)
 
@@ -243,9 +256,11 @@ class Faults:
 
     def _relay(self) -> None:
         """The site whose log an embassy uses dies, or the line to it is cut, or it keeps back the order and goes on saying that it lives."""
+        if not self._embassies:
+            return
         embassy = self._heap.one_of(self._embassies)
         relay = embassy.relayed.relay
-        match self._heap.one_of(["dies", "cut", "cut", "keeps back"]):
+        match self._turn("relay", ("dies", "cut", "keeps back", "cut")):
             case "dies":
                 self._heap.fault("relay dies", relay.name)
                 self._crash_and_return(relay)
@@ -297,7 +312,7 @@ class Faults:
     def _lie(self) -> None:
         """A site lies to offices for a while; it has most to lie about when they send many records at once."""
         host = self._host()
-        host.way_of_lying = self._heap.one_of(["drops", "flatters"])
+        host.way_of_lying = self._turn("lie", ("drops", "flatters"))
         self._heap.fault(f"site {host.way_of_lying} what it takes", host.name)
         host.lies_until_ms = self._heap.now_ms + self._heap.between(100, 4_000)
         for client in self._clients if host.way_of_lying == "flatters" else ():
@@ -308,7 +323,7 @@ class Faults:
         if any(host.false_giving for host in self._hosts):
             return
         host = self._host()
-        host.way_of_giving = self._heap.one_of(list(WAYS_OF_GIVING))
+        host.way_of_giving = self._turn("give", WAYS_OF_GIVING)
         self._heap.fault("site gives a false ledger", f"{host.name} {host.way_of_giving}")
         host.gives_false_until_ms = self._heap.now_ms + self._heap.between(1_000, 6_000)
 
@@ -424,7 +439,7 @@ class Faults:
         host.rebuilding.hurt = True
         store = host.disk.store
         kept, image = store.checkpoint(), self._older_ledger(host)
-        which = self._heap.one_of(["lost", "old", "old", "altered", "altered"])
+        which = self._turn("ledger", ("lost", "old", "altered", "old", "altered"))
         if image is not None and host.around.erases:
             which = "old"
         if which == "altered" and kept is not None and kept.size:
@@ -458,7 +473,7 @@ class Faults:
 
     def _lose(self, host: SiteHost) -> None:
         self._ordering.lose_disk(host.name)
-        match self._heap.one_of([0, 0, 1, 2]):
+        match self._turn("lose", (0, 1, 0, 2)):
             case 0:
                 self._heap.fault("disk lost", host.name)
                 host.disk.lose_all()

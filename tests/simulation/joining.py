@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tests.simulation.site_host import SiteHost
 
 AGAIN_MS = 400
+KILLED = 0.5
 LOOK_EVERY_MS = 100
 PLACES = (
     "before former data are set aside",
@@ -83,7 +84,18 @@ class Joining:
         host.crash()
         host.heap.fault("disk replaced by command", host.name)
         host.disk.files.joining = Note(REPLACE_DISK, aside=1)
+        if host.heap.chance(KILLED):
+            host.crash_at = host.heap.one_of(list(PLACES))
         host.start()
+
+    def _killed(self, place: str) -> bool:
+        """Whether a kill comes here; then somebody starts the site again."""
+        host = self._host
+        if not host.bomb(place):
+            return False
+        host.heap.faults["replacement of a disk killed"] += 1
+        host.heap.after(host.heap.between(50, 1_500), host.start)
+        return True
 
     def _noted(self, **fields: object) -> None:
         note = self.note
@@ -96,14 +108,14 @@ class Joining:
         while (note := self.note) is not None:
             match local_step(note):
                 case SetAside():
-                    if host.bomb("before former data are set aside"):
+                    if self._killed("before former data are set aside"):
                         return False
                     host.disk.replace(0)
                     host.disk.files.joining = note
                     host.around.checkers.disk_replaced(host.name, EMPTY_TIP, host.others)
                     self._noted(set_aside=True)
                 case MakeLedger():
-                    if host.bomb("before an empty ledger is made"):
+                    if self._killed("before an empty ledger is made"):
                         return False
                     remember_rebuild(host.disk.store, RebuildNote("This site's disk was replaced.", 1, 0, 0))
                     self._noted(ledger_made=True)
@@ -163,7 +175,7 @@ class Joining:
             case Promote(number):
                 self._change("before the learner is promoted", ordering.promote, number)
             case Adopt(number):
-                if not host.bomb("before the learner's number is noted"):
+                if not self._killed("before the learner's number is noted"):
                     self._noted(member_id=number)
                     host.later(0, self._look)
             case StartMember():
@@ -183,7 +195,7 @@ class Joining:
     def _change(self, place: str, change: object, number: int) -> None:
         """Ask another site's node for a change; whether it was done the next look says."""
         host = self._host
-        if host.bomb(place):
+        if self._killed(place):
             return
         peer = host.heap.one_of([peer for peer in host.others if peer.votes])
         host.around.network.send(host.name, peer.name, _change, peer, change, host.name, number)
@@ -194,7 +206,7 @@ class Joining:
         host = self._host
         if host.rebuilding.life is not None or not host.serving:
             host.later(LOOK_EVERY_MS, self._finish)
-        elif not host.bomb("before the joining ends"):
+        elif not self._killed("before the joining ends"):
             host.disk.files.joining = None
             host.heap.fault("disk replaced and serving again", host.name)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple
 
 from tests.simulation.hooks import Hooks
@@ -80,8 +80,8 @@ class AcknowledgeBeforeOrdering(Hooks):
 
 
 class _Early(Site):
-    def submit(self, ticket: int, data: bytes, now_s: int) -> list[Effect]:
-        effects = super().submit(ticket, data, now_s)
+    def submit(self, ticket: int, data: bytes, now_s: int, *, opens: bool = False) -> list[Effect]:
+        effects = super().submit(ticket, data, now_s, opens=opens)
         _, _, submission = check_submission(self.state, self.state.governance, data)
         if submission is None or any(isinstance(effect, Reply) for effect in effects):
             return effects
@@ -226,8 +226,10 @@ class OutboxNotTakenOver(Hooks):
 
 
 class _Unmindful(Keeping):
-    def adopted(self, found: Iterable[tuple[int, int]], now_ms: int) -> list[KeepingEffect]:
-        return super().adopted([], now_ms)
+    def adopted(
+        self, found: Iterable[tuple[int, int]], now_ms: int, abroad: Container[int] = ()
+    ) -> list[KeepingEffect]:
+        return super().adopted([], now_ms, abroad)
 
 
 class LostAnswerRetriedAsNewBlock(Hooks):

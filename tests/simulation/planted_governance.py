@@ -52,9 +52,9 @@ class _Site(Site):
             patches.enter_context(mock.patch(target, function))
         return patches
 
-    def submit(self, ticket: int, data: bytes, now_s: int) -> list[Effect]:
+    def submit(self, ticket: int, data: bytes, now_s: int, *, opens: bool = False) -> list[Effect]:
         with self._deciding():
-            return super().submit(ticket, data, now_s)
+            return super().submit(ticket, data, now_s, opens=opens)
 
     def ordered(self, block: OrderedBlock, now_ms: int) -> list[Effect]:
         with self._deciding():

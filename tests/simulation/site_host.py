@@ -122,6 +122,7 @@ class SiteHost:
         self.gives_false_until_ms = 0
         self.way_of_giving = ""
         self.dies_trimming = False
+        self.is_gone = False
         self.flush_fails: FlushMoment | None = None
         self.crash_at: str | None = None
         self.old_release = False
@@ -183,7 +184,7 @@ class SiteHost:
 
     def start(self) -> None:
         """Begin a life: the boot rules come first."""
-        if self.state in ("down", "halted"):
+        if self.state in ("down", "halted") and not self.is_gone:
             self._end_life()
             self.state = "booting"
             self._booting.begin()
@@ -314,9 +315,7 @@ class SiteHost:
                     self.around.checkers.sealed(self.name, effect.batch)
                     self._write(self._commit, effect)
                 case WriteCosigned():
-                    if not self.votes:
-                        self.around.checkers.embassy_decides(self.name, effect.cosigned, self.agreeing.heard)
-                    self._write(self._note_cosigned, effect.cosigned)
+                    self._cosigns(effect.cosigned)
                 case AskCosign():
                     self.agreeing.ask(effect)
                 case AnswerCosign():
@@ -331,6 +330,11 @@ class SiteHost:
                     self.around.checkers.alarmed(self.name, effect)
                 case Diverged():
                     raise Violation("sites-agree", f"{self.name} found a quorum against it at {effect.size}")
+
+    def _cosigns(self, cosigned: Cosigned) -> None:
+        if not self.votes:
+            self.around.checkers.embassy_decides(self.name, cosigned, self.agreeing.heard)
+        self._write(self._note_cosigned, cosigned)
 
     def write(self, act: Callable[..., None], *args: object) -> None:
         """Hand something over to the one writer."""

@@ -139,7 +139,7 @@ class World:
         ]
         self.officers = OfficersHost(heap, self.checkers, self.hosts, ActsDesk(heap, everywhere, 0))
         self.thieves = Thieves(heap, people, self.ordering, self.hosts, self.officers)
-        self.faults = Faults(heap, self.network, self.ordering, list(self.hosts.values()), self.clients)
+        self.faults = Faults(heap, self.network, self.ordering, list(self.hosts.values()), self.clients, seed)
         self.read_log = self._read_log(people) if _records_releases(seed) else None
 
     def _read_log(self, people: People) -> ReadLog:
@@ -223,10 +223,12 @@ class World:
         lead = self.hosts.get(self.ordering.lead or "")
         if lead is None or lead.state != "running" or len(self.ordering.members) != 3 or heap.chance(0.4):
             self.faults.dead = heap.one_of(list(self.hosts.values()))
+            self.faults.dead.is_gone = True
             heap.fault("site dead for good", self.faults.dead.name)
             self.faults.dead.crash()
             return
         self.faults.dead = lead
+        lead.is_gone = True
         heap.fault("site dead for good as it trims", lead.name)
         lead.dies_trimming = True
         self.network.isolate(heap.one_of(lead.others).name, DYING_MS)

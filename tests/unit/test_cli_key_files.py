@@ -18,6 +18,7 @@ from sento_proto.kek_seal import XWING_SECRET_BYTES
 from sento_proto.keys import PublicKey, Suite, sign_all, verifies
 from sento_proto.software_signers import HybridSigner
 
+pytestmark = pytest.mark.usefixtures("cheap_passphrases")
 WORDS = "correct horse battery"
 SOURCE = passphrase_source({"SENTO_PASSPHRASE": WORDS})
 

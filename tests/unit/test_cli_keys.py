@@ -32,6 +32,7 @@ from sento_client.testing.world import derived
 from sento_drill.pki import Authority, Validity
 from sento_proto.software_signers import MlDsa65Signer
 
+pytestmark = pytest.mark.usefixtures("cheap_passphrases")
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 
 

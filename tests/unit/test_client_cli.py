@@ -13,7 +13,7 @@ from cli_terminal import WHY, Terminal
 from client_world import NUMBER, build_client_world
 from genesis_builder import SITES
 from sento_client.cli.exits import WORDS, Exit, exit_of
-from sento_client.cli.main import main
+from sento_client.cli.main import COMMANDS, main
 from sento_client.setup_errors import Setup, SetupError
 from sento_proto.errors import Code, SentoError
 from sento_proto.v1 import client_pb2
@@ -188,7 +188,7 @@ def test_help_lists_every_exit_code_and_each_command_has_an_example() -> None:
     text = runner.invoke(main, ["--help"]).stdout
     for code, words in WORDS.items():
         assert f"{code.value:<3}  {words}" in text
-    for command in main.commands:
+    for command in COMMANDS:
         assert f"sento {command}" in runner.invoke(main, [command, "--help"]).stdout
 
 

@@ -20,6 +20,7 @@ from sento_proto.keys import Ed25519Signer, Suite, verifies
 from sento_proto.seal import XWingOpener, open_seal, seal
 from sento_proto.software_signers import MlDsa65Signer
 
+pytestmark = pytest.mark.usefixtures("cheap_passphrases")
 PASSPHRASE = "正しい馬 battery staple".encode()
 SEED, SECRET = digest("seed"), digest("x-wing", 96)
 P256 = ec.derive_private_key(int.from_bytes(digest("p-256"), "big"), ec.SECP256R1())
@@ -100,7 +101,8 @@ def test_the_key_itself_is_nowhere_in_the_file_and_no_two_files_are_alike(tmp_pa
             assert base64.b64encode(secret[:30]) not in first.read_bytes().replace(b"\n", b"")
 
 
-def test_guessing_is_made_dear_with_scrypt(tmp_path: Path) -> None:
+def test_guessing_is_made_dear_with_scrypt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     path = tmp_path / "file.key"
     keyfiles.write_signing_key(path, SEED, PASSPHRASE)
     der = base64.b64decode(b"".join(path.read_bytes().splitlines()[1:-1]))
@@ -109,7 +111,8 @@ def test_guessing_is_made_dear_with_scrypt(tmp_path: Path) -> None:
     assert cost in der, "N = 2^14, r = 8, p = 5"
 
 
-def test_openssl_reads_the_encrypted_signing_key(tmp_path: Path) -> None:
+def test_openssl_reads_the_encrypted_signing_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     path = tmp_path / "file.key"
     keyfiles.write_signing_key(path, SEED, b"a passphrase")
     command = ["openssl", "pkey", "-in", str(path), "-passin", "pass:a passphrase", "-outform", "DER"]

@@ -389,7 +389,8 @@ def test_a_spine_that_waited_stays_on_the_disk_until_the_ledger_has_it(
     first, second, *_ = spines(ledger)
     node = BareNode(ledger.world, tmp_path)
     assert outcomes(node, second) == ["waiting"]
-    adopt, adopted = Direct.adopt, []
+    adopt = Direct.adopt
+    adopted: list[Sequence[OfferedBlock]] = []
 
     async def cut(self: Direct, blocks: Sequence[OfferedBlock], checkpoint: Checkpoint) -> None:
         if adopted:

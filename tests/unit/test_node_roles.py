@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 import shutil
 from pathlib import Path
@@ -13,11 +15,15 @@ from bare_node import BareNode
 from sento_drill.plan import TIE_BREAKER_WORLD
 from sento_drill.world import make_world
 from sento_node.cli import EXIT_MISTAKE, main
-from sento_node.config import BLOCK_KIB, LANES, load_config
+from sento_node.config import BLOCK_KIB, LANES, NodeConfig, load_config
+from sento_node.joining.note import JOIN, TIE_BREAKER_FILE, Note, NoteFiles
 from sento_node.roles import node_of
 from sento_node.server import Node
 from sento_node.service.admin_service import role_of, status_of
 from sento_node.tie_breaker import TieBreaker
+from sento_proto.bootstrap import bootstrap_of, encode_bootstrap, unsigned
+from sento_proto.genesis import decode_genesis
+from sento_proto.governance.state import from_genesis
 
 DATA_SITE, TIE_BREAKER, EMBASSY = "jp-fukuoka", "jp-ibaraki", "lu-betzdorf"
 
@@ -88,3 +94,54 @@ def test_the_status_says_role_and_through_whom_the_order_comes() -> None:
     assert (role_of(node), status_of(node).follows_through) == ("voting", "")
     node.follows_through = lambda: "jp-ishikawa"
     assert status_of(node).follows_through == "jp-ishikawa"
+
+
+# A tie-breaker that the genesis file does not name: officers enrolled it since, and its bootstrap file says so.
+
+
+def enrolled_since(directory: Path) -> NodeConfig:
+    """The tie-breaker's directory as it is with `sento-node join` begun: the genesis file is without the site, the bootstrap file with it."""
+    path = directory / TIE_BREAKER / "genesis.json"
+    whole = decode_genesis(path.read_bytes())
+    described = json.loads(path.read_bytes())
+    described["sites"] = [site for site in described["sites"] if site["name"] != TIE_BREAKER]
+    path.chmod(0o644)
+    path.write_text(json.dumps(described), encoding="utf-8")
+    governance = from_genesis(decode_genesis(path.read_bytes()))
+    now = dataclasses.replace(governance, sites={**governance.sites, **from_genesis(whole).sites})
+    config = load_config(directory / TIE_BREAKER / "node.toml")
+    signed = unsigned(bootstrap_of(now, path.read_bytes(), (0, 10, b"\x07" * 32), 1))
+    NoteFiles(config.data_dir).begin(Note(JOIN, set_aside=True), encode_bootstrap(signed))
+    return config
+
+
+async def end(node: Node | TieBreaker) -> None:
+    node.stop()
+    assert await node.run() == 0
+
+
+async def test_a_site_that_was_enrolled_as_a_tie_breaker_is_one_while_it_joins_and_ever_after(
+    directory: Path,
+) -> None:
+    config = enrolled_since(directory)
+    joining = node_of(config)
+    assert isinstance(joining, TieBreaker)
+    assert joining.state.condition.joining is not None
+    assert role_of(joining.state) == "tie-breaker"
+    assert not (config.data_dir / "ledger").exists(), "there is none to be copied"
+    await end(joining)
+
+    files = NoteFiles(config.data_dir)
+    files.keep_bootstrap()
+    files.end()
+    later = node_of(config)
+    assert isinstance(later, TieBreaker)
+    assert later.state.condition.joining is None
+    await end(later)
+
+
+def test_what_told_a_tie_breaker_its_role_is_set_aside_with_its_disk(directory: Path) -> None:
+    config = enrolled_since(directory)
+    files = NoteFiles(config.data_dir)
+    files.keep_bootstrap()
+    assert (config.data_dir / TIE_BREAKER_FILE) in files.former()

@@ -12,6 +12,7 @@ from sento_node.bounds import WRITE_ANSWER_TIMEOUT_MS
 from sento_node.ordering.in_process import InProcessLog
 from sento_node.ordering.limits import BLOCK_SIZE_BYTES_MAX
 from sento_node.ordering.port import (
+    Compacted,
     FollowBroken,
     Head,
     OrderedBlock,
@@ -281,3 +282,22 @@ async def test_closing_ends_what_follows_and_refuses_what_comes() -> None:
         await asyncio.wait_for(following, 5)
     with pytest.raises(OrderingError, match="closed"):
         await borrowed.log.append(LANE, 1, b"late", timeout_ms=T_MS)
+
+
+class Forgetful(LendingSite):
+    """It says that its log begins where no log has come to."""
+
+    async def follow_order(self, after: Head) -> AsyncGenerator[sync_pb2.OrderEvent, None]:
+        yield sync_pb2.OrderEvent(compacted_to_revision=2**62)
+
+
+async def test_a_site_that_says_its_log_begins_elsewhere_is_not_asked_again_before_another() -> None:
+    borrowed = Borrowed()
+    placed = await borrowed.append(1)
+    borrowed.sites[0] = Forgetful(SITES[0], borrowed.first.log)
+    with pytest.raises(Compacted):
+        await anext(borrowed.log.follow(Head(0, 0)))
+    assert borrowed.log.through == SITES[1]
+    events = borrowed.log.follow(Head(0, 0))
+    assert await anext(events) == placed
+    await events.aclose()

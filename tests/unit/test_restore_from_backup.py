@@ -1,4 +1,4 @@
-"""A ledger is restored from backup volumes alone: whole, as of a moment, over damaged and missing volumes, after a kill at any chunk, on a disk that fills up."""
+"""A ledger is restored from backup volumes alone: whole, as of a moment, over damaged and missing volumes, after a kill at any chunk, on a full disk."""
 
 from __future__ import annotations
 
@@ -14,37 +14,20 @@ from click.testing import CliRunner, Result
 
 from acts import carry_out_erasure, erase
 from courier_world import SEAL_SECRET, CourierLedger, StoreSource, maker, told_ledger, wish
-from genesis_builder import SITES, TestWorld, build_genesis
+from forked_backup import AT_S, TimedLedger
+from genesis_builder import TestWorld, build_genesis
 from ledger_driver import everything
 from sento_client.courier.exporting import Maker, export_set
 from sento_client.keyfiles import write_seal_key
 from sento_node.cli import main
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
-from sento_node.ledger.store import DiskSpace, KeptCheckpoint
+from sento_node.ledger.store import DiskSpace
 from sento_node.ledger.verify import Verification
 from sento_node.restoring import draft as draft_module
 from sento_node.restoring.draft import Draft
-from sento_proto.checkpoint import Checkpoint, cosign, encode_checkpoint, sign_note
 from sento_proto.chunk import Chunk
 from sento_proto.errors import Code
-
-AT_S = 1_767_225_600
-
-
-class TimedLedger(CourierLedger):
-    """A ledger whose checkpoints are cosigned at the times that the test says."""
-
-    now_s = AT_S
-
-    def checkpoint(self, cosigners: object = None) -> KeptCheckpoint:
-        state, world = self.state, self.world
-        bare = Checkpoint(world.ledger_id, state.epoch, state.size, state.frontier.root())
-        lines = [sign_note(bare, SITES[0], world.site_signers[SITES[0]])]
-        lines += [cosign(bare, site, world.site_signers[site], self.now_s) for site in SITES[:2]]
-        return KeptCheckpoint(
-            state.size, state.block, encode_checkpoint(bare._replace(signatures=tuple(lines)))
-        )
 
 
 class Desk:

@@ -54,6 +54,7 @@ from sento_proto.erasure_certificate import Volume
 from sento_proto.errors import SentoError
 from sento_proto.seal import SealOpener
 from sento_proto.v1 import admin_pb2
+from sento_proto.volume import VolumeHeader
 from sento_proto.wire import Malformed
 
 T = TypeVar("T")
@@ -213,7 +214,9 @@ def make_set(
         follower = await followed(place, transport)
         governance = follower.followed.governance
         wanted = registries_in_order(governance.registries, registries or DEFAULT_PAYLOAD_ORDER)
-        wish = Wish(kind, volume_bytes, wanted, recipient_keys(governance, to), spine_copies)
+        wish = Wish(
+            kind, volume_bytes, wanted, recipient_keys(governance, to), spine_copies, governance.epochs
+        )
         told, ports = Told(transport), Ports()
         owed = read_untold(directory, governance.ledger_id)
         await told.note_owed(owed)
@@ -324,6 +327,13 @@ def scan_all(app: App, directories: Sequence[Path], judge: Judge) -> list[Found]
         raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
 
 
+def goes_on_from(later: VolumeHeader, earlier: VolumeHeader) -> bool:
+    """Whether a set begins where the other ends; in a later epoch also where that forked off, inside the other."""
+    if later.epoch == earlier.epoch:
+        return earlier.to_block == later.from_block
+    return earlier.epoch < later.epoch and earlier.from_block < later.from_block <= earlier.to_block
+
+
 def chosen(found: Sequence[Found], set_name: str | None, *, chain: bool) -> list[FoundSet]:
     """The set that is meant: the one named, or the one that reaches furthest; with `chain` behind those it goes on from. Empty when there is none."""
     known = sets_in(found)
@@ -333,10 +343,10 @@ def chosen(found: Sequence[Found], set_name: str | None, *, chain: bool) -> list
     sets = [sort_set(found, wanted[-1])]
     others = [sort_set(found, each) for each in known if each != wanted[-1]] if chain else []
     while sets[0].header.from_block:
-        before = [each for each in others if each.header.to_block == sets[0].header.from_block]
+        before = [each for each in others if goes_on_from(sets[0].header, each.header)]
         if not before:
             break
-        sets.insert(0, before[0])
+        sets.insert(0, before[-1])
     return sets
 
 

@@ -77,7 +77,7 @@ class Catalogue(NamedTuple):
     def newest_whole(self, kind: str) -> SetEntry | None:
         """The set of this kind that reaches furthest."""
         whole = [one for one in self.sets if one.kind == kind and one.whole]
-        return max(whole, key=lambda one: one.to_block, default=None)
+        return max(whole, key=lambda one: (one.epoch, one.to_block), default=None)
 
 
 @contextlib.contextmanager

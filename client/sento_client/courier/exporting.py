@@ -31,6 +31,7 @@ from sento_proto.checkpoint import decode_checkpoint
 from sento_proto.chunk import decode_chunk
 from sento_proto.erasure_certificate import Volume
 from sento_proto.errors import Code, SentoError
+from sento_proto.governance.state import Epoch
 from sento_proto.keys import Signer
 from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
 from sento_proto.volume import KEY_BYTES, SET_ID_BYTES, VolumeHeader, label_of, sealed_to
@@ -50,6 +51,8 @@ class Wish(NamedTuple):
     registries: tuple[str, ...]
     recipients: tuple[tuple[str, bytes], ...] = ()
     spine_copies: int = 2
+    epochs: tuple[Epoch, ...] = ()
+    """Those that governance knows: a backup of an epoch that ended goes on from where the next one forked off."""
 
 
 class Progress(NamedTuple):
@@ -96,7 +99,8 @@ async def export_set(source: ChunkSource, directory: Path, wish: Wish, maker: Ma
     catalogue = read_catalogue(directory, maker.ledger_id)
     entry = catalogue.unfinished(wish.kind)
     try:
-        if entry is None or not tail_path(directory, entry).exists():
+        ended = entry is not None and _ends_at(entry, wish.epochs)[0] < entry.to_block
+        if entry is None or ended or not tail_path(directory, entry).exists():
             entry = await _begun(source, directory, catalogue, wish, maker)
         if entry is None:
             return None
@@ -110,7 +114,7 @@ async def _begun(
 ) -> SetEntry | None:
     """A new set: of everything, or for a backup of what the directory has not. The end of its spine is on disk before the set is known."""
     newest = catalogue.newest_whole(wish.kind) if wish.kind == "backup" else None
-    after, size = (0, 0) if newest is None else (newest.to_block, newest.to_size)
+    after, size = (0, 0) if newest is None else _ends_at(newest, wish.epochs)
     tail = await _tail(source, after)
     if tail is None:
         if after == 0:
@@ -135,6 +139,12 @@ async def _begun(
     )
     write_flushed(tail_path(directory, entry), tail)
     return entry
+
+
+def _ends_at(entry: SetEntry, epochs: Sequence[Epoch]) -> tuple[int, int]:
+    """(block, size) to which a set's spine stands: its end, or where a later epoch forked off below it."""
+    forks = [(one.block_base, one.fork_size) for one in epochs if one.number > entry.epoch]
+    return min([(entry.to_block, entry.to_size), *forks])
 
 
 async def _tail(source: ChunkSource, after_block: int) -> bytes | None:

@@ -137,11 +137,12 @@ def scan(
 
 def sets_in(found: Iterable[Found]) -> list[bytes]:
     """The ids of the sets of which there is a good volume, by how far they reach."""
-    reach: dict[bytes, tuple[int, int]] = {}
+    reach: dict[bytes, tuple[int, int, int]] = {}
     for one in found:
         if one.verdict == GOOD and one.header is not None:
             header = one.header
-            reach[header.set_id] = max(reach.get(header.set_id, (0, 0)), (header.to_block, header.made_at_ms))
+            at = (header.epoch, header.to_block, header.made_at_ms)
+            reach[header.set_id] = max(reach.get(header.set_id, (0, 0, 0)), at)
     return sorted(reach, key=lambda set_id: reach[set_id])
 
 

@@ -1,7 +1,8 @@
 """The spine judged without any site: every signature, every act, the whole tree, against checkpoints that a quorum cosigned.
 
 Begins at the genesis file and follows officers' acts as they stand in the spine itself, so that the keys by which each record and each checkpoint is judged are
-those in force there. A chunk counts whole or not at all. What each record's payload must hash to lies in a file without a name, for payloads come later.
+those in force there. A chunk counts whole or not at all. Where a later epoch forked off below what was judged, the spine goes on from there: what an epoch held
+above the fork ended with it, and its payloads are passed over. What each record's payload must hash to lies in a file without a name, for payloads come later.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -48,10 +49,23 @@ class Row(NamedTuple):
     record_hash: bytes
 
 
+class _Place(NamedTuple):
+    """The judge's state behind a block."""
+
+    frontier: Frontier
+    followed: Followed
+    block: int
+    payloads_expected: int
+
+
 class SpineJudge:
     """One ledger's spine as far as it was judged. Use it with `with`: it holds a temporary file of 33 bytes a record."""
 
-    def __init__(self, genesis: Genesis) -> None:
+    def __init__(self, genesis: Genesis, forks: Iterable[int] = ()) -> None:
+        """`forks`: blocks behind which a later epoch may go on."""
+        self.epoch = 0
+        self._forks = frozenset(forks)
+        self._there: dict[int, _Place] = {}
         self.followed = Followed.start(genesis)
         self.frontier = Frontier()
         self.block = 0
@@ -74,7 +88,7 @@ class SpineJudge:
     def take(self, chunk: Chunk) -> bool:
         """Judge a spine chunk that goes on from here; False when it begins behind a gap or ends before. Raises SpineFalse with nothing changed."""
         name = chunk.name
-        if name.through_block <= self.block or name.after_block > self.block:
+        if (name.through_block <= self.block and name.epoch <= self.epoch) or name.after_block > self.block:
             return False
         try:
             self._take(chunk)
@@ -85,13 +99,18 @@ class SpineJudge:
         return True
 
     def _take(self, chunk: Chunk) -> None:
-        frontier, followed, block = self.frontier.copy(), self.followed, self.block
+        start = self._start(chunk)
+        frontier, followed, block, expected = start.frontier.copy(), *start[1:]
         checkpoint = decode_checkpoint(chunk.note)
-        expected = 0
+        if checkpoint.epoch < self.epoch:
+            raise SpineFalse(f"it is of epoch {checkpoint.epoch}, which ended")
+        there: dict[int, _Place] = {}
         for data in decode_entries(chunk.body):
             entry = sync_pb2.BlockEntry.FromString(data)
-            if entry.number <= self.block:
+            if entry.number <= start.block:
                 continue
+            if block in self._forks:
+                there[block] = _Place(frontier.copy(), followed, block, expected)
             if entry.number != block + 1 or entry.size_before != frontier.size:
                 raise SpineFalse(
                     f"block {entry.number} does not follow block {block} at size {frontier.size}"
@@ -110,7 +129,15 @@ class SpineJudge:
             raise SpineFalse(f"the checkpoint of size {checkpoint.size}: {finding.why}")
         self.frontier, self.followed, self.block = frontier, followed, block
         self.checkpoint_root = checkpoint.root
-        self.payloads_expected += expected
+        self.payloads_expected, self.epoch = expected, checkpoint.epoch
+        self._there |= there
+
+    def _start(self, chunk: Chunk) -> _Place:
+        """Where a chunk goes on: behind all that was judged, or, where it is of a later epoch, behind the block that it forked off at."""
+        fork = self._there.get(chunk.name.after_block)
+        if chunk.name.epoch > self.epoch and chunk.name.after_block < self.block and fork is not None:
+            return fork
+        return _Place(self.frontier, self.followed, self.block, self.payloads_expected)
 
     def _judge(
         self,
@@ -157,8 +184,10 @@ class SpineJudge:
     def take_payloads(self, chunk: Chunk) -> tuple[int, int]:
         """Payloads compared with what the spine says: how many are right, and how many are not; those beyond the spine are neither. Raises Malformed."""
         right = wrong = 0
+        ended = self.followed.governance.lost_with(chunk.name.epoch, chunk.name.to_position)
+        end = self.size if ended is None else min(self.size, ended.fork_size)
         for payload in decode_payloads(chunk):
-            if payload.position >= self.size:
+            if payload.position >= end:
                 continue
             row = os.pread(self._hashes.fileno(), _ROW_BYTES, payload.position * _ROW_BYTES)
             if row[:1] == _NONE or hashlib.sha256(payload.data).digest() != row[1:]:

@@ -52,7 +52,7 @@ def verify_sets(
     first = sets[0].good[0].header
     if first is not None and first.recipients and judge.opener is None:
         return Verified(False, 0, 0, b"", 0, 0, tuple(bad), ())
-    with SpineJudge(trusted.genesis) as spine:
+    with SpineJudge(trusted.genesis, [each.header.from_block for each in sets]) as spine:
         walk = _Walk(spine, judge, sets, on_progress)
         for each in sets:
             walk.spine_of(each)
@@ -105,18 +105,26 @@ class _Walk:
     def spine_of(self, found: FoundSet) -> None:
         """Take the spine from whichever volumes have the next piece; go round as long as that brings anything."""
         goal = found.header.to_block
-        before = -1
-        while self._spine.block < goal and self._spine.block != before:
-            before = self._spine.block
+        epoch, before = found.header.epoch, (-1, -1)
+        while not self._has(epoch, goal) and self._at != before:
+            before = self._at
             for volume in found.holding("spine"):
                 self._read(volume, self._take_spine)
-                if self._spine.block >= goal:
+                if self._has(epoch, goal):
                     break
-        if self._spine.block < goal:
+        if not self._has(epoch, goal):
             self.troubles.append(
                 f"The spine of set {found.header.set_id.hex()} ends at block {self._spine.block} of {goal}: "
                 "no good volume holds what comes next."
             )
+
+    @property
+    def _at(self) -> tuple[int, int]:
+        return self._spine.epoch, self._spine.block
+
+    def _has(self, epoch: int, block: int) -> bool:
+        """Whether the spine goes so far, or on in a later epoch."""
+        return self._at >= (epoch, block)
 
     def payloads_of(self, found: FoundSet) -> None:
         """Every payload against the spine."""

@@ -2,7 +2,7 @@
 
     spine      ends at or before the tip: known. Begins at the tip or before it: goes on, from the tip. Begins behind the tip: waits for what is between
     payloads   of records that the ledger has: taken, each by its hash. Beyond the tip: waits for the spine
-    refused    of another ledger; of an older epoch and not known: it holds what that epoch ended without
+    refused    of another ledger; of an older epoch and not known: it holds what that epoch ended without; of a later epoch that forked off below the tip
 
 A site that follows the order adopts no spine: the order itself brings every block, and what was adopted besides would be counted as gone from the log.
 """
@@ -50,7 +50,8 @@ def decide(name: ChunkName, where: Where) -> Decided:
 
 def _decide_spine(name: ChunkName, where: Where) -> Decided:
     if name.through_block <= where.block:
-        return Decided(Fate.KNOWN)
+        forked = name.epoch > where.epoch
+        return Decided(Fate.REFUSED, forked_words(name, where)) if forked else Decided(Fate.KNOWN)
     if name.epoch < where.epoch:
         return Decided(
             Fate.REFUSED, f"It is of epoch {name.epoch}, which ended; this ledger is in epoch {where.epoch}."
@@ -62,7 +63,17 @@ def _decide_spine(name: ChunkName, where: Where) -> Decided:
     return Decided(Fate.GOES_ON)
 
 
+def forked_words(name: ChunkName, where: Where) -> str:
+    """What is said where a later epoch forked off below what this ledger holds."""
+    return (
+        f"It goes on from block {name.after_block} in epoch {name.epoch}, and this ledger holds later blocks of epoch {where.epoch}, which ended there. "
+        "Begin the epoch here by the signed plan (sento-node begin-epoch), and bring the volumes again."
+    )
+
+
 def _decide_payloads(name: ChunkName, where: Where) -> Decided:
+    if name.from_position >= where.size and name.epoch < where.epoch:
+        return Decided(Fate.REFUSED, f"Its records stood in epoch {name.epoch}, which ended before them.")
     if name.from_position >= where.size:
         return Decided(Fate.WAITS, f"This ledger has {where.size} records yet.")
     return Decided(Fate.GOES_ON)

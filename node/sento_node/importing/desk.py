@@ -15,7 +15,7 @@ from typing import NamedTuple
 import structlog
 
 from sento_node.compose import root_at
-from sento_node.importing.deciding import Fate, decide
+from sento_node.importing.deciding import Fate, decide, forked_words
 from sento_node.importing.staging import Stage, StageFull
 from sento_node.importing.taking import Direct, Taking, ThroughRunner, direct_refusal
 from sento_node.ledger.adopt import NotProven
@@ -169,6 +169,8 @@ class Visit:
                 return Fate.KNOWN.value if not blocks else Fate.WAITS.value, ""
             await taking.adopt(blocks, decode_checkpoint(chunk.note))
         except (Malformed, NotProven) as error:
+            if chunk.name.epoch > where.epoch and chunk.name.after_block < where.block:
+                return "refused", forked_words(chunk.name, where)
             return "refused", str(error)
         except UnknownRules as error:
             raise SentoError(Code.NOT_READY, str(error)) from error
@@ -190,15 +192,22 @@ class Visit:
             payloads = list(decode_payloads(chunk))
         except Malformed as error:
             return "refused", str(error)
+        ended = self._node.governance.lost_with(chunk.name.epoch, chunk.name.to_position)
+        words = ""
+        if ended is not None:
+            words = f"Payloads from position {ended.fork_size} on are of epoch {chunk.name.epoch}, which ended there, and are not used."
+            payloads = [one for one in payloads if one.position < ended.fork_size]
+            if not payloads:
+                return "refused", words
         filled = await taking.fill(payloads)
         if filled.false:
             return (
                 "refused",
                 f"{filled.false} of its payloads are not those that the records' authors signed.",
             )
-        if chunk.name.to_position > taking.where.size:
+        if chunk.name.to_position > taking.where.size and ended is None:
             return "waiting", f"This ledger has {taking.where.size} records yet."
-        return ("filled" if filled.stored else "known"), ""
+        return ("filled" if filled.stored else "known"), words
 
     def _require_room(self, chunk_bytes: int) -> None:
         space = self._node.store.space()

@@ -2,6 +2,7 @@
 
     data/joining             JSON {"format":"sento-joining-1","kind","aside","set_aside","ledger_made","confirmed","member_id"}; there until the site serves
     data/joining-bootstrap   the bootstrap file that it was begun with, if there was one
+    data/tie-breaker-bootstrap   the same file, kept at a site that has no ledger to tell it what it is
     data/replaced-<n>/       what lay in data/ when the disk was replaced, never removed by the node
     data/access-keys.json    stays where it lies, on the old disk or put there from a backup: no other site has these keys, and each is compared with the ledger
 
@@ -25,6 +26,7 @@ FORMAT = "sento-joining-1"
 JOIN, REPLACE_DISK = "join", "replace-disk"
 KINDS = (JOIN, REPLACE_DISK)
 NOTE_FILE, BOOTSTRAP_FILE = "joining", "joining-bootstrap"
+TIE_BREAKER_FILE = "tie-breaker-bootstrap"
 ASIDE = "replaced-"
 _NUMBER_MAX = 2**64 - 1
 
@@ -94,14 +96,16 @@ class NoteFiles:
 
     def bootstrap(self) -> SignedBootstrap | None:
         """The bootstrap file that it was begun with. Raises NoteDamaged, OSError."""
-        try:
-            return decode_bootstrap(self._bootstrap.read_bytes())
-        except FileNotFoundError:
-            return None
-        except Malformed as error:
-            raise NoteDamaged(
-                f"{self._bootstrap} was altered ({error}). Check the disk, and begin again with the file that the officers signed."
-            ) from error
+        return _read_bootstrap(self._bootstrap)
+
+    def kept_bootstrap(self) -> SignedBootstrap | None:
+        """What a tie-breaker was begun with, once its joining is over; before that what it is begun with. Raises NoteDamaged, OSError."""
+        return self.bootstrap() or _read_bootstrap(self.data_dir / TIE_BREAKER_FILE)
+
+    def keep_bootstrap(self) -> None:
+        """Keep the file beyond the end of the joining, flushed; nothing where it was begun without. Raises OSError."""
+        if self._bootstrap.exists():
+            write_durably(self.data_dir / TIE_BREAKER_FILE, self._bootstrap.read_bytes())
 
     # -- what lies in the directory ----------------------------------------------------------------------------------------
 
@@ -126,6 +130,17 @@ class NoteFiles:
             path.rename(aside / path.name)
         sync_directory(aside)
         sync_directory(self.data_dir)
+
+
+def _read_bootstrap(path: Path) -> SignedBootstrap | None:
+    try:
+        return decode_bootstrap(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except Malformed as error:
+        raise NoteDamaged(
+            f"{path} was altered ({error}). Check the disk, and begin again with the file that the officers signed."
+        ) from error
 
 
 def _entries(directory: Path) -> Iterable[Path]:

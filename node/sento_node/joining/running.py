@@ -142,6 +142,16 @@ class Joining:
         except CannotJoin as error:
             runner.halt("refused", str(error))
 
+    async def attend_alone(self, target: str, files: BootFiles) -> str:
+        """The same at a site without a ledger. Why it cannot go on, or "" when it serves. Raises OSError."""
+        try:
+            await self._promoted(target, files, lambda: True)
+        except CannotJoin as error:
+            return str(error)
+        self.begun.files.keep_bootstrap()
+        await self._until_whole()
+        return ""
+
     async def _promoted(self, target: str, files: BootFiles, copied: Callable[[], bool]) -> None:
         changes = MemberChanges(target)
         try:

@@ -51,8 +51,9 @@ class Begun:
         self.files.write(self.note)
 
 
-def joining_at_start(data_dir: Path, ledger_id: bytes) -> Begun | None:
-    """The joining that this disk is in, its local steps done; None when it is in none. Raises NoteDamaged, OSError, LedgerFailed."""
+def joining_at_start(data_dir: Path, ledger_id: bytes, *, has_ledger: bool = True) -> Begun | None:
+    """The joining that this disk is in, its local steps done; None when it is in none. `has_ledger`: false for a tie-breaker. Raises NoteDamaged, OSError,
+    LedgerFailed."""
     files = NoteFiles(data_dir)
     note = files.read()
     if note is None:
@@ -64,7 +65,9 @@ def joining_at_start(data_dir: Path, ledger_id: bytes) -> Begun | None:
                 files.move_aside(number)
                 begun.noted(set_aside=True)
             case MakeLedger():
-                make_ledger(data_dir, ledger_id, begun)
+                if has_ledger:
+                    make_ledger(data_dir, ledger_id, begun)
+                lose_memories(data_dir, begun)
                 begun.noted(ledger_made=True)
             case GoOn():
                 return begun
@@ -74,8 +77,6 @@ def make_ledger(data_dir: Path, ledger_id: bytes, begun: Begun) -> None:
     """An empty ledger that remembers that it is made from others: nothing is answered or cosigned before it is whole, and no other site's boot confirmed by
     what it never heard. Raises OSError, LedgerFailed."""
     floor_size = 0 if begun.anchor is None else begun.anchor.size
-    if begun.anchor is not None and begun.anchor.epoch:
-        note_epoch(data_dir, begun.anchor.epoch)
     store = LmdbStore.open(Places(data_dir).ledger, ledger_id)
     try:
         store.remember(NOTE_NAME, encode_note(RebuildNote(REASONS[begun.note.kind], 1, floor_size, 0)))
@@ -83,6 +84,12 @@ def make_ledger(data_dir: Path, ledger_id: bytes, begun: Begun) -> None:
         store.remember(LOST_NAME, b"1")
     finally:
         store.close()
+
+
+def lose_memories(data_dir: Path, begun: Begun) -> None:
+    """What a disk without a former life knows: in which epoch it joins, and that it does not remember other sites' boots. Raises OSError."""
+    if begun.anchor is not None and begun.anchor.epoch:
+        note_epoch(data_dir, begun.anchor.epoch)
     if not memories_path(data_dir).exists():
         lost = b'{"format":"%s","sites":{},"lost":true}' % MEMORIES_FORMAT.encode()
         write_durably(memories_path(data_dir), lost)

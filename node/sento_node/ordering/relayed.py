@@ -27,6 +27,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sento_node.ordering.limits import check_append
 from sento_node.ordering.port import (
     Appended,
+    Compacted,
     FollowBroken,
     Head,
     LogEvent,
@@ -158,8 +159,8 @@ class RelayedLog:
                 if isinstance(event, OrderedBlock):
                     last = Head(event.number, event.revision)
                 yield event
-        except FollowBroken:
-            self._give_up(relay)
+        except (FollowBroken, Compacted):
+            self._give_up(relay)  # that its log begins later is its own word: after the copying another one is asked
             raise
         finally:
             if last.number < self._known_number:

@@ -74,8 +74,12 @@ class Draft:
         store.put_checkpoint(KeptCheckpoint(checkpoint.size, batch.tip.block, encode_checkpoint(checkpoint)))
 
     def fill(self, chunk: Chunk, below: int) -> int:
-        """Store the payloads of records under `below` that are still awaited; how many were false. Raises Malformed, NoRoom."""
-        payloads = [one for one in decode_payloads(chunk) if one.position < below]
+        """Store the payloads of records under `below` that are still awaited, and not of an epoch that ended; how many were false.
+
+        Raises Malformed, NoRoom."""
+        lost = self.governance.lost_with(chunk.name.epoch, chunk.name.to_position)
+        end = below if lost is None else min(below, lost.fork_size)
+        payloads = [one for one in decode_payloads(chunk) if one.position < end]
         if not payloads:
             return 0
         self.require_room(len(chunk.body))

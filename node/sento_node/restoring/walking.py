@@ -55,7 +55,7 @@ class Walk:
         self._report = report
         self._false: set[bytes] = set()
         self._false_names: set[tuple[str, ChunkName]] = set()
-        self._ended = 0
+        self._ended = self._erased = 0
         self._troubles: list[Trouble] = list(scanned.troubles)
 
     def run(self, as_of_s: int | None) -> Restored:
@@ -65,7 +65,7 @@ class Walk:
         self._troubles += unsigned(self._scanned.volumes, governance)
         chosen, following = self._chosen(governance, as_of_s)
         self._payloads(chosen.size)
-        erased = draft.erase_destroyed()
+        self._erased += draft.erase_destroyed()
         if chosen.size < draft.store.tip.size:
             draft.cut(chosen.size, chosen.block, decode_checkpoint(chosen.note).epoch)
         return Restored(
@@ -75,7 +75,7 @@ class Walk:
             agreed_at_s(chosen.note, governance) or 0,
             following,
             len(draft.store.awaited(1 << 31)),
-            erased,
+            self._erased,
             self._ended,
             tuple(self._troubles),
         )
@@ -104,7 +104,9 @@ class Walk:
 
     def _wanted(self, name: ChunkName) -> bool:
         tip = self._draft.store.tip
-        return name.epoch >= tip.epoch and name.after_block <= tip.block < name.through_block
+        if name.epoch > tip.epoch:
+            return name.after_block <= tip.block
+        return name.epoch == tip.epoch and name.after_block <= tip.block < name.through_block
 
     def _take(self, volume: Volume, chunk: Chunk, data: bytes) -> None:
         label, identity = label_of(volume.header), chunk_id(data)
@@ -129,6 +131,7 @@ class Walk:
             tip = draft.store.tip
             if name.epoch <= tip.epoch or name.after_block >= tip.block:
                 raise
+            self._erased += draft.erase_destroyed()
             draft.cut_to_block(name.after_block)
             draft.adopt(chunk)
             ended = draft.governance.epochs[-1] if draft.governance.epochs else None

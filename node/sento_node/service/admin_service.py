@@ -104,6 +104,8 @@ def pending_erasures(node: NodeState) -> tuple[int, ...]:
 
 def role_of(node: NodeState) -> str:
     """`voting`, `embassy` or `tie-breaker`, by governance; a site that does not stand there yet is what its node.toml makes it."""
+    if not node.keeps_ledger:
+        return "tie-breaker"
     site = node.governance.sites.get(node.config.site)
     if site is None:
         return "embassy" if node.config.ordering is None else "voting"

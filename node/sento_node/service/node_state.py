@@ -64,6 +64,8 @@ class NodeState:
     runner: Runner | None = None
     ledger_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever writes blocks into the ledger besides the runner, and while the runner is made from it."""
+    keeps_ledger: bool = True
+    """False at a tie-breaker, whose store is empty for ever."""
     stands_in: bool = False
     """Whether `store` only stands in for a ledger that is made anew first."""
     contacts: dict[str, PeerContact] = field(default_factory=dict)

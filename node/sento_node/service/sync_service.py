@@ -146,14 +146,6 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             now_ms=self._node.clock.wall_ms(),
         )
 
-    async def Pull(self, request: sync_pb2.PullRequest, context: Context) -> AsyncIterator[sync_pb2.Chunk]:
-        """How earlier releases copied; this one does it by Plan and FetchChunk."""
-        self._caller(context)
-        await context.abort(
-            grpc.StatusCode.UNIMPLEMENTED, "this release gives its ledger by Plan and FetchChunk"
-        )
-        yield sync_pb2.Chunk()
-
     async def Plan(self, request: sync_pb2.PlanRequest, context: Context) -> sync_pb2.PlanReply:
         """Which spines this site would give after a block."""
         self._copier(context)

@@ -1,0 +1,97 @@
+"""A site that lay still while records came is behind the fork: the same plan brings it over, and it keeps its ledger and copies the rest from the new epoch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from click.testing import CliRunner
+
+from live_sites import AUTHOR, WAIT_S, LiveSites, running_sites
+from raw_calls import WriteStream, codes, seed_in
+from sento_drill.waiting import until
+from sento_node.cli import main
+from sento_node.ledger.lmdb_store import LmdbStore
+from sento_proto.epoch_plan import decode_plan, encode_plan, signed_plan
+from sento_proto.errors import Code
+from sento_proto.keys import Ed25519Signer
+from sento_proto.record import Record
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
+OFFICERS = ("digital-minister", "ciso", "deputy-health-minister")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def sites() -> AsyncIterator[LiveSites]:
+    async with running_sites() as running:
+        yield running
+
+
+async def node(*arguments: object) -> str:
+    result = await asyncio.to_thread(CliRunner().invoke, main, [str(one) for one in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+async def written(sites: LiveSites, site: str, count: int) -> list[Record]:
+    """Records that a quorum has cosigned at this site."""
+    author = sites.author()
+    records = author.records(count)
+    async with sites.caller(AUTHOR, site) as caller, WriteStream(caller) as stream:
+        outcomes = await stream.outcomes(author.submission(*records))
+    assert codes(outcomes) == [Code.ACCEPTED] * count
+    size = max(position for _, position in outcomes) + 1
+    await sites.wait_status(site, lambda status: status.quorum_size >= size, f"{size} records agreed")
+    return records
+
+
+async def test_a_site_behind_the_fork_catches_up_into_the_new_epoch(sites: LiveSites, tmp_path: Path) -> None:
+    first, second, behind = sites.names
+    genesis = sites.world.directory / "genesis.json"
+    await written(sites, first, 5)
+    sites.cluster.processes[behind].stop()
+    below = await written(sites, first, 10)
+    moment = int(time.time())
+
+    async def over() -> bool:
+        return int(time.time()) > moment
+
+    await until(over, deadline_s=WAIT_S, what="the next second")
+    lost = await written(sites, first, 10)
+    for site in (first, second):
+        sites.cluster.processes[site].stop()
+    plan_file = tmp_path / "plan.json"
+    await node(
+        "plan-epoch", "--data-dir", sites.data(first), "--genesis", genesis, "--legal-basis", "decision 12 of 2027",
+        "--as-of", datetime.fromtimestamp(moment, UTC).isoformat(), "--nothing-again", "--out", plan_file,
+    )  # fmt: skip
+    plan = decode_plan(plan_file.read_bytes())
+    for officer in OFFICERS:
+        key = sites.world.officer(officer).directory / "signing.key"
+        plan = signed_plan(plan, Ed25519Signer(seed_in(key)))
+    plan_file.write_bytes(encode_plan(plan))
+    told = {
+        site: await node("begin-epoch", "--config", sites.files(site).config, "--plan", plan_file)
+        for site in sites.names
+    }
+    assert "catches up from sites of epoch 1" in told[behind]
+    for site in sites.names:
+        sites.cluster.start(site)
+    await sites.cluster.wait_serving(deadline_s=WAIT_S)
+    fresh = await written(sites, behind, 1)
+    size = (await sites.status(behind)).quorum_size
+    for site in sites.names:
+        await sites.wait_status(site, lambda status: status.quorum_size >= size, "all agree")
+        sites.cluster.processes[site].stop()
+    for site in sites.names:
+        with closing(LmdbStore.open(sites.data(site) / "ledger", sites.world.genesis.ledger_id)) as store:
+            assert store.tip.epoch == 1
+            assert all(store.position_of_hash(one.record_hash) is not None for one in (*below, *fresh))
+            assert all(store.position_of_hash(one.record_hash) is None for one in lost)
+        await node("verify", "--config", sites.files(site).config)
