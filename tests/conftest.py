@@ -23,8 +23,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is marked `long`, with the reason; order the rest, and name its group."""
+    """Skip what is marked `long`, with the reason; order the rest, and name its group: before the plugin that deals tests out looks at the groups."""
     passed_over = pytest.mark.skip(reason="long: make long runs it")
     for item in items:
         if not os.environ.get(ASKED_FOR) and item.get_closest_marker("long") is not None:

@@ -1,7 +1,8 @@
 """Reading everything back: every record of every site, by an auditor without keys, against what was acknowledged and what a quorum cosigned.
 
 Headers of all, payloads of a sample: each payload that leaves a site is a release which the person concerned will see, so an auditor asks for few. That a
-site holds all of them is what it says by cosigning, and what its scrub looks at.
+site holds all of them is what it says by cosigning, and what its scrub looks at. The sites are read side by side, none far ahead of another: a submission's
+signature that was verified for one site is not verified again for the next.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ CHECKPOINT_DEADLINE_MS = 60_000
 PAYLOADS_SAMPLED = 40
 """Payloads read of each site, spread evenly over its ledger."""
 _YIELD_EVERY = 50
+_AHEAD_MAX = 500
+"""So many records a site may be ahead of the slowest; fewer than the submissions whose signatures are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class ReadingBack:
         self._auditor = auditor
         self._tally = tally
         self.audits = {site: LedgerAudit() for site in auditor.sites}
+        self._reading = set(self.audits)
+        self._moved = asyncio.Condition()
 
     def taken(self) -> int:
         """How many records were taken so far, all sites together."""
@@ -79,8 +84,8 @@ class ReadingBack:
                 if version.header.payload_bytes:
                     sampled.append(version.position)
                 if audit.size % _YIELD_EVERY == 0:
-                    # The display and the other sites' streams want their turn too.
-                    await asyncio.sleep(0)
+                    await self._keep_pace(audit)
+            await self._at_end(site)
             for position in sampled[:: 1 + len(sampled) // PAYLOADS_SAMPLED]:
                 audit.take_payload(
                     await self._auditor.read(
@@ -93,3 +98,20 @@ class ReadingBack:
                 )
         except SentoError as error:
             audit.find(audit.size, str(error))
+        finally:
+            await self._at_end(site)
+
+    async def _keep_pace(self, audit: LedgerAudit) -> None:
+        """Let the display and the other sites' streams have their turn, and wait for the slowest of them."""
+        await asyncio.sleep(0)
+        async with self._moved:
+            self._moved.notify_all()
+            await self._moved.wait_for(
+                lambda: audit.size <= _AHEAD_MAX + min(self.audits[site].size for site in self._reading)
+            )
+
+    async def _at_end(self, site: str) -> None:
+        """Nobody waits for this site any more."""
+        async with self._moved:
+            self._reading.discard(site)
+            self._moved.notify_all()

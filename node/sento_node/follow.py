@@ -165,8 +165,8 @@ class Follower:
                     await asyncio.sleep(0)
 
     async def _catch_up(self, oldest_revision: int) -> None:
-        """Copy from the other sites what they have; then the log is tried again, through another site where it is borrowed: where it begins was one site's word,
-        and whoever waited to reach a place that does not exist would copy for ever. Raises NobodyToCopyFrom."""
+        """Copy from the other sites what they have; then the log is tried again, through another site where it is borrowed: where it begins was one site's
+        word, and whoever waited to reach a place that does not exist would copy for ever. Raises NobodyToCopyFrom."""
         puller = self._puller
         if puller is None or not self._peers:
             raise NobodyToCopyFrom(

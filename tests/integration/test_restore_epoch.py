@@ -106,9 +106,7 @@ async def stays_out(sites: LiveSites, site: str) -> None:
         assert Code(answer.error.code) is Code.EPOCH_ENDED
     sites.cluster.processes[site].stop()
     sites.cluster.start(site)
-    await sites.wait_status(
-        site, lambda status: "EPOCH_ENDED" in status.explanation, "it is refused"
-    )
+    await sites.wait_status(site, lambda status: "EPOCH_ENDED" in status.explanation, "it is refused")
     sites.cluster.processes[site].stop()
 
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from click.testing import CliRunner
 
-from live_sites import AUTHOR, WAIT_S, LiveSites, running_sites
+from live_sites import AUTHOR, WAIT_S, LiveSites, running_sites, writes_again
 from raw_calls import WriteStream, codes, seed_in
 from sento_drill.waiting import until
 from sento_node.cli import main
@@ -21,9 +21,10 @@ from sento_node.ledger.lmdb_store import LmdbStore
 from sento_proto.epoch_plan import decode_plan, encode_plan, signed_plan
 from sento_proto.errors import Code
 from sento_proto.keys import Ed25519Signer
-from sento_proto.record import Record
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
+MANY = 1_000
+"""So many records behind one that is kept, a checkpoint is kept too: what lies closer is thinned."""
 OFFICERS = ("digital-minister", "ciso", "deputy-health-minister")
 
 
@@ -39,24 +40,26 @@ async def node(*arguments: object) -> str:
     return result.output
 
 
-async def written(sites: LiveSites, site: str, count: int) -> list[Record]:
-    """Records that a quorum has cosigned at this site."""
-    author = sites.author()
-    records = author.records(count)
+async def written(sites: LiveSites, site: str, count: int) -> dict[bytes, int]:
+    """Records that a quorum has cosigned at this site, in submissions of ten: hash to position."""
+    author, positions = sites.author(), dict[bytes, int]()
     async with sites.caller(AUTHOR, site) as caller, WriteStream(caller) as stream:
-        outcomes = await stream.outcomes(author.submission(*records))
-    assert codes(outcomes) == [Code.ACCEPTED] * count
-    size = max(position for _, position in outcomes) + 1
+        for start in range(0, count, 10):
+            records = author.records(min(10, count - start))
+            outcomes = await stream.outcomes(author.submission(*records))
+            assert set(codes(outcomes)) == {Code.ACCEPTED}
+            positions |= {one.record_hash: at for one, (_, at) in zip(records, outcomes, strict=True)}
+    size = max(positions.values()) + 1
     await sites.wait_status(site, lambda status: status.quorum_size >= size, f"{size} records agreed")
-    return records
+    return positions
 
 
 async def test_a_site_behind_the_fork_catches_up_into_the_new_epoch(sites: LiveSites, tmp_path: Path) -> None:
     first, second, behind = sites.names
     genesis = sites.world.directory / "genesis.json"
-    await written(sites, first, 5)
+    early = await written(sites, first, 5)
     sites.cluster.processes[behind].stop()
-    below = await written(sites, first, 10)
+    below = await written(sites, first, MANY)
     moment = int(time.time())
 
     async def over() -> bool:
@@ -72,6 +75,8 @@ async def test_a_site_behind_the_fork_catches_up_into_the_new_epoch(sites: LiveS
         "--as-of", datetime.fromtimestamp(moment, UTC).isoformat(), "--nothing-again", "--out", plan_file,
     )  # fmt: skip
     plan = decode_plan(plan_file.read_bytes())
+    fork = plan.parent.size
+    assert max(early.values()) < min(below.values()) < fork
     for officer in OFFICERS:
         key = sites.world.officer(officer).directory / "signing.key"
         plan = signed_plan(plan, Ed25519Signer(seed_in(key)))
@@ -84,6 +89,14 @@ async def test_a_site_behind_the_fork_catches_up_into_the_new_epoch(sites: LiveS
     for site in sites.names:
         sites.cluster.start(site)
     await sites.cluster.wait_serving(deadline_s=WAIT_S)
+
+    async def open_everywhere() -> bool:
+        return all((sites.data(site) / "epoch-0001.done").exists() for site in sites.names)
+
+    await until(open_everywhere, deadline_s=WAIT_S, what="the epoch is open")
+    await writes_again(
+        sites, behind
+    )  # its life ends when its ledger has come into the epoch, and the next one takes part
     fresh = await written(sites, behind, 1)
     size = (await sites.status(behind)).quorum_size
     for site in sites.names:
@@ -92,6 +105,7 @@ async def test_a_site_behind_the_fork_catches_up_into_the_new_epoch(sites: LiveS
     for site in sites.names:
         with closing(LmdbStore.open(sites.data(site) / "ledger", sites.world.genesis.ledger_id)) as store:
             assert store.tip.epoch == 1
-            assert all(store.position_of_hash(one.record_hash) is not None for one in (*below, *fresh))
-            assert all(store.position_of_hash(one.record_hash) is None for one in lost)
+            for record_hash, position in (early | below | lost).items():
+                assert store.position_of_hash(record_hash) == (position if position < fork else None)
+            assert all(store.position_of_hash(record_hash) == at for record_hash, at in fresh.items())
         await node("verify", "--config", sites.files(site).config)

@@ -127,9 +127,7 @@ class Booting:
                 if host.votes:
                     host.disk.files.member_started = True
                     host.around.ordering.start_member(host.name)
-                host.run(boot_number)
-                for site, memory in self._answers.items():
-                    host.rebuilding.heard(site, memory)
+                self.run(boot_number)
             case Raise(higher):
                 host.heap.fault("boot number raised over what others remember", host.name)
                 self._announced, self._answers = self._announced._replace(boot_number=higher), {}
@@ -143,6 +141,12 @@ class Booting:
                     host.later(host.heap.between(*IMPATIENT_MS), self._turn_off_and_on)
                 else:
                     host.later(host.heap.between(*OPERATOR_MS), host.joining.replace_disk)
+
+    def run(self, boot_number: int) -> None:
+        """Begin the life, which hears what was answered so far."""
+        self._host.run(boot_number)
+        for site, memory in self._answers.items():
+            self._host.rebuilding.heard(site, memory)
 
     def _note_floor(self, cosigned_size: int) -> bool:
         """A ledger behind what somebody remembers is made whole first; whether that could be written down."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.simulation.checkers import Violation
-from tests.simulation.giving import Piece, give_piece, give_plan
+from tests.simulation.giving import Piece, begin_lying, give_piece, give_plan
 
 from sento_node.ledger.adopt import NotProven, OfferedBlock
 from sento_node.ledger.apply import UnknownRules
@@ -33,7 +33,8 @@ ANSWER_WITHIN_MS = 1_000
 LOOK_EVERY_MS = 100
 PAUSE_MS = 300
 FLUSH_LOOK_MS = 10
-TORN_BY_A_CRASH = 0.2
+TORN_BY_A_CRASH = 0.3
+MEETS_A_LIAR = 0.5
 _TO_POSITION_AT = 1 + 1 + 32 + 4 + 3 * 8
 
 
@@ -75,6 +76,8 @@ class CatchUp:
         self._oldest_revision = oldest_revision
         for part in host.disk.parts.values():
             self._found(part)
+        if host.copies_meet_liars and host.heap.chance(MEETS_A_LIAR):
+            begin_lying(host.heap.one_of(host.others))
         self._copy()
 
     def _found(self, part: Part) -> None:

@@ -20,7 +20,7 @@ from typing import TypeVar
 from tests.simulation.checkers import cosigned_by
 from tests.simulation.client_host import ClientHost
 from tests.simulation.disks import DiskImage
-from tests.simulation.giving import WAYS_OF_GIVING
+from tests.simulation.giving import begin_lying
 from tests.simulation.heap import EventHeap
 from tests.simulation.joining import PLACES
 from tests.simulation.network import Network
@@ -319,13 +319,8 @@ class Faults:
             self._heap.after(self._heap.between(0, 1_000), client.write_now, self._heap.between(4, 10))
 
     def _give_falsely(self) -> None:
-        """One site at a time lies to those who copy its ledger, and another one has to copy."""
-        if any(host.false_giving for host in self._hosts):
-            return
-        host = self._host()
-        host.way_of_giving = self._turn("give", WAYS_OF_GIVING)
-        self._heap.fault("site gives a false ledger", f"{host.name} {host.way_of_giving}")
-        host.gives_false_until_ms = self._heap.now_ms + self._heap.between(1_000, 6_000)
+        """A site lies to those who copy its ledger."""
+        begin_lying(self._host())
 
     def _crash_client(self) -> None:
         client = self._heap.one_of(self._clients)
@@ -415,9 +410,13 @@ class Faults:
         host = self._heap.one_of(self._embassies)
         if not self._remembered(host) or host.is_behind:
             return
-        host.crash()
         image = self._older_image(host)
-        if image is not None and self._heap.chance(0.6):
+        if image is None and self._heap.chance(0.5):
+            self._crash_and_return(host)
+            self._heap.after(self._heap.between(2_000, 4_000), self._embassy_disk)
+            return
+        host.crash()
+        if image is not None:
             self._heap.fault("embassy's disk rolled back", host.name)
             host.disk.restore(image)
             del self._images[host.name]

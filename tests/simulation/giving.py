@@ -44,6 +44,16 @@ class Piece(NamedTuple):
     false: bool
 
 
+def begin_lying(giver: SiteHost) -> None:
+    """One site at a time lies to those who copy its ledger."""
+    if any(host.false_giving for host in giver.peers.values()):
+        return
+    heap = giver.heap
+    giver.way_of_giving = heap.one_of(list(WAYS_OF_GIVING))
+    heap.fault("site gives a false ledger", f"{giver.name} {giver.way_of_giving}")
+    giver.gives_false_until_ms = heap.now_ms + heap.between(1_000, 6_000)
+
+
 def gives(giver: SiteHost) -> bool:
     """Whether a site answers questions about its ledger now."""
     return giver.answers_peers and not giver.rebuilding.goes_on

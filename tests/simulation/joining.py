@@ -182,7 +182,7 @@ class Joining:
                 self._is_up = True
                 host.disk.files.member_started = True
                 ordering.start_member(host.name)
-                host.run(self._boot_number)
+                host.booting.run(self._boot_number)
                 host.later(LOOK_EVERY_MS, self._look)
             case Wait():
                 host.later(AGAIN_MS, self._look)

@@ -41,9 +41,9 @@ def release(*, old: bool) -> Iterator[None]:
 class OldSite(Site):
     """A site's decisions by the old release."""
 
-    def submit(self, ticket: int, data: bytes, now_s: int) -> list[Effect]:
+    def submit(self, ticket: int, data: bytes, now_s: int, *, opens: bool = False) -> list[Effect]:
         with release(old=True):
-            return super().submit(ticket, data, now_s)
+            return super().submit(ticket, data, now_s, opens=opens)
 
     def ordered(self, block: OrderedBlock, now_ms: int) -> list[Effect]:
         with release(old=True):

@@ -121,6 +121,7 @@ class SiteHost:
         self.way_of_lying = ""
         self.gives_false_until_ms = 0
         self.way_of_giving = ""
+        self.copies_meet_liars = True
         self.dies_trimming = False
         self.is_gone = False
         self.flush_fails: FlushMoment | None = None
@@ -137,7 +138,7 @@ class SiteHost:
         self.votes = name in around.genesis.voting_sites
         self.relayed = RelayedOrder(self, around.ordering)
         self.order: Order = OwnOrder(self, around.ordering) if self.votes else self.relayed
-        self._booting = Booting(self)
+        self.booting = Booting(self)
         self.joining = Joining(self)
         self.catch_up = CatchUp(self)
         self.answering = Answering(self)
@@ -187,7 +188,7 @@ class SiteHost:
         if self.state in ("down", "halted") and not self.is_gone:
             self._end_life()
             self.state = "booting"
-            self._booting.begin()
+            self.booting.begin()
 
     def run(self, boot_number: int) -> None:
         """Take part."""

@@ -207,6 +207,7 @@ class World:
             self._die()
         for host in self.hosts.values():
             host.crash_at = host.flush_fails = None
+            host.copies_meet_liars = False
             host.slow_until_ms = host.lies_until_ms = host.gives_false_until_ms = 0
             host.old_release = host.old_release and host.state != "halted"
             if host is not self.faults.dead:

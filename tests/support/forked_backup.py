@@ -41,13 +41,14 @@ class TimedLedger(CourierLedger):
 
 
 class ForkedBackup:
-    """Three sets in `directory`/backup: up to below the fork, over it to what was lost, and of the new epoch. `fork_block`: the last block that both have."""
+    """Three sets in `directory`/backup: up to below the fork, over it to what was lost, and of the new epoch. `fork_block`: the last block that both have;
+    `old`, `new`: the two ledgers."""
 
     def __init__(self, directory: Path) -> None:
         self.world: TestWorld = build_genesis(rules=5)
         self.backup = directory / "backup"
         self.backup.mkdir()
-        old, new = directory / "old", directory / "new"
+        old, new = self.old, self.new = directory / "old", directory / "new"
         with self._ledger(old) as ledger:
             self._maker = maker(ledger)
             ledger.grow("a")

@@ -9,8 +9,9 @@ from typing import cast
 import pytest
 
 from sento_client.cli.app import App
-from sento_client.cli.courier_common import Told, show_made
+from sento_client.cli.courier_common import show_made
 from sento_client.cli.exits import Exit
+from sento_client.courier.telling import Told
 from sento_client.courier.untold import NAME, Owed, read_untold, settle_untold, write_untold
 from sento_client.grpc_transport import GrpcTransport
 from sento_client.setup_errors import Setup, SetupError

@@ -12,7 +12,6 @@ from sento_client.cli.app import App, pass_app
 from sento_client.cli.courier_common import (
     DIRECTORY,
     EXISTING,
-    Told,
     chosen,
     followed,
     found_value,
@@ -32,6 +31,7 @@ from sento_client.cli.waiting import bar_of
 from sento_client.courier.importing import Bringer, Imported, SiteStands, open_line, receipt_path
 from sento_client.courier.place import CourierPlace
 from sento_client.courier.reading import FoundSet, Judge, signers_of
+from sento_client.courier.telling import Told
 from sento_client.courier.untold import settle_untold
 from sento_client.grpc_transport import GrpcTransport
 from sento_client.transport import STATUS

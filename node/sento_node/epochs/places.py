@@ -5,7 +5,7 @@
     data/epoch-<n>.done         everything that the plan takes over again was offered here; ingress is open since then
     data/epoch-draft/           the ledger cut back to the fork, while it is made; dropped and begun again after a kill, unless it is ready
     data/epoch-draft-ready      the number and the plan: the draft is whole and flushed; whatever happens, the epoch begins with it
-    data/epoch-<m>-orphans/     the whole ledger of epoch m as it was before, with what no epoch has any more; never removed by the node
+    data/epoch-<m>-orphans/     the whole ledger of epoch m as it was before, with what no epoch has any more; an erasure alone takes from it
 
 Boot numbers, memories of boots, and the ordering member's directory are each epoch's own.
 """

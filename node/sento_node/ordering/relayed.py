@@ -160,7 +160,8 @@ class RelayedLog:
                     last = Head(event.number, event.revision)
                 yield event
         except (FollowBroken, Compacted):
-            self._give_up(relay)  # that its log begins later is its own word: after the copying another one is asked
+            # That its log begins later is its own word: after the copying another one is asked.
+            self._give_up(relay)
             raise
         finally:
             if last.number < self._known_number:
