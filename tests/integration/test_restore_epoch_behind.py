@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from click.testing import CliRunner
 
-from live_sites import AUTHOR, WAIT_S, LiveSites, running_sites, writes_again
+from live_sites import AUTHOR, WAIT_S, LiveSites, running_sites
 from raw_calls import WriteStream, codes, seed_in
 from sento_drill.waiting import until
 from sento_node.cli import main
@@ -94,9 +94,10 @@ async def test_a_site_behind_the_fork_catches_up_into_the_new_epoch(sites: LiveS
         return all((sites.data(site) / "epoch-0001.done").exists() for site in sites.names)
 
     await until(open_everywhere, deadline_s=WAIT_S, what="the epoch is open")
-    await writes_again(
-        sites, behind
-    )  # its life ends when its ledger has come into the epoch, and the next one takes part
+    # The life that copied ends when its ledger has come into the epoch; the next one takes part in it.
+    await sites.wait_status(
+        behind, lambda status: status.boot_number > 1 and status.state == "serving", "its next life serves"
+    )
     fresh = await written(sites, behind, 1)
     size = (await sites.status(behind)).quorum_size
     for site in sites.names:
