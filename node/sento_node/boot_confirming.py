@@ -39,6 +39,7 @@ async def confirm_boot(
     """Raise the boot number, and wait until it is confirmed: what was announced. None when this site must not take part. `new_disk`: by its operator's word
     this disk is new, and its former member will not start (`joining/`)."""
     condition, store = node.condition, node.store
+    keys = None if node.signers is None else node.signers.keys
     cosigned = recall_cosigned(store)
     try:
         check_own_word(store, cosigned)
@@ -64,7 +65,7 @@ async def confirm_boot(
     timeout_ms = boot_keeper.ANNOUNCE_TIMEOUT_MS
     first: dict[str, PeerMemory] = {}
     while True:
-        told, silence = await boot_keeper.announce(peers, request, timeout_ms)
+        told, silence = await boot_keeper.announce(peers, request, keys, timeout_ms)
         answers = steady(told, first, number)
         first = {**told, **first}
         match decide_boot(disk, number, answers, voting_others, takes_new_number=anew):

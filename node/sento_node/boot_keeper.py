@@ -23,8 +23,10 @@ from sento_node.ordering.boot import (
     BootMemory,
     LocalDisk,
     PeerMemory,
+    shown,
 )
 from sento_node.peers import Peers, PeerSilent
+from sento_proto.checkpoint import SiteKeys
 from sento_proto.v1 import sync_pb2
 from sento_proto.wire import Malformed, Reader, u64
 
@@ -139,14 +141,19 @@ def decode_memory(data: bytes) -> BootMemory:
 
 
 async def announce(
-    peers: Peers, request: sync_pb2.AnnounceBootRequest, timeout_ms: int = ANNOUNCE_TIMEOUT_MS
+    peers: Peers,
+    request: sync_pb2.AnnounceBootRequest,
+    keys: SiteKeys | None,
+    timeout_ms: int = ANNOUNCE_TIMEOUT_MS,
 ) -> tuple[dict[str, PeerMemory], dict[str, str]]:
-    """Tell all other sites at once: (the answers of those that gave one, why there is none from the others)."""
+    """Tell all other sites at once: (the answers of those that gave one, why there is none from the others). `keys`: this site's own, by which what they
+    say about its cosignatures is believed; a tie-breaker cosigns nothing and has none."""
     silence: dict[str, str] = {}
 
     async def ask(name: str) -> tuple[str, PeerMemory] | None:
         try:
-            return name, await peers[name].announce_boot(request, timeout_ms)
+            memory = await peers[name].announce_boot(request, timeout_ms)
+            return name, shown(memory, request.ledger_id, request.site, keys)
         except PeerSilent as error:
             silence[name] = str(error)
             return None

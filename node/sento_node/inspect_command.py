@@ -44,13 +44,14 @@ def inspect(config_path: Path, data_dir: Path, listen: str | None, log_level: st
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
     logs.set_up(log_level)
     try:
-        config = inspecting_config(load_config(config_path), data_dir, listen)
+        site = load_config(config_path)
+        config = inspecting_config(site, data_dir, listen)
         genesis = read_genesis(config.genesis)
         ledger = Places(data_dir).ledger
         if not (database_directory(ledger) / "data.mdb").exists():
             raise ConfigMistake(f"{data_dir} holds no ledger; name what sento-node restore made.")
         with closing(LmdbStore.open(ledger, genesis.ledger_id)) as store:
-            asyncio.run(_serve(Inspection(config, load_config(config_path).data_dir, genesis, store)))
+            asyncio.run(_serve(Inspection(config, site.data_dir, genesis, store)))
     except (ConfigMistake, LedgerNotOpened, CannotListen) as error:
         click.echo(f"sento-node: {error}", err=True)
         return EXIT_MISTAKE

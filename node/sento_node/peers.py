@@ -123,7 +123,9 @@ class PeerNode:
             reply = await (await self._stub()).AnnounceBoot(request, timeout=timeout_ms / 1000)
         except _SILENCE as error:
             raise PeerSilent(_why(error)) from error
-        return PeerMemory(reply.remembered_boot_number, reply.remembered_cosigned_size)
+        return PeerMemory(
+            reply.remembered_boot_number, reply.remembered_cosigned_size, reply.remembered_checkpoint
+        )
 
     async def cosign(self, checkpoint: Checkpoint, block: int, timeout_ms: int) -> CosignAnswer:
         """Ask for a cosignature. Raises PeerSilent."""

@@ -316,6 +316,7 @@ class Node:
                     store,
                     self._peers,
                     self._request,
+                    SiteSigners(self._signer, self._ml_dsa_signer).keys,
                     condition,
                     runner.in_writer,
                     (lambda: "") if joining is None else joining.unproven,

@@ -27,12 +27,14 @@ class Agreeing:
     def __init__(self, host: SiteHost) -> None:
         self._host = host
         self._heard: dict[str, int] = {}
+        self._proposed: set[tuple[int, bytes]] = set()
         self._asked: dict[int, tuple[SiteHost, int, Checkpoint]] = {}
 
     def new_life(self) -> None:
         """Nobody of the last life waits any more."""
         self._asked = {}
         self._heard = {}
+        self._proposed = set()
 
     @property
     def heard(self) -> list[str]:
@@ -43,7 +45,10 @@ class Agreeing:
     def ask(self, ask: AskCosign) -> None:
         """Ask another site for its cosignature; the site's own is under the proposal already. A site that officers enrolled may not be built yet."""
         host = self._host
-        self._check_own(ask.checkpoint)
+        key = (ask.checkpoint.size, ask.checkpoint.root)
+        if key not in self._proposed:  # embassies are asked again with what was signed before
+            self._check_own(ask.checkpoint)
+            self._proposed.add(key)
         peer = host.peers.get(ask.site)
         if peer is None:
             return

@@ -244,6 +244,7 @@ class SiteHost:
     def install(self) -> None:
         """Somebody installs the newer release and starts the site."""
         self.heap.note(f"{self.name} gets the newer release")
+        self.crash()
         self.old_release = False
         self.start()
 

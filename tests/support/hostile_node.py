@@ -144,10 +144,10 @@ def lie_to_writers() -> None:
     packing: Any = lanes
     true_submit, true_sign = Runner.submit, packing.sign_block
 
-    async def submit(self: Runner, data: bytes) -> Reply:
+    async def submit(self: Runner, data: bytes, *, opens: bool = False) -> Reply:
         lie = ordered("acknowledge")
         if lie is None:
-            return await true_submit(self, data)
+            return await true_submit(self, data, opens=opens)
         first = self.store.tip.size + 1_000 if lie == "nowhere" else 0
         records = decode_submission(data).records
         outcomes = (

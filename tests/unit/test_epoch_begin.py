@@ -25,7 +25,7 @@ from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.replay import governance_of
 from sento_node.ledger.store import KeptCheckpoint
 from sento_node.ledger.verify import Verification
-from sento_node.quorum.checkpoints import Cosigned
+from sento_node.quorum.effects import Cosigned
 from sento_proto.epoch_plan import EpochPlan, PlanRefused, act_bytes, plan_hash
 from sento_proto.errors import Code
 

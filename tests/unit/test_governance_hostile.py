@@ -184,7 +184,9 @@ class _Call:
 async def test_whoever_follows_governance_may_have_its_places_proven(role: str) -> None:
     """Without checkpoint and proof an officer's program would never keep what it followed, and a site could take acts back at its next start."""
     driver = governed()
-    node = SimpleNamespace(store=driver.store, condition=SimpleNamespace(answers_reads=True))
+    node = SimpleNamespace(
+        store=driver.store, governance=driver.governance, condition=SimpleNamespace(answers_reads=True)
+    )
     service = RegistryService(cast("NodeState", node))
     context = cast("Context", _Call(role))
     proven = await service.Proof(client_pb2.ProofRequest(), context)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from genesis_builder import SITES, build_genesis
+from ledger_driver import LedgerDriver, signed_checkpoint
 from sento_node.joining.deciding import (
     GAP_MAX_ENTRIES,
     AddLearner,
@@ -25,6 +27,7 @@ from sento_node.joining.deciding import (
     member_step,
 )
 from sento_node.joining.note import JOIN, REPLACE_DISK, Note, NoteDamaged, NoteFiles
+from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ordering.boot import (
     BOOTS_AHEAD_MAX,
     LocalDisk,
@@ -33,10 +36,12 @@ from sento_node.ordering.boot import (
     Refuse,
     Start,
     decide_boot,
+    shown,
     steady,
 )
 from sento_node.ordering.boot import Wait as BootWait
 from sento_node.ordering.etcd.members import Member
+from sento_proto.checkpoint import SiteKeys
 
 URL = "https://127.0.0.1:1"
 A, B = Member(1, "a", "https://127.0.0.1:2", True), Member(2, "b", "https://127.0.0.1:3", True)
@@ -198,3 +203,22 @@ def test_a_site_that_remembers_more_with_each_announcement_is_not_heeded_twice()
 def test_an_honest_site_that_remembers_this_lifes_own_former_number_is_heard() -> None:
     first, again = {"a": PeerMemory(0, 5)}, {"a": PeerMemory(1, 5)}
     assert steady(again, first, 10) == again
+
+
+def test_a_cosigned_size_is_believed_only_with_this_sites_own_cosignature_under_it() -> None:
+    world = build_genesis()
+    driver = LedgerDriver(world, MemoryStore(MemoryDisk(world.ledger_id)))
+    driver.fill(3)
+    own, other = SITES[0], SITES[1]
+    keys = SiteKeys(world.site_keys[own])
+
+    def believed(
+        note: bytes, size: int, ledger_id: bytes = world.ledger_id, of: SiteKeys | None = keys
+    ) -> int:
+        return shown(PeerMemory(1, size, note), ledger_id, own, of).cosigned_size
+
+    mine = signed_checkpoint(world, driver.state, [own, other]).note
+    theirs = signed_checkpoint(world, driver.state, [other]).note
+    assert believed(mine, 3) == 3
+    assert believed(mine, 4) == believed(theirs, 3) == believed(b"", 3) == believed(b"no note", 3) == 0
+    assert believed(mine, 3, ledger_id=bytes(32)) == believed(mine, 3, of=None) == 0

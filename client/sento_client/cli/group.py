@@ -34,8 +34,8 @@ class Commands(click.Group):
             sys.exit(Exit.INTERRUPTED)
 
     def add_later(self, names: tuple[str, ...], package: str) -> None:
-        """Commands that are loaded when they are asked for: the others' would make its own start a quarter longer. Each stands in a module of `package`
-        under its own name, with _ for -."""
+        """Commands that are loaded when they are asked for, so that a command's start does not wait for what the others need. Each stands in a module of
+        `package` under its own name, with _ for -."""
         self._modules = {name: f"{package}.{name.replace('-', '_')}" for name in names}
 
     def list_commands(self, ctx: click.Context) -> list[str]:

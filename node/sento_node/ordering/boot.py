@@ -22,6 +22,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from sento_proto.checkpoint import SiteKeys, cosigners, decode_checkpoint
+from sento_proto.wire import Malformed
+
 
 class LocalDisk(NamedTuple):
     """What this site's own disk says, before the number is raised. `boot_number` is the last life's (0: never booted); `ordering_boot_number`
@@ -37,10 +40,22 @@ class LocalDisk(NamedTuple):
 
 
 class PeerMemory(NamedTuple):
-    """What another site remembers of this one: its highest boot number before this life's, and the largest size it cosigned."""
+    """What another site remembers of this one: its highest boot number before this life's, the largest size it cosigned, and the note that shows it."""
 
     boot_number: int
     cosigned_size: int
+    checkpoint: bytes = b""
+
+
+def shown(memory: PeerMemory, ledger_id: bytes, site: str, keys: SiteKeys | None) -> PeerMemory:
+    """The memory without a cosigned size that this site's own cosignature does not show: one false number would silence it for ever."""
+    try:
+        note = decode_checkpoint(memory.checkpoint)
+    except Malformed:
+        return memory._replace(cosigned_size=0)
+    own = {} if keys is None else {site: keys}
+    fits = note.ledger_id == ledger_id and note.size == memory.cosigned_size
+    return memory if fits and cosigners(note, own) else memory._replace(cosigned_size=0)
 
 
 class Announcement(NamedTuple):

@@ -18,6 +18,7 @@ from sento_node.ledger.store import LedgerDamaged, LedgerStore
 from sento_node.peers import Peers
 from sento_node.rebuild.deciding import Rebuild
 from sento_node.site import Site
+from sento_proto.checkpoint import SiteKeys
 from sento_proto.v1 import sync_pb2
 
 LOOK_EVERY_MS = 200
@@ -33,15 +34,16 @@ async def finish(
     store: LedgerStore,
     peers: Peers,
     request: sync_pb2.AnnounceBootRequest,
+    keys: SiteKeys,
     condition: Condition,
     in_writer: Callable[[Callable[[], None]], Awaitable[None]],
     unproven: Callable[[], str] = _proven,
 ) -> None:
-    """Ask and look until the ledger is whole. `request` announces this life, which is confirmed already; `unproven`: why the whole ledger is not the one that
-    was to be copied, "" when it is. Raises LedgerFailed, LedgerDamaged."""
+    """Ask and look until the ledger is whole. `request` announces this life, which is confirmed already; `keys`: this site's own; `unproven`: why the whole
+    ledger is not the one that was to be copied, "" when it is. Raises LedgerFailed, LedgerDamaged."""
     while True:
         silent = {name: peer for name, peer in peers.items() if name not in rebuild.told}
-        answers, _ = await announce(silent, request)
+        answers, _ = await announce(silent, request, keys)
         for name, memory in answers.items():
             rebuild.heard(name, memory.cosigned_size)
         site.checkpoints.raise_floor(rebuild.floor_size)

@@ -17,6 +17,7 @@ import grpc.aio
 from sento_node import bounds
 from sento_node.boot_keeper import LIFE_BYTES
 from sento_node.epochs.ended import check_announced, shown
+from sento_node.ledger.store import KeptCheckpoint
 from sento_node.service.access import require_role, require_unexpired
 from sento_node.service.chunk_giving import chunk_pieces, plan_reply
 from sento_node.service.errors import error_message
@@ -88,19 +89,21 @@ class SyncService(sync_pb2_grpc.SyncServicer):
                 Code.NOT_READY,
                 "this site lost what it remembered of other sites' boots; another voting site must confirm this one",
             )
+        kept = await asyncio.to_thread(self._cosigned_by, caller)
         return sync_pb2.AnnounceBootReply(
             remembered_boot_number=before,
-            remembered_cosigned_size=self._cosigned_by(caller),
+            remembered_cosigned_size=0 if kept is None else kept.size,
+            remembered_checkpoint=b"" if kept is None else kept.note,
             site=self._node.config.site,
         )
 
-    def _cosigned_by(self, site: str) -> int:
-        """The size of the newest checkpoint that this site keeps with a cosignature by the other; a quorum may have done without it for long."""
+    def _cosigned_by(self, site: str) -> KeptCheckpoint | None:
+        """The newest checkpoint that this site keeps with a cosignature by the other; a quorum may have done without it for long."""
         keys = {site: self._node.governance.site_keys[site]}
         for kept in self._node.store.newest_checkpoints(CHECKPOINTS_SEARCHED):
             if cosigners(decode_checkpoint(kept.note), keys):
-                return kept.size
-        return 0
+                return kept
+        return None
 
     async def Cosign(self, request: sync_pb2.CosignRequest, context: Context) -> sync_pb2.CosignReply:
         """Cosign another site's checkpoint, or say why not."""

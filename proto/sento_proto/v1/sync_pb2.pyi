@@ -630,22 +630,25 @@ class AnnounceBootReply(_message.Message):
 
     REMEMBERED_BOOT_NUMBER_FIELD_NUMBER: _builtins.int
     REMEMBERED_COSIGNED_SIZE_FIELD_NUMBER: _builtins.int
+    REMEMBERED_CHECKPOINT_FIELD_NUMBER: _builtins.int
     SITE_FIELD_NUMBER: _builtins.int
     remembered_boot_number: _builtins.int
     """The highest boot number of the caller that this site remembered before this life (0: none). The new one is on disk now if it is higher."""
     remembered_cosigned_size: _builtins.int
-    """The largest size under which this site holds a cosignature by the caller."""
+    """The largest size under which this site holds a cosignature by the caller, and the checkpoint that shows it: without it the size is not believed."""
+    remembered_checkpoint: _builtins.bytes
     site: _builtins.str
     def __init__(
         self,
         *,
         remembered_boot_number: _builtins.int = ...,
         remembered_cosigned_size: _builtins.int = ...,
+        remembered_checkpoint: _builtins.bytes = ...,
         site: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["remembered_boot_number", b"remembered_boot_number", "remembered_cosigned_size", b"remembered_cosigned_size", "site", b"site"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["remembered_boot_number", b"remembered_boot_number", "remembered_checkpoint", b"remembered_checkpoint", "remembered_cosigned_size", b"remembered_cosigned_size", "site", b"site"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
