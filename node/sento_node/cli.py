@@ -5,24 +5,14 @@ Exit codes: 0 well; 1 the node stopped itself, or verification found something; 
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from sento_node.config import NodeConfig
-
-EXIT_STOPPED = 1
 EXIT_MISTAKE = 2
-GC_OBJECTS = 50_000
 _CONFIG = click.option(
     "--config",
     "config_path",
@@ -46,6 +36,8 @@ def main() -> None:
 
         sento-node run --config sites/jp-fukuoka/node.toml
     """
+    # gRPC's fork handlers are for programs that fork and go on in Python; the member's process is exec'ed at once. It looks here when it is imported.
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 @main.command()
@@ -55,7 +47,9 @@ def main() -> None:
 )
 def run(config_path: Path, log_level: str) -> None:
     """Run the site until SIGTERM or SIGINT; both stop it in order, the lead handed on first."""
-    _serve(config_path, log_level)
+    from sento_node.serving_command import serve
+
+    serve(config_path, log_level)
 
 
 @main.command("join")
@@ -82,9 +76,10 @@ def join(config_path: Path, bootstrap: Path, as_json: bool, log_level: str) -> N
         sento-node join --config sites/lu-betzdorf/node.toml --bootstrap lu-betzdorf.sento-bootstrap
     """
     from sento_node import joining_command
+    from sento_node.serving_command import begin, serve
 
-    _begin(config_path, lambda config: joining_command.begin_join(config, bootstrap))
-    _serve(config_path, log_level, shown=True, as_json=as_json)
+    begin(config_path, lambda config: joining_command.begin_join(config, bootstrap))
+    serve(config_path, log_level, shown=True, as_json=as_json)
 
 
 @main.command("replace-disk")
@@ -116,90 +111,10 @@ def replace_disk(
         sento-node replace-disk --config sites/jp-fukuoka/node.toml
     """
     from sento_node import joining_command
+    from sento_node.serving_command import begin, serve
 
-    _begin(config_path, lambda config: joining_command.begin_replace(config, bootstrap, anew=anew))
-    _serve(config_path, log_level, shown=True, as_json=as_json)
-
-
-def _begin(config_path: Path, begin: Callable[[NodeConfig], None]) -> None:
-    """Check and note what the node is to do, before it starts."""
-    from sento_node.config import load_config
-    from sento_node.config_mistake import ConfigMistake
-    from sento_node.joining.note import NoteDamaged
-    from sento_node.joining_command import NotBegun
-    from sento_node.ledger.lmdb_files import LedgerNotOpened
-
-    try:
-        begin(load_config(config_path))
-    except (ConfigMistake, NotBegun, NoteDamaged, LedgerNotOpened, OSError) as error:
-        click.echo(f"sento-node: {error}", err=True)
-        sys.exit(EXIT_MISTAKE)
-
-
-def _serve(config_path: Path, log_level: str, *, shown: bool = False, as_json: bool = False) -> None:
-    """One life after the other until a stop; the process ends here. `shown`: how a joining comes along, line by line."""
-    # gRPC's fork handlers are for programs that fork and go on in Python; the member's process is exec'ed at once.
-    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
-    import uvloop
-
-    from sento_node import logs
-    from sento_node.config import load_config
-    from sento_node.config_mistake import ConfigMistake
-    from sento_node.joining.note import NoteDamaged
-    from sento_node.joining.showing import show_joining
-    from sento_node.ledger.apply import UnknownRules
-    from sento_node.ledger.lmdb_files import LedgerNotOpened
-    from sento_node.ledger.store import LedgerDamaged, LedgerFailed
-    from sento_node.ordering.etcd.version import EtcdUnusable
-    from sento_node.roles import node_of
-    from sento_node.server import AGAIN, Node
-    from sento_node.serving import CannotListen
-    from sento_node.tie_breaker import TieBreaker
-
-    async def lives() -> int:
-        """One life after the other, as long as each ends with AGAIN: its ledger is made anew, and the next begins with what was made."""
-        asked = asyncio.Event()
-        code = AGAIN
-        while code == AGAIN:
-            node = node_of(load_config(config_path))
-            code = await one_life(node, asked)
-        return code
-
-    async def one_life(node: Node | TieBreaker, asked: asyncio.Event) -> int:
-        # Nearly all objects of a node are plain values without cycles, freed by their counts: the collector may look seldom, and never at what is loaded.
-        gc.freeze()
-        gc.set_threshold(GC_OBJECTS, 20, 50)
-        loop = asyncio.get_running_loop()
-
-        def stop() -> None:
-            asked.set()
-            node.stop()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
-        await asyncio.sleep(0)
-        if asked.is_set():
-            node.stop()
-        state = node.state if shown else None
-        showing = (
-            None if state is None else asyncio.create_task(show_joining(state, click.echo, as_json=as_json))
-        )
-        try:
-            return await node.run()
-        finally:
-            if showing is not None:
-                showing.cancel()
-
-    logs.set_up(log_level)
-    try:
-        code = uvloop.run(lives())
-    except (ConfigMistake, EtcdUnusable, LedgerNotOpened, CannotListen, NoteDamaged) as error:
-        click.echo(f"sento-node: {error}", err=True)
-        code = EXIT_MISTAKE
-    except (LedgerFailed, LedgerDamaged, UnknownRules) as error:
-        click.echo(f"sento-node: {error}", err=True)
-        code = EXIT_STOPPED
-    sys.exit(code)
+    begin(config_path, lambda config: joining_command.begin_replace(config, bootstrap, anew=anew))
+    serve(config_path, log_level, shown=True, as_json=as_json)
 
 
 @main.command("check-config")

@@ -34,7 +34,7 @@ def test_numbers_and_names_are_unique_and_nothing_stands_beside_the_table() -> N
 
 def test_final_are_exactly_the_outcomes_that_can_never_come_true_later() -> None:
     final = {"MALFORMED", "BAD_SIGNATURE", "RECORD_ID_REUSED", "STALE", "GROUP_REFUSED"}
-    final |= {"KEY_ENDED", "ACT_REFUSED", "KEY_EPOCH_CLOSED", "NOT_AN_OFFICER"}
+    final |= {"KEY_ENDED", "ACT_REFUSED", "KEY_EPOCH_CLOSED", "NOT_AN_OFFICER", "NOT_PROVEN"}
     assert {code.name for code in FINAL_CODES} == final
     assert {code.name for code in STANDING_CODES} == {"ACCEPTED", "KNOWN"}
     not_yet = {code.name for code, entry in TABLE.items() if entry.standing is Standing.NOT_YET}
