@@ -18,8 +18,7 @@ OK, FAILED, NOT_CHECKED, COULD_NOT, LOST = "ok", "failed", "not checked", "could
 ZERO16, ZERO32, RULES_KNOWN, LINE_MAX_BYTES, FILE_MAX_BYTES = bytes(16), bytes(32), (1, 2, 3, 4, 5), 1 << 22, 1 << 28
 SUITES = {"ed25519": 1, "ecdsa-p256": 2, "ml_dsa_65": 3, "ml_dsa_44": 4}
 P256_ORDER, PRIME = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551, 2**255 - 19
-ORDER_8_Y = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
-SMALL_ORDER_Y = (0, 1, PRIME - 1, ORDER_8_Y, PRIME - ORDER_8_Y)  # of Ed25519 keys under which anybody can sign
+ORDER_8_Y = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826; WEAK_Y = (0, 1, PRIME - 1, ORDER_8_Y, PRIME - ORDER_8_Y)
 SAY, TOLD = Told(steps=False), {True: "holds", False: "does NOT hold", None: "could not be checked"}
 class Finding(Exception): """An item's end other than ok: (result, why)."""
 def must(holds, why):  # go on only if it holds; None says that it cannot be told here
@@ -72,7 +71,7 @@ def key_id(key): return hashlib.sha256(bytes((key[0],)) + key[1]).digest()[:16]
 @lru_cache(4096)  # neighbours share a submission and its signatures
 def verifies(key, signature, message):  # None where this computer cannot tell
     (suite, data), (number, signed) = key, signature; y, weak = int.from_bytes(data, "little") % 2**255, suite > 2 and not any(data[32:])
-    if suite != number or weak or (suite == 1 and (y >= PRIME or y in SMALL_ORDER_Y)): return False
+    if suite != number or weak or (suite == 1 and (y >= PRIME or y in WEAK_Y)): return False  # weak: anybody can sign
     try:
         if suite == 1: ed25519.Ed25519PublicKey.from_public_bytes(data).verify(signed, message)
         elif suite == 2:  # of two signatures that would verify the one with the lower s counts
@@ -81,8 +80,7 @@ def verifies(key, signature, message):  # None where this computer cannot tell
             point.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
             return len(data) == 33 and len(signed) == 64 and s <= P256_ORDER // 2
         elif mldsa is None: return None
-        elif suite == 3: mldsa.MLDSA65PublicKey.from_public_bytes(data).verify(signed, message)
-        else: mldsa.MLDSA44PublicKey.from_public_bytes(data).verify(signed, message)
+        else: (mldsa.MLDSA65PublicKey if suite == 3 else mldsa.MLDSA44PublicKey).from_public_bytes(data).verify(signed, message)
         return True
     except (InvalidSignature, ValueError): return False
     except UnsupportedAlgorithm: return None
@@ -143,8 +141,8 @@ class Chains:  # each subject's chain and each fact's versions
         if whose: self.subjects[whose] = record.position
         self.heads[record.position] = unhex(record.link), whose
 # ---- governance: whose keys counted when, by the genesis file and officers' acts -----------------------------------
-NO_EFFECT_HERE = """retire-key permit withdraw set-budget grant-budget set-policy enrol-reader revoke-reader replace-seal-key unlock add-registry
-    start-key-epoch close-key-epoch set-recovery-key delay-read-log release-read-log require-key-agent end-key-agent""".split()
+NO_EFFECT = """retire-key permit end-key-agent set-budget grant-budget set-policy enrol-reader revoke-reader replace-seal-key unlock add-registry
+start-key-epoch close-key-epoch set-recovery-key delay-read-log release-read-log require-key-agent withdraw set-site-place set-site-votes""".split()
 ACTS = hashlib.sha256(b"sento governance").digest()
 def read_keys(told, second=""):  # a key, and the one that must sign beside it
     first, beside = told.get("key", told), [second] if second in told else []
@@ -153,10 +151,9 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
     def __init__(self, genesis):  # `size`: acts below it are known
         told, self.ledger_id = load(genesis), sha("ledger id: the genesis file", genesis)
         self.rules, self.size, self.epoch, self.last_act, self.acts, self.officers = told["rules"], 0, 0, ZERO32, {}, {}
-        self.sites, self.site_keys, self.signers, self.orders, self.receipt_sets, self.begun = {}, [], {}, {}, [], []  # keys: ever
-        for site in told["sites"]: self.change({"do": "enrol-site", "site": site}, -1)
-        for author in told["authors"]: self.change({"do": "enrol-author", **author}, -1)
-        for officer in told["officers"]["people"]: self.change({"do": "enrol-officer", "officer": officer}, -1)
+        self.sites, self.site_keys, self.signers, self.orders, self.receipt_sets, self.begun = {}, [], {}, {}, [], {}  # keys: ever
+        people = {"site": told["sites"], "officer": told["officers"]["people"], "author": told["authors"]}
+        for do, each in ((kind, each) for kind in people for each in people[kind]): self.change({"do": "enrol-" + do, **each, do: each}, -1)
         self.threshold = told["officers"]["threshold"]; self.change({"do": "set-receipt-set", **told["receipt_set"]}, -1)
     def enrol(self, who, keys, at): self.signers[key_id(keys[0])] = Told(who=who, keys=keys, since=at, until=None)
     def seat(self, told, at):
@@ -178,8 +175,8 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
             if name in sites and name in self.sites: self.receipts(list(sites), quorum, at)
         elif do == "set-receipt-set": self.receipts(told["sites"], told["quorum"], at)
         elif do == "begin-epoch":  # what stood from here on in epochs before it is lost
-            must(told["parent"]["size"] == at, "it forks off elsewhere"); self.begun.append((told["epoch"], at))
-            self.change({"do": "set-receipt-set", **told["receipt_set"]}, at)
+            parent = told["parent"]; must(parent["size"] == at and parent["epoch"] < told["epoch"] == self.opens, "no epoch that may begin here")
+            self.begun[told["epoch"]] = parent; self.change({"do": "set-receipt-set", **told["receipt_set"]}, at)
         elif do == "enrol-officer":
             officer = told["officer"]; self.officers[officer["name"]] = [read_keys(each)[0] for each in (officer, officer.get("deputy")) if each]
         elif do == "set-deputy": self.officers[told["officer"]][1:] = [read_keys(told["deputy"])[0]] if "deputy" in told else []
@@ -190,7 +187,7 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
             order.records.update(map(unhex, told.get("records", ())))
             if do == "erase-subject": order.subjects.add((told["registry"].encode(), unhex(told["subject"])))
             order.done, order.withdrawn = at if do[0] == "c" else order.done, order.withdrawn or do[0] == "w"
-        else: must(do in NO_EFFECT_HERE or do in ("set-site-place", "set-site-votes") or None, f"an act says {do!a}, which this kit does not know")
+        else: must(do in NO_EFFECT or None, f"an act says {do!a}, which this kit does not know")
         must(self.rules in RULES_KNOWN or None, f"this kit does not know rules {self.rules}")
     def order_over(self, leaf, about, at):  # the order that covers a record's payload, first one that was carried out
         named = [each for each in self.orders.values() if not each.withdrawn and (leaf in each.records or about in each.subjects)]
@@ -208,7 +205,8 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
         message = pae("officers-act", self.ledger_id + struct.pack(">I", told.epoch) + record.leaf)
         must(all_verify("officers", [offices[each][1] for each in ids], signatures, message), "a false signature")
         must(len({offices[each][0] for each in ids}) >= self.threshold > 0, f"fewer than {self.threshold} officers signed")
-        for change in load(head.content)["changes"]: self.change(change, record.position)
+        changes = load(head.content)["changes"]; self.opens = told.epoch if len(changes) == 1 and told.epoch > self.epoch else None
+        for change in changes: self.change(change, record.position)
         must(len(self.officers) // 2 < self.threshold <= len(self.officers), "the threshold is no majority")
         self.epoch, self.last_act, self.acts[record.position] = told.epoch, record.leaf, (record.leaf, told); return "officers"
     def author(self, record, epoch):  # who signed it, by the keys in force at its position; give acts once, in order
@@ -221,11 +219,12 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
         must(root and not told.officers, "its path does not fit its submission")
         signed = frames(told.signatures), pae("submission", self.ledger_id + root + count + key)
         must(all_verify(signer.who, signer.keys, *signed), f"not signed by {signer.who}"); return signer.who
-    def end_of(self, epoch, size): return min([size, *(fork for number, fork in self.begun if number > epoch)])  # what of it stands
-    def receipt_set(self, size): return [entry for entry in self.receipt_sets if entry[0] <= size][-1]
+    def end_of(self, epoch, size): return min([size, *(fork["size"] for number, fork in self.begun.items() if number > epoch)])  # what of it stands
+    def maker(self, epoch, size): return epoch if size > self.begun.get(epoch, {"size": -1})["size"] else self.maker(self.begun[epoch]["epoch"], size)
+    def receipt_set(self, at): return [entry for entry in self.receipt_sets if entry[0] <= self.end_of(at.epoch, at.size)][-1]  # a note's or head's
     def judge(self, note):  # a checkpoint, by the receipt set in force at its size
         must(note.ledger_id == self.ledger_id, "the checkpoint is of another ledger")
-        _, sites, quorum = self.receipt_set(self.end_of(note.epoch, note.size)); held = [vouched(note, site, keys) for site, keys in sites.items()]
+        _, sites, quorum = self.receipt_set(note); held = [vouched(note, site, keys) for site, keys in sites.items()]
         enough = held.count(True) >= quorum or (None if len(held) - held.count(False) >= quorum else False)
         must(enough, f"{held.count(True)} of {len(sites)} sites cosigned size {note.size}, {quorum} are needed")
     def signed_by(self, site, what):  # with all its keys of some time; Note, Head, Block or (signatures, message)
@@ -261,7 +260,7 @@ def judge_fraud(known, value):
         must(part.ledger_id == unhex(told.ledger_id) == known.ledger_id, "it is about another ledger")
         must(getattr(part, "site", told.site) == told.site and known.signed_by(told.site, part), f"{name} is not {told.site}'s, by all its keys")
     if told.kind == "head-against-quorum":
-        told.others, (_, sites, quorum) = list(map(read_head, told.others)), known.receipt_set(told.statement.size)
+        told.others, (_, sites, quorum) = list(map(read_head, told.others)), known.receipt_set(told.statement)
         names = {other.site for other in told.others if other.site in sites and other.site != told.site}
         must(len(names) == len(told.others) >= quorum, "the others are no quorum of the receipt set")
         for other in told.others: must(known.signed_by(other.site, other), f"a statement is not {other.site}'s")
@@ -283,30 +282,32 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
         must(self.ledger_id == hashlib.sha256(genesis).digest(), "it is of another ledger than the one that was asked for")
         return Governance(genesis)
     def adopt(self, known, size):
-        known.size, self.known = size, known if self.known is None or size > self.known.size else self.known
+        known.size, old = size, self.known; self.known = known if old is None or (known.epoch, size) > (old.epoch, old.size) else old
         return f"{len(known.acts)} acts below size {size} followed, of ledger {known.ledger_id.hex()}"
     def keys(self): return self.known or must(None, "whose keys count? Give --genesis, --trust or an export that is ok")
     def checkpoint(self, file, note, stand=(), known=None):  # by a quorum; `stand`: what stands under it, no other file says otherwise
-        (known or self.keys()).judge(note)
+        known = known or self.keys(); known.judge(note)
         for what, number, value in (("size", note.size, note.root), *stand):
-            other, whose = self.seen.setdefault((note.epoch, what, number), (value, file))
+            other, whose = self.seen.setdefault((known.maker(note.epoch, number + (what == "position")), what, number), (value, file))
             must(other == value, f"{whose} has something else at {what} {number}: two histories, keep both files")
         return f"a quorum cosigned size {note.size} of epoch {note.epoch}"
+    def kept(self, note, position):  # what stands in an epoch above a later one's fork is lost: nobody knows whose keys counted there
+        size = self.known.end_of(note.epoch, self.forks.get(note.epoch, (note.size,))[0])
+        if position >= size: raise Finding(LOST, f"position {position}: a recovery left epoch {note.epoch} at size {size}")
+    def note(self, file, note): said = self.checkpoint(file, note); self.kept(note, note.size - 1); return said
     def receipt(self, file, value):
         told = take(value, "format ledger_id position record_hash path checkpoint", "record")
         at, leaf, note = told.position, unhex(told.record_hash), read_note(told.checkpoint)
         must(unhex(told.ledger_id) == note.ledger_id, "receipt and checkpoint are of two ledgers")
         must(path_root(leaf, at, note.size, told.path) == note.root, "the path does not lead to the checkpoint's root")
         who = self.checkpoint(file, note, [("position", at, leaf)])
-        if told.record is not None:
-            record = read_record(told.record); must((record.position, record.leaf) == (at, leaf), "the record is not the receipt's")
+        record = None if told.record is None else read_record(told.record)
+        must(record is None or (record.position, record.leaf) == (at, leaf), "the record is not the receipt's"); self.kept(note, at)
+        if record is not None:
             act = record.head.author_key_id == ZERO16; stands, signed = self.known.acts.get(at, (None, None))
             must(not act or stands == leaf or None, "no act that is known"); must(not act or vars(signed) == record.submission, "false signatures")
             who = "signed by " + ("officers" if act else self.known.author(record, note.epoch))
-        size, known = self.known.end_of(note.epoch, self.forks.get(note.epoch, (note.size,))[0]), self.known.size
-        if at >= size: raise Finding(LOST, f"position {at}: a recovery left epoch {note.epoch} at size {size}")
-        why = f"not known from {known} on: the receipt set may be another at {note.size}"
-        if note.size > known: self.say(file, "later acts", NOT_CHECKED, why)
+        if note.size > self.known.size: self.say(file, "later acts", NOT_CHECKED, f"not known from {self.known.size} on: another receipt set?")
         return f"record {leaf.hex()} stands at position {at} of epoch {note.epoch}, {who}"
     def trust(self, file, value):
         told = take(value, "format genesis records checkpoint proofs")
@@ -350,11 +351,11 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
         for at in range(told.size):
             try: record = self.row(load(next(rows)), known, chains, counts, payloads, told.epoch)
             except Finding as finding: raise Finding(finding.args[0], f"position {at}: {finding.args[1]}") from None
-            must(record.position == at, f"position {record.position} stands where {at} must stand"); append(edge, at, record.leaf)
-            if at in self.asked: stand.append(("position", at, record.leaf))
-            if at + 1 in sizes: stand.append(("size", at + 1, root_of(edge)))
+            must(record.position == at, f"position {record.position} stands where {at} must stand"); fork = known.begun.get(known.epoch, {"size": -1})
+            must(fork["size"] != at or unhex(fork["root"]) == root_of(edge), "an epoch forks off from another tree"); append(edge, at, record.leaf)
+            stand += [("position", at, record.leaf)] * (at in self.asked) + [("size", n, root_of(edge)) for n in {at + 1} & sizes]
         must(next(rows) == last and root_of(edge) == note.root, "the records make another tree than the checkpoint's")
-        for each in notes: self.checkpoint(file, each, stand, known)
+        for each in notes: self.checkpoint(file, each, [one for one in stand if one[1] + (one[0] == "position") <= each.size], known)
         for given, *record in payloads:  # absent where an order was carried out, and only there proven to be absent
             over = known.order_over(*record); must(not (given and over and over.done), f"position {record[-1]}: its payload was to be destroyed")
             item = "payload" if given else "no payload in the file" if over is None else "payload erased" if over.done else "payload withheld"
@@ -387,14 +388,13 @@ def main():
     asked = re.findall(r'(?:"position": ?|[0-9a-f]/\d+(?:\\n|\n))(\d+)', " ".join(text for *_, text in files))
     audit = Audit(given.ledger_id, dict(given.fork), set(map(int, asked)))  # exports are asked about these positions and sizes
     works = {"sento-genesis-1": lambda file, value: audit.adopt(audit.begin(value), 0), "sento-trust-2": audit.trust,  # in this order
-             "sento-export-1": audit.export, "sento-receipt-1": audit.receipt, "checkpoint": audit.checkpoint,
+             "sento-export-1": audit.export, "sento-receipt-1": audit.receipt, "checkpoint": audit.note,
              "sento-erasure-certificate-1": audit.certificate, "sento-fraud-1": lambda file, value: judge_fraud(audit.keys(), value)}
     if given.trust and audit.ledger_id is None and files[0][1] in ("sento-genesis-1", "sento-trust-2"):
         genesis = files[0][2] if files[0][1] == "sento-genesis-1" else b64(files[0][2]["genesis"]); audit.ledger_id = hashlib.sha256(genesis).digest()
     for name, kind, value, _ in sorted(files, key=lambda file: [*works, file[1]].index(file[1]) // 3):
         audit.item(name, kind, works.get(kind, lambda file, value: must(False, "no file of ours")), name, value)
     found = {each["result"] for each in audit.results}; code = 1 if FAILED in found else 3 if found & {COULD_NOT, LOST} or not found else 0
-    if given.json: print(json.dumps({"exit_code": code, "results": audit.results}, indent=1))
-    for each in () if given.json else audit.results: print("{result:16} {file}  {item}: {why}".format(**each))
-    sys.exit(code)
+    lines = ("{result:16} {file}  {item}: {why}".format(**each) for each in audit.results)
+    print(json.dumps({"exit_code": code, "results": audit.results}, indent=1) if given.json else "\n".join(lines)); sys.exit(code)
 if __name__ == "__main__": main()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from audit_files import AuditLedger, run_kit
-from audit_ledgers import golden_audit_ledger
+from audit_ledgers import golden_audit_ledger, left_behind
 from audit_statements import LIAR, SECOND, THIRD, certificate_of, frauds, ledger_with_second_keys
 from golden_ledger import GOLDEN_LEDGERS
 from sento_proto.checkpoint import encode_checkpoint
@@ -24,7 +24,7 @@ SECOND_VERIFIER = Path(__file__).parents[2] / "client" / "audit" / "second" / "v
 OLDEST_NODE = 20
 RUN_TIMEOUT_S = 60
 FLIPS = 40
-SMALL, NEWEST = "ledger_rules_1", "ledger_rules_4"
+SMALL, NEWEST, OF_TWO_EPOCHS = "ledger_rules_1", "ledger_rules_4", "ledger_rules_5"
 # Worst first. What one of the two could not check, the other may tell: Node has no ML-DSA.
 RESULTS = ("failed", "could not check", "lost with epoch", "ok")
 Files = Mapping[str, bytes]
@@ -123,6 +123,32 @@ def test_both_verifiers_judge_by_genesis_file_fork_and_ledger_id_alike(tmp_path:
     assert set(_agreed(tmp_path, export, "--ledger-id", "00" * 32).values()) == {"failed"}
     for told in _both(tmp_path, {**files, **export}):
         assert set(told.values()) == {"could not check"}
+
+
+def test_both_verifiers_lose_what_an_epoch_left_behind_and_keep_what_stands_below_the_fork(
+    tmp_path: Path,
+) -> None:
+    ledger, left = golden_audit_ledger(OF_TWO_EPOCHS), left_behind(OF_TWO_EPOCHS)
+    [begun] = ledger.governance.epochs
+    fork, rewritten = begun.fork_size, left_behind(OF_TWO_EPOCHS, blocks=20)
+    rows = ledger.export(payloads=True).splitlines(keepends=True)
+    last = {**json.loads(rows[-1]), "checkpoints": [left.note(100), left.note(fork), ledger.note(fork + 1)]}
+    files = {
+        "both.sento-export": b"".join(rows[:-1]) + json.dumps(last).encode() + b"\n",
+        "older.trust.json": left.trust(),
+        "trust.json": ledger.trust(),
+        "stands.receipt.json": left.receipt(fork - 1),
+        "stands.checkpoint": left.note(fork).encode(),
+        "new.receipt.json": ledger.receipt(fork),
+        "lost.receipt.json": left.receipt(fork),
+        "lost.bare.receipt.json": left.receipt(left.size - 1, with_record=False),
+        "lost.checkpoint": left.note(left.size).encode(),
+        "rewritten.receipt.json": rewritten.receipt(rewritten.size - 1),
+    }
+    kit, second = _both(tmp_path, files, "--ledger-id", ledger.world.ledger_id.hex())
+    lost = dict.fromkeys((name for name in files if name.startswith("lost")), "lost with epoch")
+    assert kit == {**dict.fromkeys(files, "ok"), **lost, "rewritten.receipt.json": "failed"}
+    assert second == {**kit, "both.sento-export": "could not check"}, "nothing but its ML-DSA signatures"
 
 
 @pytest.mark.parametrize("liar", [LIAR, THIRD], ids=["one key", "two keys"])

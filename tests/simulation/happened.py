@@ -9,7 +9,24 @@ from collections.abc import Collection, Mapping
 
 from tests.simulation.world import Report
 
-SEEDS_IN_CI = tuple(range(60))
+SEEDS_IN_CI = (
+    *range(30),
+    32,
+    37,
+    39,
+    53,
+    67,
+    81,
+    87,
+    89,
+    108,
+    118,
+    141,
+    149,
+    157,
+    166,
+)
+"""The first ones, and those that meet what is rare."""
 
 HAPPENED = (
     "a site's false word found out",

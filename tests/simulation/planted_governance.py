@@ -92,8 +92,10 @@ def _judged_anyway(judged: Judgement, governance: Governance, content: bytes, at
         return judged
 
 
-def _each_signature(governance: Governance, content: bytes, signers: Sequence[bytes], at: int) -> Judgement:
-    judged = judge_act(governance, content, signers, at)
+def _each_signature(
+    governance: Governance, content: bytes, signers: Sequence[bytes], at: int, opens: int | None = None
+) -> Judgement:
+    judged = judge_act(governance, content, signers, at, opens)
     enough = judged.code is Code.TOO_FEW_OFFICERS and len(signers) >= governance.officers.threshold
     return _judged_anyway(judged, governance, content, at) if enough else judged
 
@@ -108,8 +110,10 @@ class DeputyCounted(_Replaced):
     SITE = _Deputies
 
 
-def _ever_in_office(governance: Governance, content: bytes, signers: Sequence[bytes], at: int) -> Judgement:
-    judged = judge_act(governance, content, signers, at)
+def _ever_in_office(
+    governance: Governance, content: bytes, signers: Sequence[bytes], at: int, opens: int | None = None
+) -> Judgement:
+    judged = judge_act(governance, content, signers, at, opens)
     return _judged_anyway(judged, governance, content, at) if judged.code is Code.NOT_AN_OFFICER else judged
 
 

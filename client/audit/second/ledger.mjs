@@ -108,21 +108,23 @@ function cosigned(note, site, keys, proposing = false) {
 const DEPUTY = shape({ name: text, key: alone, seal_key: optional(b64) })
 const OFFICER = shape({ name: text, key: alone, seal_key: optional(b64), deputy: optional(DEPUTY) })
 const SITE = shape({ name: kind(v => /^[a-z0-9-]{1,32}$/.test(v), 'a site\'s name'), key: siteKey, votes: bool, country: text, region: text,
-  hazard_zone: text, power: text, carrier: text, provider: text, legal_basis: text, ml_dsa_44: optional(sized(KEY_BYTES[ML_DSA_44])) })
+  hazard_zone: text, power: text, carrier: text, provider: text, legal_basis: text, ml_dsa_44: optional(sized(KEY_BYTES[ML_DSA_44])),
+  ledger: optional(bool), address: optional(text), ordering_url: optional(text) })
 const AUTHOR = { name: text, keys: list(key), may_write: anything, budget_per_10000_positions: anything, seal_key: b64 }
 const SET = { sites: list(text), quorum: whole }
+const PARENT = shape({ epoch: u32, size: whole, root: hex(32), block: whole })
 const GENESIS = shape({ format: constant('sento-genesis-1'), name: text, purpose: kind(v => v === 'production' || v === 'training', 'a purpose'),
   created: text, rules: whole, registries: list(text), sites: list(SITE), receipt_set: shape(SET),
   officers: shape({ threshold: whole, people: list(OFFICER) }), authors: list(shape(AUTHOR)), readers: anything })
 const CONTENT = shape({ format: constant('sento-act-1'), reason: text, changes: list(kind(isObject, 'a change')) })
 const GOVERNANCE = sha256(ascii('sento governance'))
 const IGNORED = new Set(('retire-key permit withdraw set-budget grant-budget set-policy enrol-reader revoke-reader replace-seal-key add-registry start-key-epoch ' +
-  'close-key-epoch set-recovery-key unlock delay-read-log release-read-log require-key-agent end-key-agent').split(' '))
+  'close-key-epoch set-recovery-key unlock delay-read-log release-read-log require-key-agent end-key-agent set-site-place set-site-votes').split(' '))
 
 class Ledger {
   constructor(bytes) {
     const genesis = GENESIS(parseJson(utf8(bytes)))
-    Object.assign(this, { id: sha256(bytes), keys: [], sites: new Map(), officers: new Map(), sets: [], acts: [], orders: new Map() })
+    Object.assign(this, { id: sha256(bytes), keys: [], sites: new Map(), officers: new Map(), sets: [], acts: [], orders: new Map(), begun: new Map() })
     this.setRules(genesis.rules)
     genesis.sites.forEach(site => this.enrolSite(site, -1))
     genesis.authors.forEach(({ name, keys }) => keys.forEach(each => this.enrolKey(name, each, -1)))
@@ -134,9 +136,11 @@ class Ledger {
     this.known = this.rules === 1 ? Infinity : 0
   }
 
-  setRules(rules) { this.rules = rules >= 1 && rules <= 4 ? rules : unable(`rules ${rules} are not known here`) }
+  setRules(rules) { this.rules = rules >= 1 && rules <= 5 ? rules : unable(`rules ${rules} are not known here`) }
   enrolKey(owner, each, at) { this.keys.push({ ...each, owner, at, until: Infinity }) }
   endKeys(which, at) { this.keys.filter(each => each.until === Infinity && which(each)).forEach(each => { each.until = at }) }
+  /** Of the newest act: what is known reaches into this epoch. */
+  get epoch() { return this.acts.at(-1)?.epoch ?? 0 }
   site(name) { return this.sites.get(name) ?? fail(`the site ${name} is not enrolled`) }
 
   enrolSite({ name, key: main, ml_dsa_44: ml }, at) {
@@ -161,19 +165,28 @@ class Ledger {
 
   setAt(size) { return this.sets.findLast(set => set.at < size) }
 
+  /** How much of a tree that an epoch made stands: what a later epoch left behind does not (section 12). */
+  standing(epoch, size) { return Math.min(size, ...[...this.begun].filter(([later]) => later > epoch).map(([, parent]) => parent.size)) }
+
+  /** The epoch that made the tree of this size first: up to its fork, an epoch has its parent's. */
+  home(epoch, size) {
+    const parent = this.begun.get(epoch)
+    return parent && size <= parent.size ? this.home(parent.epoch, size) : epoch
+  }
+
   /** The site's every set of keys; `unable` where a later act may have brought it. */
   everyKeysOf(site) {
     return this.sites.get(site) ?? (this.known === Infinity ? fail : unable)(`the site ${site} is not known`)
   }
 
-  /** Judges a checkpoint by the receipt set in force at its size. */
+  /** Judges a checkpoint by the receipt set in force at its size, or at the fork that left it behind. */
   demandHolds(note) {
     demand(note.ledger === this.id.toString('hex'), 'a checkpoint of another ledger')
-    const { keys, quorum } = this.setAt(note.size)
+    const size = this.standing(note.epoch, note.size), { keys, quorum } = this.setAt(size)
     const worths = [...keys].map(([site, each]) => cosigned(note, site, each))
     const [sure, maybe] = [worths.filter(worth => worth === true).length, worths.filter(worth => worth === null).length]
     if (sure >= quorum) return
-    if (this.known < note.size) unable(`${sure} of ${quorum} cosigned, by the receipt set of size ${this.known}`)
+    if (this.known < size) unable(`${sure} of ${quorum} cosigned, by the receipt set of size ${this.known}`)
     demandSigned(sure + maybe >= quorum ? null : false, `the checkpoint of size ${note.size}: ${sure} of ${quorum} cosigned`)
   }
 
@@ -222,6 +235,11 @@ class Ledger {
     })
     demand(signed.size >= this.threshold && this.threshold > 0, `the act at ${position}: ${signed.size} of ${this.threshold} officers signed`)
     one.content = CONTENT(parseJson(utf8(header.content)))
+    const { changes } = one.content
+    if (changes.some(each => each.do === 'begin-epoch')) {
+      demand(changes.length === 1 && changes[0].epoch === by.epoch && by.epoch > (last?.epoch ?? 0),
+        `the act at ${position} begins another epoch than it is signed for, or does more`)
+    }
     return 'officers'
   }
 
@@ -265,6 +283,12 @@ const CHANGES = {
   }],
   'retire-site': [{ name: text }, function ({ name }, at) { this.endKeys(each => each.owner === `/sites/${name}`, at) }],
   'set-receipt-set': [SET, function (it, at) { this.setReceiptSet(it, at) }],
+  'enrol-tie-breaker': [{ site: SITE }, function ({ site }, at) { this.enrolSite(site, at) }],
+  'begin-epoch': [{ epoch: u32, parent: PARENT, plan: hex(32), reason: text, voting: list(text), receipt_set: shape(SET) }, function (it, at) {
+    demand(it.parent.size === at && it.parent.epoch < it.epoch, `the act at ${at} begins an epoch that forks off elsewhere`)
+    this.begun.set(it.epoch, it.parent)
+    this.setReceiptSet(it.receipt_set, at)
+  }],
   'enrol-officer': [{ officer: OFFICER }, function ({ officer }) { this.enrolOfficer(officer) }],
   'retire-officer': [{ name: text }, function ({ name }) { demand(this.officers.delete(name), `${name} is not in office`) }],
   'set-deputy': [{ officer: text, deputy: optional(DEPUTY) }, function ({ officer, deputy }) {

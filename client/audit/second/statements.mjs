@@ -77,7 +77,7 @@ const KINDS = {
     demand(it.statement.has && it.record.position === it.statement.last && !sameSubject(it.record.of, it.statement), 'the statement invents nothing')
   }],
   'head-against-quorum': [{ statement: STATEMENT, others: list(STATEMENT) }, { statement: signedHead }, ({ statement: mine, others }, ledger) => {
-    const { quorum, keys } = ledger.setAt(mine.size)
+    const { quorum, keys } = ledger.setAt(ledger.standing(mine.epoch, mine.size))
     others.forEach(other => { otherHead(mine, other); demand(sameHead(other, others[0]), 'the other sites do not agree') })
     demand(new Set(others.map(({ site }) => site)).size === others.length && others.length >= quorum, 'too few other sites')
     for (const other of others) {

@@ -61,33 +61,35 @@ class Run {
   say(file, item, result, why) { this.results.push({ file, item, result, why }) }
 
   /** Holds what a file says against all files before: one root for each size, one record for each position, per epoch. */
-  see(file, what, epoch, number, hash) {
+  see(file, what, epoch, number, hash, ledger) {
+    epoch = ledger.home(epoch, what === 'record' ? number + 1 : number)
     const [place, mine] = [`${what} ${number} of epoch ${epoch}`, hash.toString('hex')]
     const before = this.seen.get(place) ?? this.seen.set(place, { file, hash: mine }).get(place)
     if (before.hash !== mine) this.say(file, 'one history', FAILED, `${before.file} has another ${place}: two histories`)
   }
-  seeNote(file, note) { this.see(file, 'root', note.epoch, note.size, note.root) }
+  seeNote(file, note, ledger) { this.see(file, 'root', note.epoch, note.size, note.root, ledger) }
 
   demandFork({ epoch, size, root }) {
     const fork = this.forks.get(epoch)
     if (fork && size === fork.size) demand(same(root, fork.root), 'not the root that the epoch was left at')
   }
-  demandKept(epoch, position) {
-    const fork = this.forks.get(epoch)
-    if (fork && position >= fork.size) throw new Verdict(LOST, `epoch ${epoch} was left at size ${fork.size}`)
+  demandKept(epoch, position, ledger) {
+    const size = ledger.standing(epoch, this.forks.get(epoch)?.size ?? Infinity)
+    if (position >= size) throw new Verdict(LOST, `epoch ${epoch} was left at size ${size}`)
   }
   demandTold(id) {
     if (!this.id) unable('the ledger id was not given')
     demand(same(this.id, id), 'of another ledger')
   }
 
-  note(file, item, note, ledger) {
-    const result = this.item(file, item, () => {
+  /** A checkpoint; `lone`: a file of its own, of which nothing else says whether it still stands. */
+  note(file, note, ledger, lone = false) {
+    const result = this.item(file, 'checkpoint', () => {
       (ledger ?? unable(NO_KEYS)).demandHolds(note)
       this.demandTold(ledger.id)
       this.demandFork(note)
-      this.seeNote(file, note)
-      this.demandKept(note.epoch, note.size - 1)
+      this.seeNote(file, note, ledger)
+      if (lone) this.demandKept(note.epoch, note.size - 1, ledger)
       return `size ${note.size}`
     })
     if (result === OK && ledger.known < note.size) this.say(file, 'later acts', NOT_CHECKED, `acts are known below position ${ledger.known}`)
@@ -97,22 +99,21 @@ class Run {
     let read
     if (this.item(file, 'receipt', () => { read = RECEIPT(value) }, false) !== OK) return
     const { checkpoint: note, position, record: one } = read, { ledger } = this
-    this.item(file, 'receipt', () => {
+    const result = this.item(file, 'receipt', () => {
       demand(read.ledger_id.toString('hex') === note.ledger, 'a checkpoint of another ledger')
       demand(same(rootOf(read.record_hash, position, note.size, read.path), note.root), 'the path does not lead to the checkpoint\'s root')
       if (this.id) demand(same(this.id, read.ledger_id), 'of another ledger')
       ;(ledger ?? unable(NO_KEYS)).demandHolds(note)
       this.demandFork(note)
-      this.seeNote(file, note)
-      this.see(file, 'record', note.epoch, position, read.record_hash)
-      this.demandKept(note.epoch, position)
+      this.seeNote(file, note, ledger)
+      this.see(file, 'record', note.epoch, position, read.record_hash, ledger)
+      if (one) demand(one.position === position && same(one.record_hash, read.record_hash), 'the record is another one')
+      this.demandKept(note.epoch, position, ledger)
       return `position ${position} of ${note.size}`
     })
+    if (result === LOST) return
     if (!one) this.say(file, 'signature', NOT_CHECKED, 'the receipt has no record in it')
-    else this.item(file, 'signature', () => {
-      demand(one.position === position && same(one.record_hash, read.record_hash), 'the record is another one')
-      return `by ${(ledger ?? unable(NO_KEYS)).demandSigned(one, note.epoch)}`
-    })
+    else this.item(file, 'signature', () => `by ${(ledger ?? unable(NO_KEYS)).demandSigned(one, note.epoch)}`)
     if (ledger && ledger.known < note.size) this.say(file, 'later acts', NOT_CHECKED, `acts are known below position ${ledger.known}`)
   }
 
@@ -121,7 +122,7 @@ class Run {
       const { ledger, checkpoint } = followTrust(value)
       this.demandTold(ledger.id)
       this.demandFork(checkpoint)
-      this.seeNote(file, checkpoint)
+      this.seeNote(file, checkpoint, ledger)
       return `${ledger.acts.length} acts below ${checkpoint.size}`
     })
   }
@@ -166,12 +167,13 @@ class Run {
       for (const each of [note, ...last.checkpoints]) demand(roots.has(each.size) && same(roots.get(each.size), each.root), `another root at size ${each.size}`)
       const fork = this.forks.get(first.epoch)
       if (fork && roots.has(fork.size)) demand(same(roots.get(fork.size), fork.root), 'not the root that the epoch was left at')
+      for (const [epoch, { size, root }] of ledger.begun) demand(same(roots.get(size), root), `epoch ${epoch} began from another root`)
     })
     if (ledger.rules > 1) ledger.known = first.size
     this.item(file, 'epoch', () => demand(first.epoch === note.epoch && first.size === note.size && last.checkpoints.every(({ epoch }) => epoch <= note.epoch),
       'a checkpoint of another epoch or size'))
-    for (const each of [note, ...last.checkpoints]) this.note(file, 'checkpoint', each, ledger)
-    for (const one of rows) this.see(file, 'record', first.epoch, one.position, one.record_hash)
+    for (const each of [note, ...last.checkpoints]) this.note(file, each, ledger)
+    for (const one of rows) this.see(file, 'record', first.epoch, one.position, one.record_hash, ledger)
     for (const each of last.erasure_certificates) this.item(file, 'certificate', () => demandCertificate(each, ledger))
     for (const each of last.fraud) this.item(file, 'fraud', () => demandFraud(each, ledger))
     return ledger
@@ -183,7 +185,7 @@ class Run {
     if (this.item(file, 'file', () => { read = recognise(bytes) }, false) !== OK) return
     const { form, value, lines, note } = read
     if (form === 'export') this.export(file, lines)
-    else if (form === 'checkpoint') this.note(file, 'checkpoint', note, this.ledger)
+    else if (form === 'checkpoint') this.note(file, note, this.ledger, true)
     else if (form === 'receipt') this.receipt(file, value)
     else if (form === 'trust') this.trust(file, value)
     else if (form === 'genesis') this.item(file, 'genesis', () => this.demandTold(new Ledger(bytes).id))
@@ -191,13 +193,14 @@ class Run {
     else this.item(file, 'certificate', () => demandCertificate(value, this.ledger))
   }
 
-  /** Takes the keys from a file of the ledger that is meant, if it knows acts further than what was taken before. `trust`: says which is meant. */
+  /** Takes the keys from a file of the ledger that is meant, if it is of a later epoch than what was taken before, or of that one and knows acts further.
+   *  `trust`: says which is meant. */
   learn(bytes, trust) {
     try {
       const { form, value, lines } = recognise(bytes)
       const found = form === 'genesis' ? new Ledger(bytes) : form === 'trust' ? followTrust(value).ledger : form === 'export' ? this.exported(lines) : null
       if (trust && found) this.id ??= found.id
-      if (found && this.id && same(found.id, this.id) && (!this.ledger || this.ledger.known < found.known)) this.ledger = found
+      if (found && this.id && same(found.id, this.id) && (!this.ledger || reachesFurther(found, this.ledger))) this.ledger = found
       return found
     } catch (error) { if (!(error instanceof Verdict || error instanceof RangeError)) throw error }
   }
@@ -210,6 +213,8 @@ class Run {
     return alone.results.some(({ result }) => result === FAILED) ? null : ledger
   }
 }
+
+const reachesFurther = (a, b) => a.epoch > b.epoch || (a.epoch === b.epoch && a.known > b.known)
 
 /** An export's first and last line, and its ledger before any act. */
 function openExport(lines) {
