@@ -13,7 +13,7 @@ STUBS = --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_gr
 .PHONY: setup demo test check proto sim soak bench bench-proofs bench-sync bench-courier story-keys malice long
 setup: ; @deploy/setup.sh
 demo: setup ; @$(PY) -m sento_drill.cli demo $(if $(filter 1,$(STAY)),--stay)
-test: setup ; $(PY) -m pytest -q -n 3 --dist loadgroup --no-loadscope-reorder
+test: setup ; $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 check: setup ; @tests/architecture/check.sh
 proto: setup
 	$(PROTOC) -Iproto $(call STUBS,proto) $(PROTO)

@@ -1,8 +1,7 @@
 """What of the tests runs, in which order, and what stays together.
 
 Long tests of real sites are passed over unless they are asked for: `make test` stays below ten minutes on two cores, `make long` runs them. Real sites come
-first and short tests last, so that no worker is left with a long one at the end. Tests of one file share sites and stay with one worker; those of the
-simulator share nothing and are dealt out one by one.
+first and short tests last, so that no worker is left with a long one at the end. Tests of one file share sites and stay with one worker.
 
 Whatever the caller's environment says, processes that tests start keep what they compiled: hundreds of nodes, members' readers and commands would each
 compile the whole project again, half a second at a time.
@@ -17,21 +16,17 @@ import pytest
 
 ASKED_FOR = "SENTO_LONG"
 FIRST = ("faults", "integration", "simulation")
-DEALT_OUT = ("simulation",)
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is marked `long`, with the reason; order the rest, and name its group: before the plugin that deals tests out looks at the groups."""
+    """Skip what is marked `long`, with the reason, and order the rest."""
     passed_over = pytest.mark.skip(reason="long: make long runs it")
     for item in items:
         if not os.environ.get(ASKED_FOR) and item.get_closest_marker("long") is not None:
             item.add_marker(passed_over)
-        if item.path.parent.name not in DEALT_OUT:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
     items.sort(key=_place)
 
 

@@ -77,14 +77,15 @@ async def test_the_newest_checkpoint_of_every_site_is_cosigned_by_a_quorum_over_
     keys = {site.name: keys_of_site(site) for site in genesis.sites}
     for name in sites.names:
         await sites.wait_status(
-            name, lambda s: s.quorum_size == size, "a quorum's checkpoint over everything"
+            name, lambda s: s.quorum_size >= size, "a quorum's checkpoint over everything"
         )
         async with sites.caller(AUTHOR, name) as caller:
             reply = await caller.registry.Checkpoint(client_pb2.CheckpointRequest(), timeout=20)
             note = decode_checkpoint(reply.checkpoint)
             assert note.root == await root_at(caller, note.size)
         assert len(cosigners(note, keys)) >= genesis.receipt_set.quorum
-        assert (note.ledger_id, note.size) == (genesis.ledger_id, size)
+        assert note.ledger_id == genesis.ledger_id
+        assert note.size >= size
 
 
 # Killed.

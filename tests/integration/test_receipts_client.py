@@ -165,8 +165,8 @@ async def test_record_is_in_the_outbox_until_its_receipt_is_on_disk(
     kept_meanwhile: list[int] = []
     put = ReceiptStore.put
 
-    def watched(store: ReceiptStore, *args: object) -> None:
-        put(store, *args)  # type: ignore[arg-type]
+    def watched(store: ReceiptStore, *args: object, **options: object) -> None:
+        put(store, *args, **options)  # type: ignore[arg-type]
         kept_meanwhile.append(len(list(inspecting.kept_records(outbox))))
 
     monkeypatch.setattr(ReceiptStore, "put", watched)
@@ -182,7 +182,7 @@ async def test_full_disk_under_the_receipts_keeps_the_record_and_sends_nothing_a
     use(monkeypatch, QUICK)
     put, tried = ReceiptStore.put, 0
 
-    def full(store: ReceiptStore, *args: object) -> None:
+    def full(store: ReceiptStore, *args: object, **options: object) -> None:
         nonlocal tried
         tried += 1
         raise sqlite_error(sqlite3.SQLITE_FULL, "disk is full")
