@@ -204,7 +204,7 @@ async def test_failed_flush_under_the_receipts_ends_storing_and_the_outbox_goes_
 ) -> None:
     tried: list[int] = []
 
-    def failing(store: ReceiptStore, *args: object) -> None:
+    def failing(store: ReceiptStore, *args: object, **options: object) -> None:
         tried.append(1)
         raise sqlite_error(sqlite3.SQLITE_IOERR, "disk I/O error")
 
