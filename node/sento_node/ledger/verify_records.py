@@ -22,6 +22,7 @@ from sento_proto.chain import FIRST_LINK, next_link
 from sento_proto.governance.state import Governance
 from sento_proto.header import ZERO32, Header
 
+AWAITED_WORDS = "The payload is not here yet: it is awaited from another site."
 _Report = Callable[[Kind, str], Finding]
 
 
@@ -125,7 +126,7 @@ class RecordVerifier:
             yield report(Kind.ERASED, "The payload was erased by order.")
             return
         if locator.kind == rows.AWAITED:
-            yield report(Kind.MISSING, "The payload is not here yet: it is awaited from another site.")
+            yield report(Kind.MISSING, AWAITED_WORDS)
             return
         try:
             self._image.read_payload(self._payloads, seen)

@@ -38,7 +38,7 @@ from sento_node.ledger.state import Tip
 from sento_node.ledger.verify_files import verify_segments
 from sento_node.ledger.verify_image import UNKNOWN_HASH
 from sento_node.ledger.verify_indexes import verify_indexes
-from sento_node.ledger.verify_records import RecordVerifier
+from sento_node.ledger.verify_records import AWAITED_WORDS, RecordVerifier
 from sento_node.ledger.verify_small import verify_meta, verify_remembered
 from sento_node.ledger.verify_tree import verify_tiles
 from sento_node.ledger.verify_walk import governance_on, verify_blocks
@@ -151,7 +151,7 @@ class Round:
     def _is_on_its_way(self, image: LiveImage, finding: Finding) -> bool:
         """Whether it is a payload that copying will bring: awaited by its row and noted as awaited, or here by now. That is no damage: a site that joined over
         a thin line awaits all of them for hours."""
-        if finding.kind is not Kind.MISSING or finding.position is None or finding.part:
+        if finding.words != AWAITED_WORDS or finding.position is None:
             return False
         note_key = rows.awaited_key(finding.position)
         row_key = note_key.removeprefix(rows.AWAITED_PREFIX)
