@@ -32,6 +32,10 @@ RECORDS = 480
 async def sites() -> AsyncIterator[LiveSites]:
     async with running_sites(WorldPlan(sites=(*PLACES, LU_BETZDORF))) as sites:
         await write_large(sites, RECORDS)
+        for name in sites.names:
+            await sites.wait_status(
+                name, lambda status: status.quorum_size >= RECORDS, "a quorum's checkpoint over all of it"
+            )
         yield sites
 
 
