@@ -1,26 +1,23 @@
 """An arrival receipt: a site's signed word about a set of volumes that was brought to it: what of it was good, and how far its ledger has come with it.
 
-    file    {"format": "sento-arrival-1", "site": name, "body": base64, "signatures": [{"suite": n, "data": base64}]}
-    signed  PAE("application/vnd.sento.arrival.v1", ledger id || SHA-256(body)), by the site's Ed25519 key, and its ML-DSA-44 key where it has one
+    file    a site's word (`site_word.py`) of format "sento-arrival-1", signed as "application/vnd.sento.arrival.v1"
     body    JSON: ledger_id, epoch, site, set, volumes [{number, verdict, digest}], size, block and root (of this site's ledger now), payloads_awaited, time_s
 
-The volumes' verdicts are what the courier's program told the site; size, root and what is awaited the site says of itself. The body travels as the bytes that
-were signed. Pure.
+The volumes' verdicts are what the courier's program told the site; size, root and what is awaited the site says of itself. Pure.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from sento_proto import strict_json
 from sento_proto.checkpoint import SiteKeys, SiteSigners
-from sento_proto.keys import Signature, verifies
+from sento_proto.keys import Signature
 from sento_proto.merkle import HASH_BYTES
-from sento_proto.pae import TYPE_ARRIVAL, pae
+from sento_proto.pae import TYPE_ARRIVAL
+from sento_proto.site_word import Kind, decode_word, sign_word, word_holds
 from sento_proto.strict_json import Fields
 from sento_proto.submission import LEDGER_ID_BYTES
 from sento_proto.volume import VOLUMES_MAX
@@ -32,6 +29,7 @@ ARRIVAL_MAX_BYTES = 3 * 1024 * 1024
 """A receipt is answered in one message."""
 TEXT_MAX_CHARACTERS = 64
 _NUMBER_MAX = 2**63 - 1
+_KIND = Kind("arrival", FORMAT, TYPE_ARRIVAL, ARRIVAL_MAX_BYTES)
 
 
 class ArrivedVolume(NamedTuple):
@@ -72,54 +70,23 @@ def check_arrived(volume: ArrivedVolume) -> None:
 
 def sign_arrival(content: Arrival, signers: SiteSigners) -> bytes:
     """The receipt's file, under every signature that the site's keys demand."""
-    body = _encode_body(content)
-    message = _signed(content.ledger_id, body)
-    signatures = [signers.ed25519.sign(message)]
-    if signers.ml_dsa_44 is not None:
-        signatures.append(signers.ml_dsa_44.sign(message))
-    value = {
-        "format": FORMAT,
-        "site": content.site,
-        "body": base64.b64encode(body).decode(),
-        "signatures": [
-            {"suite": one.suite, "data": base64.b64encode(one.data).decode()} for one in signatures
-        ],
-    }
-    return json.dumps(value, indent=1).encode() + b"\n"
+    return sign_word(_KIND, content.ledger_id, content.site, _encode_body(content), signers)
 
 
 def decode_arrival(data: bytes) -> SignedArrival:
     """The receipt in `data`; form only, no signature is verified. Raises Malformed."""
-    if len(data) > ARRIVAL_MAX_BYTES:
-        raise Malformed(f"arrival: over {ARRIVAL_MAX_BYTES} bytes")
-    fields = strict_json.load(data, "arrival")
-    fields.choice("format", (FORMAT,))
-    site, body = fields.institution("site"), fields.blob("body")
-    signatures = fields.objects("signatures", _signature)
-    fields.end()
-    content = _decode_body(body)
-    if content.site != site:
+    word = decode_word(_KIND, data)
+    content = _decode_body(word.body)
+    if content.site != word.site:
         raise Malformed("arrival: the file names another site than what was signed")
-    return SignedArrival(content, body, signatures)
+    return SignedArrival(content, word.body, word.signatures)
 
 
 def arrival_holds(signed: SignedArrival, ledger_id: bytes, keys: Iterable[SiteKeys]) -> bool:
     """Whether the receipt is of this ledger and one of these sets of keys (those the site has or had) signed it, with no signature left out."""
-    if signed.content.ledger_id != ledger_id:
-        return False
-    message = _signed(ledger_id, signed.body)
-    return any(_signed_by(signed.signatures, one, message) for one in keys)
-
-
-def _signed_by(signatures: tuple[Signature, ...], keys: SiteKeys, message: bytes) -> bool:
-    wanted = [keys.ed25519] if keys.ml_dsa_44 is None else [keys.ed25519, keys.ml_dsa_44]
-    return len(signatures) == len(wanted) and all(
-        verifies(key, one, message) for key, one in zip(wanted, signatures, strict=True)
+    return signed.content.ledger_id == ledger_id and word_holds(
+        _KIND, ledger_id, signed.body, signed.signatures, keys
     )
-
-
-def _signed(ledger_id: bytes, body: bytes) -> bytes:
-    return pae(TYPE_ARRIVAL, ledger_id + hashlib.sha256(body).digest())
 
 
 def _volume_value(volume: ArrivedVolume) -> dict[str, object]:
@@ -175,7 +142,3 @@ def _read_volume(fields: Fields) -> ArrivedVolume:
     if len(text) not in (0, 2 * HASH_BYTES) or any(character not in "0123456789abcdef" for character in text):
         raise fields.wrong("digest", "must be 64 characters of 0-9 a-f, or empty")
     return ArrivedVolume(number, verdict, bytes.fromhex(text))
-
-
-def _signature(fields: Fields) -> Signature:
-    return Signature(fields.number("suite", 0, 0xFFFF), fields.blob("data"))

@@ -1,27 +1,25 @@
 """An erasure certificate: a site's signed word that the payloads an order names are on its disks no more, and which copies outside of it still hold them.
 
-    file    {"format": "sento-erasure-certificate-1", "site": name, "body": base64, "signatures": [{"suite": n, "data": base64}]}
-    signed  PAE("application/vnd.sento.erasure-certificate.v1", ledger id || SHA-256(body)), by the site's Ed25519 key, and its ML-DSA-44 key where it has one
+    file    a site's word (`site_word.py`) of format "sento-erasure-certificate-1", signed as "application/vnd.sento.erasure-certificate.v1"
     body    JSON: ledger_id, epoch, site, order and carried_out (positions of the two acts), records (their hashes), payloads_destroyed, segments_rewritten,
             ordering_log (what was done there, in words), volumes (copies outside of the site that hold one of the payloads), time_s (by the site's clock)
 
-The body travels as the bytes that were signed and is never written anew. That something is gone cannot be proven: the certificate makes the site answer for it,
+That something is gone cannot be proven: the certificate makes the site answer for it,
 and a site that gives out a payload after it is convicted by its own word.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from sento_proto import strict_json
 from sento_proto.checkpoint import SiteKeys, SiteSigners
-from sento_proto.keys import Signature, verifies
+from sento_proto.keys import Signature
 from sento_proto.merkle import HASH_BYTES
-from sento_proto.pae import TYPE_ERASURE_CERTIFICATE, pae
+from sento_proto.pae import TYPE_ERASURE_CERTIFICATE
+from sento_proto.site_word import Kind, decode_word, sign_word, word_holds
 from sento_proto.strict_json import Fields
 from sento_proto.submission import LEDGER_ID_BYTES
 from sento_proto.wire import Malformed
@@ -32,7 +30,7 @@ VOLUME_STATES = ("made", "destroyed", "reimported")
 CERTIFICATE_MAX_BYTES = 32 * 1024 * 1024
 NUMBER_MAX_CHARACTERS = 64
 _NUMBER_MAX = 2**63 - 1
-_SIGNATURES_MAX = 2
+_KIND = Kind("erasure certificate", FORMAT, TYPE_ERASURE_CERTIFICATE, CERTIFICATE_MAX_BYTES)
 
 
 class Volume(NamedTuple):
@@ -70,59 +68,23 @@ class SignedCertificate(NamedTuple):
 
 def sign_certificate(content: ErasureCertificate, signers: SiteSigners) -> bytes:
     """The certificate's file, under every signature that the site's keys demand."""
-    body = _encode_body(content)
-    message = _signed(content.ledger_id, body)
-    signatures = [signers.ed25519.sign(message)]
-    if signers.ml_dsa_44 is not None:
-        signatures.append(signers.ml_dsa_44.sign(message))
-    value = {
-        "format": FORMAT,
-        "site": content.site,
-        "body": base64.b64encode(body).decode(),
-        "signatures": [
-            {"suite": signature.suite, "data": base64.b64encode(signature.data).decode()}
-            for signature in signatures
-        ],
-    }
-    return json.dumps(value, indent=1).encode() + b"\n"
+    return sign_word(_KIND, content.ledger_id, content.site, _encode_body(content), signers)
 
 
 def decode_certificate(data: bytes) -> SignedCertificate:
     """The certificate in `data`; form only, no signature is verified. Raises Malformed."""
-    if len(data) > CERTIFICATE_MAX_BYTES:
-        raise Malformed(f"erasure certificate: over {CERTIFICATE_MAX_BYTES} bytes")
-    fields = strict_json.load(data, "erasure certificate")
-    fields.choice("format", (FORMAT,))
-    site, body = fields.institution("site"), fields.blob("body")
-    signatures = fields.objects("signatures", _signature)
-    fields.end()
-    if not 1 <= len(signatures) <= _SIGNATURES_MAX:
-        raise Malformed(
-            f"erasure certificate: {len(signatures)} signatures; 1 to {_SIGNATURES_MAX} are allowed"
-        )
-    content = _decode_body(body)
-    if content.site != site:
+    word = decode_word(_KIND, data)
+    content = _decode_body(word.body)
+    if content.site != word.site:
         raise Malformed("erasure certificate: the file names another site than what was signed")
-    return SignedCertificate(content, body, signatures)
+    return SignedCertificate(content, word.body, word.signatures)
 
 
 def certificate_holds(signed: SignedCertificate, ledger_id: bytes, keys: Iterable[SiteKeys]) -> bool:
     """Whether the certificate is of this ledger and exactly one of these sets of keys (those the site has or had) signed it, with no signature left out."""
-    if signed.content.ledger_id != ledger_id:
-        return False
-    message = _signed(ledger_id, signed.body)
-    return any(_signed_by(signed.signatures, one, message) for one in keys)
-
-
-def _signed_by(signatures: tuple[Signature, ...], keys: SiteKeys, message: bytes) -> bool:
-    wanted = [keys.ed25519] if keys.ml_dsa_44 is None else [keys.ed25519, keys.ml_dsa_44]
-    return len(signatures) == len(wanted) and all(
-        verifies(key, signature, message) for key, signature in zip(wanted, signatures, strict=True)
+    return signed.content.ledger_id == ledger_id and word_holds(
+        _KIND, ledger_id, signed.body, signed.signatures, keys
     )
-
-
-def _signed(ledger_id: bytes, body: bytes) -> bytes:
-    return pae(TYPE_ERASURE_CERTIFICATE, ledger_id + hashlib.sha256(body).digest())
 
 
 def volume_object(volume: Volume) -> dict[str, object]:
@@ -174,7 +136,3 @@ def _decode_body(body: bytes) -> ErasureCertificate:
     )
     fields.end()
     return content
-
-
-def _signature(fields: Fields) -> Signature:
-    return Signature(fields.number("suite", 0, 0xFFFF), fields.blob("data"))
