@@ -14,6 +14,7 @@ from sento_node.epochs.here import EpochHere
 from sento_node.epochs.starting import log_of_epoch
 from sento_node.joining.leaving import leave_log
 from sento_node.joining.running import NEVER_A_MEMBER, Joining, never_a_member
+from sento_node.member_starting import member_of
 from sento_node.order_starting import OrderAccess, lent_order, own_order
 from sento_node.ordering.etcd.version import EtcdBinary, find_etcd
 from sento_node.peers import Peers
@@ -45,9 +46,10 @@ async def open_order(
         node.condition.state, node.condition.explanation = "refused", NEVER_A_MEMBER
         return None
     began_with = here.began_with(genesis)
-    order = await own_order(
+    member = member_of(
         config, genesis, files, etcd or find_etcd(None), node.condition, here, began_with, members
     )
+    order = await own_order(member, files, node.condition)
     if order is None:
         return None
     log = order.log if joining is None else joining.gated(order.log)

@@ -6,22 +6,18 @@ embassy    no member, no files: `RelayedLog` over the nodes of the sites that vo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sento_node.boot_keeper import BootFiles
 from sento_node.condition import Condition
-from sento_node.config import NodeConfig
-from sento_node.epochs.here import EpochHere
-from sento_node.member_starting import member_of, until_ready
+from sento_node.member_starting import until_ready
 from sento_node.ordering.etcd.log import EtcdLog
 from sento_node.ordering.etcd.member import EtcdMember
-from sento_node.ordering.etcd.version import EtcdBinary
 from sento_node.ordering.port import OrderingLog
 from sento_node.ordering.relayed import RelayedLog
 from sento_node.peers import PeerNode
 from sento_node.relays import NodeRelay
-from sento_proto.genesis import Genesis
 from sento_proto.governance.state import Governance
 
 
@@ -44,19 +40,9 @@ def _through_nobody() -> str:
     return ""
 
 
-async def own_order(
-    config: NodeConfig,
-    genesis: Genesis,
-    files: BootFiles,
-    etcd: EtcdBinary,
-    condition: Condition,
-    here: EpochHere,
-    voting_sites: Collection[str],
-    join: Mapping[str, str] | None = None,
-) -> OrderAccess | None:
-    """Start the own member of the epoch's log and wait until it can order. None when it is down for good. `join`: it joins these members, by name and URL, as
-    a learner, and is waited for until it answers. Raises DirectoryTaken, DirectoryUnsafe, OSError."""
-    member = member_of(config, genesis, files, etcd, condition, here, voting_sites, join)
+async def own_order(member: EtcdMember, files: BootFiles, condition: Condition) -> OrderAccess | None:
+    """Start the own member of the epoch's log and wait until it can order; one that joins as a learner is waited for until it answers. None when it is down
+    for good. Raises DirectoryTaken, DirectoryUnsafe, OSError."""
     try:
         ready = await until_ready(member, files, condition)
     except BaseException:
@@ -65,9 +51,8 @@ async def own_order(
     if not ready:
         await member.stop()
         return None
-    quota_mib = 0 if config.ordering is None else config.ordering.quota_mib
     log = EtcdLog(
-        member.client_target, quota_bytes=quota_mib * 1024 * 1024, resident_bytes=member.resident_bytes
+        member.client_target, quota_bytes=member.settings.quota_bytes, resident_bytes=member.resident_bytes
     )
     return OrderAccess(log, member, _through_nobody)
 

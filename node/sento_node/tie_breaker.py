@@ -27,6 +27,7 @@ from sento_node.joining.starting import joining_at_start
 from sento_node.ledger.lmdb_files import free_bytes
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.store import DiskSpace
+from sento_node.member_starting import member_of
 from sento_node.metrics import metrics_page
 from sento_node.metrics_endpoint import MetricsEndpoint
 from sento_node.order_starting import OrderAccess, own_order
@@ -170,7 +171,7 @@ class TieBreaker:
             members = await joining.prepare_member(self._boot_files)
             if members is None:
                 return
-        order = self._order = await own_order(
+        member = member_of(
             self._config,
             self._genesis,
             self._boot_files,
@@ -180,6 +181,7 @@ class TieBreaker:
             self._here.began_with(self._genesis),
             members,
         )
+        order = self._order = await own_order(member, self._boot_files, self._node.condition)
         if order is None or order.member is None:
             return
         self._node.member_target = order.member.client_target
