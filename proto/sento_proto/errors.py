@@ -51,6 +51,8 @@ class Code(IntEnum):
     WRONG_LEDGER = 31
     EPOCH_ENDED = 32
     NOT_PROVEN = 33
+    PLAN_NOT_FIT = 34
+    MAJORITY_ANSWERS = 35
     QUEUE_FULL = 40
     ORDERING_FULL = 41
     NO_ORDERING = 42
@@ -84,6 +86,8 @@ class Code(IntEnum):
     DAMAGED = 71
     REBUILDING = 72
     MEMBER_NOT_CHANGED = 73
+    TWO_EPOCHS = 74
+    PLACEMENT_REFUSED = 75
     BAD_REQUEST = 80
     INTERNAL = 90
 
@@ -215,6 +219,18 @@ TABLE: dict[Code, Entry] = {
         _S.FINAL,
         "What was brought does not follow from this ledger and from what a quorum cosigned, so nothing of it was used.",
         "Bring a good copy of the piece that the message names; what is proven already stays.",
+        "FAILED_PRECONDITION",
+    ),
+    Code.PLAN_NOT_FIT: Entry(
+        _S.FIX_CALL,
+        "The plan cannot be carried out here; nothing was changed.",
+        "Mend what the message names: more signatures, the plan of this ledger, or one made anew.",
+        "FAILED_PRECONDITION",
+    ),
+    Code.MAJORITY_ANSWERS: Entry(
+        _S.FIX_CALL,
+        "A majority of the voting sites answers, so the registry goes on and is not to be recovered.",
+        "Look at sento status; bring single sites back, or relocate. Who recovers all the same says why in the plan.",
         "FAILED_PRECONDITION",
     ),
     Code.QUEUE_FULL: Entry(
@@ -409,6 +425,18 @@ TABLE: dict[Code, Entry] = {
         "The ordering log's members were not changed.",
         "Look at what the message names; the same command goes on from where it stands.",
         "UNAVAILABLE",
+    ),
+    Code.TWO_EPOCHS: Entry(
+        _S.UNKNOWN,
+        "Two epochs of this ledger began from one parent, by two plans that officers signed, and this site takes no further part in either.",
+        "Officers say which plan stands; every site that began the other one is brought over with it (runbook: recover).",
+        "FAILED_PRECONDITION",
+    ),
+    Code.PLACEMENT_REFUSED: Entry(
+        _S.FIX_CALL,
+        "Copies or votes would stand where one event may take too many of them.",
+        "Choose other sites, or have the plan name each finding that the officers accept.",
+        "FAILED_PRECONDITION",
     ),
     Code.BAD_REQUEST: Entry(
         _S.FIX_CALL,

@@ -142,6 +142,14 @@ class Fields:
             raise self.wrong(name, "is not in its one base64 form")
         return data
 
+    def blobs(self, name: str) -> tuple[bytes, ...]:
+        """A list of such bytes."""
+        found = (
+            Fields({"blob": item}, self.path(f"{name}[{index}]"), self._what)
+            for index, item in enumerate(self._list(name))
+        )
+        return tuple(item.blob("blob") for item in found)
+
     def hex(self, name: str, size_bytes: int) -> bytes:
         """So many bytes in lower-case hex."""
         return self._check_hex(self.text(name), name, size_bytes)
@@ -172,6 +180,11 @@ class Fields:
         if name not in self._left:
             raise self.wrong(name, "is missing")
         return self._left.pop(name)
+
+    def rest(self) -> dict[str, object]:
+        """Everything that is left, where the names themselves are data."""
+        left, self._left = self._left, {}
+        return left
 
     def end(self) -> None:
         """Nothing may be left."""

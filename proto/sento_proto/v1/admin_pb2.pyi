@@ -19,6 +19,332 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class SurveyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SurveyRequest: _TypeAlias = SurveyRequest  # noqa: Y015
+
+@_typing.final
+class SurveyReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SURVEY_FIELD_NUMBER: _builtins.int
+    survey: _builtins.bytes
+    """Signed by the site (sento_proto/survey.py)."""
+    def __init__(
+        self,
+        *,
+        survey: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["survey", b"survey"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SurveyReply: _TypeAlias = SurveyReply  # noqa: Y015
+
+@_typing.final
+class BeginEpochRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    plan: _builtins.bytes
+    """The plan's file (sento_proto/epoch_plan.py)."""
+    dry_run: _builtins.bool
+    """Judge only, change nothing."""
+    def __init__(
+        self,
+        *,
+        plan: _builtins.bytes = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginEpochRequest: _TypeAlias = BeginEpochRequest  # noqa: Y015
+
+@_typing.final
+class BeginEpochReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORDS_FIELD_NUMBER: _builtins.int
+    BEGUN_BEFORE_FIELD_NUMBER: _builtins.int
+    SET_ASIDE_FIELD_NUMBER: _builtins.int
+    words: _builtins.str
+    """One sentence of what is done, or would be."""
+    begun_before: _builtins.bool
+    """The site has begun this very plan's epoch before."""
+    set_aside: _builtins.int
+    """Records of this site's ledger that stand no more in the new epoch, and set aside by it."""
+    def __init__(
+        self,
+        *,
+        words: _builtins.str = ...,
+        begun_before: _builtins.bool = ...,
+        set_aside: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begun_before", b"begun_before", "set_aside", b"set_aside", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginEpochReply: _TypeAlias = BeginEpochReply  # noqa: Y015
+
+@_typing.final
+class OrphansRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """Of this former epoch only."""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrphansRequest: _TypeAlias = OrphansRequest  # noqa: Y015
+
+@_typing.final
+class Orphan(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_HASH_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    FACT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    TIME_MS_FIELD_NUMBER: _builtins.int
+    SUBMISSION_FIELD_NUMBER: _builtins.int
+    WHY_NOT_FIELD_NUMBER: _builtins.int
+    STANDS_AGAINST_FIELD_NUMBER: _builtins.int
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    record_hash: _builtins.bytes
+    author: _builtins.str
+    registry: _builtins.str
+    kind: _builtins.str
+    fact: _builtins.bytes
+    """The fact's id in the header, 16 bytes."""
+    position: _builtins.int
+    time_ms: _builtins.int
+    submission: _builtins.int
+    """Records with the same number were signed together and come back together."""
+    why_not: _builtins.str
+    """Why it cannot be offered again as it was; empty when it can."""
+    stands_against: _builtins.int
+    """Where the fact stands in the ledger now with a record that the orphan did not know: a person decides. Absent: it has none, or the same as then."""
+    record_id: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        record_hash: _builtins.bytes = ...,
+        author: _builtins.str = ...,
+        registry: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        fact: _builtins.bytes = ...,
+        position: _builtins.int = ...,
+        time_ms: _builtins.int = ...,
+        submission: _builtins.int = ...,
+        why_not: _builtins.str = ...,
+        stands_against: _builtins.int | None = ...,
+        record_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_stands_against", b"_stands_against", "stands_against", b"stands_against"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stands_against", b"_stands_against", "author", b"author", "fact", b"fact", "kind", b"kind", "position", b"position", "record_hash", b"record_hash", "record_id", b"record_id", "registry", b"registry", "stands_against", b"stands_against", "submission", b"submission", "time_ms", b"time_ms", "why_not", b"why_not"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__stands_against: _TypeAlias = _typing.Literal["stands_against"]  # noqa: Y015
+    _WhichOneofArgType__stands_against: _TypeAlias = _typing.Literal["_stands_against", b"_stands_against"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stands_against) -> _WhichOneofReturnType__stands_against | None: ...
+
+Global___Orphan: _TypeAlias = Orphan  # noqa: Y015
+
+@_typing.final
+class ReadmitRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    RECORD_HASHES_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    @_builtins.property
+    def record_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Record hashes that were reviewed; a submission is offered when all of its orphans are among them."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        record_hashes: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "record_hashes", b"record_hashes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadmitRequest: _TypeAlias = ReadmitRequest  # noqa: Y015
+
+@_typing.final
+class Readmitted(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_HASH_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    record_hash: _builtins.bytes
+    code: _builtins.int
+    """ACCEPTED, KNOWN, or why it may not stand."""
+    position: _builtins.int
+    words: _builtins.str
+    def __init__(
+        self,
+        *,
+        record_hash: _builtins.bytes = ...,
+        code: _builtins.int = ...,
+        position: _builtins.int = ...,
+        words: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "position", b"position", "record_hash", b"record_hash", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Readmitted: _TypeAlias = Readmitted  # noqa: Y015
+
+@_typing.final
+class RemoveMemberRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SITE_FIELD_NUMBER: _builtins.int
+    site: _builtins.str
+    def __init__(
+        self,
+        *,
+        site: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["site", b"site"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveMemberRequest: _TypeAlias = RemoveMemberRequest  # noqa: Y015
+
+@_typing.final
+class RemoveMemberReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOVED_FIELD_NUMBER: _builtins.int
+    removed: _builtins.bool
+    """False: the site had no member."""
+    def __init__(
+        self,
+        *,
+        removed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveMemberReply: _TypeAlias = RemoveMemberReply  # noqa: Y015
+
+@_typing.final
+class StandingRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_HASHES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def record_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """At most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        record_hashes: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["record_hashes", b"record_hashes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StandingRequest: _TypeAlias = StandingRequest  # noqa: Y015
+
+@_typing.final
+class StandingReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Place(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        STANDS_FIELD_NUMBER: _builtins.int
+        POSITION_FIELD_NUMBER: _builtins.int
+        stands: _builtins.bool
+        position: _builtins.int
+        def __init__(
+            self,
+            *,
+            stands: _builtins.bool = ...,
+            position: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "stands", b"stands"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PLACES_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    size: _builtins.int
+    """Up to where this site's answer goes."""
+    @_builtins.property
+    def places(self) -> _containers.RepeatedCompositeFieldContainer[Global___StandingReply.Place]:
+        """In the order asked."""
+
+    def __init__(
+        self,
+        *,
+        places: _abc.Iterable[Global___StandingReply.Place] | None = ...,
+        epoch: _builtins.int = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "places", b"places", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StandingReply: _TypeAlias = StandingReply  # noqa: Y015
+
+@_typing.final
 class ImportPiece(_message.Message):
     """A chunk in pieces, or a question. The pieces of a chunk follow each other."""
 
@@ -255,12 +581,18 @@ class PeerStatus(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     LAST_CONTACT_MS_FIELD_NUMBER: _builtins.int
     CLOCK_OFF_S_FIELD_NUMBER: _builtins.int
+    ROUND_TRIP_US_FIELD_NUMBER: _builtins.int
+    SILENT_MS_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     reachable: _builtins.bool
     size: _builtins.int
     last_contact_ms: _builtins.int
     clock_off_s: _builtins.int
     """How far that site's clock was ahead of this one's when it last answered."""
+    round_trip_us: _builtins.int
+    """The shortest of the last round trips to that site; 0 while none is known."""
+    silent_ms: _builtins.int
+    """How long this site has had no answer from it, in this life; 0 while it answers."""
     def __init__(
         self,
         *,
@@ -269,14 +601,47 @@ class PeerStatus(_message.Message):
         size: _builtins.int = ...,
         last_contact_ms: _builtins.int = ...,
         clock_off_s: _builtins.int = ...,
+        round_trip_us: _builtins.int = ...,
+        silent_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_off_s", b"clock_off_s", "last_contact_ms", b"last_contact_ms", "reachable", b"reachable", "site", b"site", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_off_s", b"clock_off_s", "last_contact_ms", b"last_contact_ms", "reachable", b"reachable", "round_trip_us", b"round_trip_us", "silent_ms", b"silent_ms", "site", b"site", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PeerStatus: _TypeAlias = PeerStatus  # noqa: Y015
+
+@_typing.final
+class OrderingMember(_message.Message):
+    """A member of the ordering log as this site's own member lists it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SITE_FIELD_NUMBER: _builtins.int
+    VOTES_FIELD_NUMBER: _builtins.int
+    IS_LEAD_FIELD_NUMBER: _builtins.int
+    PEER_URL_FIELD_NUMBER: _builtins.int
+    site: _builtins.str
+    votes: _builtins.bool
+    """False: a learner."""
+    is_lead: _builtins.bool
+    peer_url: _builtins.str
+    def __init__(
+        self,
+        *,
+        site: _builtins.str = ...,
+        votes: _builtins.bool = ...,
+        is_lead: _builtins.bool = ...,
+        peer_url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_lead", b"is_lead", "peer_url", b"peer_url", "site", b"site", "votes", b"votes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderingMember: _TypeAlias = OrderingMember  # noqa: Y015
 
 @_typing.final
 class StatusReply(_message.Message):
@@ -327,6 +692,13 @@ class StatusReply(_message.Message):
     SYNC_FIELD_NUMBER: _builtins.int
     JOINING_FIELD_NUMBER: _builtins.int
     FOLLOWS_THROUGH_FIELD_NUMBER: _builtins.int
+    ORDERING_MEMBERS_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_MS_FIELD_NUMBER: _builtins.int
+    ELECTION_MS_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_WANTED_MS_FIELD_NUMBER: _builtins.int
+    ELECTION_WANTED_MS_FIELD_NUMBER: _builtins.int
+    EPOCH_PLAN_FIELD_NUMBER: _builtins.int
+    EPOCH_FROM_SIZE_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     ledger_id: _builtins.bytes
     ledger_name: _builtins.str
@@ -377,6 +749,15 @@ class StatusReply(_message.Message):
     """While it joins, replaces its disk or begins an epoch: the step, in words; empty otherwise."""
     follows_through: _builtins.str
     """Through which voting site an embassy follows the order."""
+    heartbeat_ms: _builtins.int
+    """With which timeouts the own member runs, and which the measured round trips call for."""
+    election_ms: _builtins.int
+    heartbeat_wanted_ms: _builtins.int
+    election_wanted_ms: _builtins.int
+    epoch_plan: _builtins.bytes
+    """SHA-256 of the plan by which the epoch began; empty in the first."""
+    epoch_from_size: _builtins.int
+    """Where the epoch forked off its parent."""
     @_builtins.property
     def ordering_alarms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -389,6 +770,8 @@ class StatusReply(_message.Message):
     def sync(self) -> Global___SyncStatus:
         """While this site copies from another, or fetches payloads."""
 
+    @_builtins.property
+    def ordering_members(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderingMember]: ...
     def __init__(
         self,
         *,
@@ -437,10 +820,17 @@ class StatusReply(_message.Message):
         sync: Global___SyncStatus | None = ...,
         joining: _builtins.str = ...,
         follows_through: _builtins.str = ...,
+        ordering_members: _abc.Iterable[Global___OrderingMember] | None = ...,
+        heartbeat_ms: _builtins.int = ...,
+        election_ms: _builtins.int = ...,
+        heartbeat_wanted_ms: _builtins.int = ...,
+        election_wanted_ms: _builtins.int = ...,
+        epoch_plan: _builtins.bytes = ...,
+        epoch_from_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["scrub", b"scrub", "sync", b"sync"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_records_spooled", b"access_records_spooled", "alarms", b"alarms", "applied_block", b"applied_block", "applied_size", b"applied_size", "boot_number", b"boot_number", "certificate_expires_at_s", b"certificate_expires_at_s", "confirmed_at_ms", b"confirmed_at_ms", "disk_free_bytes", b"disk_free_bytes", "disk_total_bytes", b"disk_total_bytes", "epoch", b"epoch", "erasures_pending", b"erasures_pending", "explanation", b"explanation", "flush_ms", b"flush_ms", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "follows_through", b"follows_through", "is_lead", b"is_lead", "joining", b"joining", "lag_ms", b"lag_ms", "lead_site", b"lead_site", "ledger_id", b"ledger_id", "ledger_name", b"ledger_name", "now_ms", b"now_ms", "ordered_block", b"ordered_block", "ordering_alarms", b"ordering_alarms", "ordering_in_use_bytes", b"ordering_in_use_bytes", "ordering_quota_bytes", b"ordering_quota_bytes", "ordering_resident_bytes", b"ordering_resident_bytes", "ordering_size_bytes", b"ordering_size_bytes", "ordering_version", b"ordering_version", "payloads_awaited", b"payloads_awaited", "peers", b"peers", "queued_records", b"queued_records", "quorum_size", b"quorum_size", "quorum_time_s", b"quorum_time_s", "rebuild_target_size", b"rebuild_target_size", "rebuilt_size", b"rebuilt_size", "role", b"role", "rules", b"rules", "scrub", b"scrub", "site", b"site", "state", b"state", "sync", b"sync", "trimmed_block", b"trimmed_block", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_records_spooled", b"access_records_spooled", "alarms", b"alarms", "applied_block", b"applied_block", "applied_size", b"applied_size", "boot_number", b"boot_number", "certificate_expires_at_s", b"certificate_expires_at_s", "confirmed_at_ms", b"confirmed_at_ms", "disk_free_bytes", b"disk_free_bytes", "disk_total_bytes", b"disk_total_bytes", "election_ms", b"election_ms", "election_wanted_ms", b"election_wanted_ms", "epoch", b"epoch", "epoch_from_size", b"epoch_from_size", "epoch_plan", b"epoch_plan", "erasures_pending", b"erasures_pending", "explanation", b"explanation", "flush_ms", b"flush_ms", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "follows_through", b"follows_through", "heartbeat_ms", b"heartbeat_ms", "heartbeat_wanted_ms", b"heartbeat_wanted_ms", "is_lead", b"is_lead", "joining", b"joining", "lag_ms", b"lag_ms", "lead_site", b"lead_site", "ledger_id", b"ledger_id", "ledger_name", b"ledger_name", "now_ms", b"now_ms", "ordered_block", b"ordered_block", "ordering_alarms", b"ordering_alarms", "ordering_in_use_bytes", b"ordering_in_use_bytes", "ordering_members", b"ordering_members", "ordering_quota_bytes", b"ordering_quota_bytes", "ordering_resident_bytes", b"ordering_resident_bytes", "ordering_size_bytes", b"ordering_size_bytes", "ordering_version", b"ordering_version", "payloads_awaited", b"payloads_awaited", "peers", b"peers", "queued_records", b"queued_records", "quorum_size", b"quorum_size", "quorum_time_s", b"quorum_time_s", "rebuild_target_size", b"rebuild_target_size", "rebuilt_size", b"rebuilt_size", "role", b"role", "rules", b"rules", "scrub", b"scrub", "site", b"site", "state", b"state", "sync", b"sync", "trimmed_block", b"trimmed_block", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,6 +59,36 @@ class AdminStub:
                 request_serializer=sento__proto_dot_v1_dot_admin__pb2.ImportPiece.SerializeToString,
                 response_deserializer=sento__proto_dot_v1_dot_admin__pb2.ImportReport.FromString,
                 _registered_method=True)
+        self.Survey = channel.unary_unary(
+                '/sento.v1.Admin/Survey',
+                request_serializer=sento__proto_dot_v1_dot_admin__pb2.SurveyRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_admin__pb2.SurveyReply.FromString,
+                _registered_method=True)
+        self.BeginEpoch = channel.unary_unary(
+                '/sento.v1.Admin/BeginEpoch',
+                request_serializer=sento__proto_dot_v1_dot_admin__pb2.BeginEpochRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_admin__pb2.BeginEpochReply.FromString,
+                _registered_method=True)
+        self.Orphans = channel.unary_stream(
+                '/sento.v1.Admin/Orphans',
+                request_serializer=sento__proto_dot_v1_dot_admin__pb2.OrphansRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_admin__pb2.Orphan.FromString,
+                _registered_method=True)
+        self.Readmit = channel.unary_stream(
+                '/sento.v1.Admin/Readmit',
+                request_serializer=sento__proto_dot_v1_dot_admin__pb2.ReadmitRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_admin__pb2.Readmitted.FromString,
+                _registered_method=True)
+        self.RemoveMember = channel.unary_unary(
+                '/sento.v1.Admin/RemoveMember',
+                request_serializer=sento__proto_dot_v1_dot_admin__pb2.RemoveMemberRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_admin__pb2.RemoveMemberReply.FromString,
+                _registered_method=True)
+        self.Standing = channel.unary_unary(
+                '/sento.v1.Admin/Standing',
+                request_serializer=sento__proto_dot_v1_dot_admin__pb2.StandingRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_admin__pb2.StandingReply.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -98,6 +128,48 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Survey(self, request, context):
+        """What this site holds when the majority is gone: its ledger, extended by what its own ordering log holds behind it (read on a copy), and whom it reaches.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginEpoch(self, request, context):
+        """Carry a signed plan of a new epoch out at this site: it is judged at once, and the site's next life, which begins right away, is in the new epoch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Orphans(self, request, context):
+        """The records that this site set aside with a former epoch and that the ledger does not hold, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Readmit(self, request, context):
+        """Offer orphans again under their authors' own signatures; each with what became of it. Repeating it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveMember(self, request, context):
+        """Take the ordering member of a site out to which governance gives no vote any more, and which does not leave by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Standing(self, request, context):
+        """Where records stand, by hash. Says nothing about persons.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -125,6 +197,36 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Import,
                     request_deserializer=sento__proto_dot_v1_dot_admin__pb2.ImportPiece.FromString,
                     response_serializer=sento__proto_dot_v1_dot_admin__pb2.ImportReport.SerializeToString,
+            ),
+            'Survey': grpc.unary_unary_rpc_method_handler(
+                    servicer.Survey,
+                    request_deserializer=sento__proto_dot_v1_dot_admin__pb2.SurveyRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_admin__pb2.SurveyReply.SerializeToString,
+            ),
+            'BeginEpoch': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginEpoch,
+                    request_deserializer=sento__proto_dot_v1_dot_admin__pb2.BeginEpochRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_admin__pb2.BeginEpochReply.SerializeToString,
+            ),
+            'Orphans': grpc.unary_stream_rpc_method_handler(
+                    servicer.Orphans,
+                    request_deserializer=sento__proto_dot_v1_dot_admin__pb2.OrphansRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_admin__pb2.Orphan.SerializeToString,
+            ),
+            'Readmit': grpc.unary_stream_rpc_method_handler(
+                    servicer.Readmit,
+                    request_deserializer=sento__proto_dot_v1_dot_admin__pb2.ReadmitRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_admin__pb2.Readmitted.SerializeToString,
+            ),
+            'RemoveMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveMember,
+                    request_deserializer=sento__proto_dot_v1_dot_admin__pb2.RemoveMemberRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_admin__pb2.RemoveMemberReply.SerializeToString,
+            ),
+            'Standing': grpc.unary_unary_rpc_method_handler(
+                    servicer.Standing,
+                    request_deserializer=sento__proto_dot_v1_dot_admin__pb2.StandingRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_admin__pb2.StandingReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -262,6 +364,168 @@ class Admin:
             '/sento.v1.Admin/Import',
             sento__proto_dot_v1_dot_admin__pb2.ImportPiece.SerializeToString,
             sento__proto_dot_v1_dot_admin__pb2.ImportReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Survey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Admin/Survey',
+            sento__proto_dot_v1_dot_admin__pb2.SurveyRequest.SerializeToString,
+            sento__proto_dot_v1_dot_admin__pb2.SurveyReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginEpoch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Admin/BeginEpoch',
+            sento__proto_dot_v1_dot_admin__pb2.BeginEpochRequest.SerializeToString,
+            sento__proto_dot_v1_dot_admin__pb2.BeginEpochReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Orphans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sento.v1.Admin/Orphans',
+            sento__proto_dot_v1_dot_admin__pb2.OrphansRequest.SerializeToString,
+            sento__proto_dot_v1_dot_admin__pb2.Orphan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Readmit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sento.v1.Admin/Readmit',
+            sento__proto_dot_v1_dot_admin__pb2.ReadmitRequest.SerializeToString,
+            sento__proto_dot_v1_dot_admin__pb2.Readmitted.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Admin/RemoveMember',
+            sento__proto_dot_v1_dot_admin__pb2.RemoveMemberRequest.SerializeToString,
+            sento__proto_dot_v1_dot_admin__pb2.RemoveMemberReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Standing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Admin/Standing',
+            sento__proto_dot_v1_dot_admin__pb2.StandingRequest.SerializeToString,
+            sento__proto_dot_v1_dot_admin__pb2.StandingReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,18 @@ class AdminStub:
     """Tell this site of a copy outside of it: a courier volume or a backup was made, destroyed, or brought back. Its number stands in the certificates."""
     Import: _grpc.StreamStreamMultiCallable[_admin_pb2.ImportPiece, _admin_pb2.ImportReport]
     """Chunks that came by another way than from a site: from courier volumes or a backup. One import at a time; each chunk is proven before it is used."""
+    Survey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SurveyRequest, _admin_pb2.SurveyReply]
+    """What this site holds when the majority is gone: its ledger, extended by what its own ordering log holds behind it (read on a copy), and whom it reaches."""
+    BeginEpoch: _grpc.UnaryUnaryMultiCallable[_admin_pb2.BeginEpochRequest, _admin_pb2.BeginEpochReply]
+    """Carry a signed plan of a new epoch out at this site: it is judged at once, and the site's next life, which begins right away, is in the new epoch."""
+    Orphans: _grpc.UnaryStreamMultiCallable[_admin_pb2.OrphansRequest, _admin_pb2.Orphan]
+    """The records that this site set aside with a former epoch and that the ledger does not hold, oldest first."""
+    Readmit: _grpc.UnaryStreamMultiCallable[_admin_pb2.ReadmitRequest, _admin_pb2.Readmitted]
+    """Offer orphans again under their authors' own signatures; each with what became of it. Repeating it changes nothing."""
+    RemoveMember: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RemoveMemberRequest, _admin_pb2.RemoveMemberReply]
+    """Take the ordering member of a site out to which governance gives no vote any more, and which does not leave by itself."""
+    Standing: _grpc.UnaryUnaryMultiCallable[_admin_pb2.StandingRequest, _admin_pb2.StandingReply]
+    """Where records stand, by hash. Says nothing about persons."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -53,6 +65,18 @@ class AdminAsyncStub(AdminStub):
     """Tell this site of a copy outside of it: a courier volume or a backup was made, destroyed, or brought back. Its number stands in the certificates."""
     Import: _aio.StreamStreamMultiCallable[_admin_pb2.ImportPiece, _admin_pb2.ImportReport]  # type: ignore[assignment]
     """Chunks that came by another way than from a site: from courier volumes or a backup. One import at a time; each chunk is proven before it is used."""
+    Survey: _aio.UnaryUnaryMultiCallable[_admin_pb2.SurveyRequest, _admin_pb2.SurveyReply]  # type: ignore[assignment]
+    """What this site holds when the majority is gone: its ledger, extended by what its own ordering log holds behind it (read on a copy), and whom it reaches."""
+    BeginEpoch: _aio.UnaryUnaryMultiCallable[_admin_pb2.BeginEpochRequest, _admin_pb2.BeginEpochReply]  # type: ignore[assignment]
+    """Carry a signed plan of a new epoch out at this site: it is judged at once, and the site's next life, which begins right away, is in the new epoch."""
+    Orphans: _aio.UnaryStreamMultiCallable[_admin_pb2.OrphansRequest, _admin_pb2.Orphan]  # type: ignore[assignment]
+    """The records that this site set aside with a former epoch and that the ledger does not hold, oldest first."""
+    Readmit: _aio.UnaryStreamMultiCallable[_admin_pb2.ReadmitRequest, _admin_pb2.Readmitted]  # type: ignore[assignment]
+    """Offer orphans again under their authors' own signatures; each with what became of it. Repeating it changes nothing."""
+    RemoveMember: _aio.UnaryUnaryMultiCallable[_admin_pb2.RemoveMemberRequest, _admin_pb2.RemoveMemberReply]  # type: ignore[assignment]
+    """Take the ordering member of a site out to which governance gives no vote any more, and which does not leave by itself."""
+    Standing: _aio.UnaryUnaryMultiCallable[_admin_pb2.StandingRequest, _admin_pb2.StandingReply]  # type: ignore[assignment]
+    """Where records stand, by hash. Says nothing about persons."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -93,5 +117,53 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_admin_pb2.ImportReport], _abc.AsyncIterator[_admin_pb2.ImportReport]]:
         """Chunks that came by another way than from a site: from courier volumes or a backup. One import at a time; each chunk is proven before it is used."""
+
+    @_abc_1.abstractmethod
+    def Survey(
+        self,
+        request: _admin_pb2.SurveyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.SurveyReply, _abc.Awaitable[_admin_pb2.SurveyReply]]:
+        """What this site holds when the majority is gone: its ledger, extended by what its own ordering log holds behind it (read on a copy), and whom it reaches."""
+
+    @_abc_1.abstractmethod
+    def BeginEpoch(
+        self,
+        request: _admin_pb2.BeginEpochRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.BeginEpochReply, _abc.Awaitable[_admin_pb2.BeginEpochReply]]:
+        """Carry a signed plan of a new epoch out at this site: it is judged at once, and the site's next life, which begins right away, is in the new epoch."""
+
+    @_abc_1.abstractmethod
+    def Orphans(
+        self,
+        request: _admin_pb2.OrphansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_pb2.Orphan], _abc.AsyncIterator[_admin_pb2.Orphan]]:
+        """The records that this site set aside with a former epoch and that the ledger does not hold, oldest first."""
+
+    @_abc_1.abstractmethod
+    def Readmit(
+        self,
+        request: _admin_pb2.ReadmitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_pb2.Readmitted], _abc.AsyncIterator[_admin_pb2.Readmitted]]:
+        """Offer orphans again under their authors' own signatures; each with what became of it. Repeating it changes nothing."""
+
+    @_abc_1.abstractmethod
+    def RemoveMember(
+        self,
+        request: _admin_pb2.RemoveMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RemoveMemberReply, _abc.Awaitable[_admin_pb2.RemoveMemberReply]]:
+        """Take the ordering member of a site out to which governance gives no vote any more, and which does not leave by itself."""
+
+    @_abc_1.abstractmethod
+    def Standing(
+        self,
+        request: _admin_pb2.StandingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.StandingReply, _abc.Awaitable[_admin_pb2.StandingReply]]:
+        """Where records stand, by hash. Says nothing about persons."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -65,6 +65,48 @@ PROMOTE: MemberChange.ValueType  # 4
 Global___MemberChange: _TypeAlias = MemberChange  # noqa: Y015
 
 @_typing.final
+class ShowEpochRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    plan: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        plan: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowEpochRequest: _TypeAlias = ShowEpochRequest  # noqa: Y015
+
+@_typing.final
+class ShowEpochReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    PLAN_HASH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """Where the answering site stands; it takes no further part if the plan is a later epoch's or another one's of the same epoch."""
+    plan_hash: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        plan_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "plan_hash", b"plan_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowEpochReply: _TypeAlias = ShowEpochReply  # noqa: Y015
+
+@_typing.final
 class PlanRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -234,17 +276,21 @@ class FollowOrderRequest(_message.Message):
 
     AFTER_NUMBER_FIELD_NUMBER: _builtins.int
     AFTER_REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     after_number: _builtins.int
     after_revision: _builtins.int
+    epoch: _builtins.int
+    """The epoch whose order is meant: a site in another one refuses."""
     def __init__(
         self,
         *,
         after_number: _builtins.int = ...,
         after_revision: _builtins.int = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_number", b"after_number", "after_revision", b"after_revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_number", b"after_number", "after_revision", b"after_revision", "epoch", b"epoch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -301,19 +347,22 @@ class AppendForRequest(_message.Message):
     LANE_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     lane: _builtins.str
     seq: _builtins.int
     data: _builtins.bytes
+    epoch: _builtins.int
     def __init__(
         self,
         *,
         lane: _builtins.str = ...,
         seq: _builtins.int = ...,
         data: _builtins.bytes = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "lane", b"lane", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "epoch", b"epoch", "lane", b"lane", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -348,12 +397,16 @@ Global___AppendForReply: _TypeAlias = AppendForReply  # noqa: Y015
 class OrderHeadRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
     def __init__(
         self,
+        *,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -882,12 +935,20 @@ Global___RecordEntry: _TypeAlias = RecordEntry  # noqa: Y015
 class PeerStateRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    EPOCH_FIELD_NUMBER: _builtins.int
+    PLAN_HASH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """Where the caller stands, and SHA-256 of the plan by which its epoch began."""
+    plan_hash: _builtins.bytes
     def __init__(
         self,
+        *,
+        epoch: _builtins.int = ...,
+        plan_hash: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "plan_hash", b"plan_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -904,6 +965,8 @@ class PeerStateReply(_message.Message):
     BOOT_NUMBER_FIELD_NUMBER: _builtins.int
     QUORUM_BLOCK_FIELD_NUMBER: _builtins.int
     NOW_MS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    PLAN_HASH_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     flushed_block: _builtins.int
     flushed_size: _builtins.int
@@ -912,6 +975,9 @@ class PeerStateReply(_message.Message):
     quorum_block: _builtins.int
     now_ms: _builtins.int
     """The site's wall clock, milliseconds since 1970."""
+    epoch: _builtins.int
+    plan_hash: _builtins.bytes
+    """SHA-256 of the plan by which its epoch began; empty in the first."""
     def __init__(
         self,
         *,
@@ -922,10 +988,12 @@ class PeerStateReply(_message.Message):
         boot_number: _builtins.int = ...,
         quorum_block: _builtins.int = ...,
         now_ms: _builtins.int = ...,
+        epoch: _builtins.int = ...,
+        plan_hash: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_number", b"boot_number", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "now_ms", b"now_ms", "quorum_block", b"quorum_block", "quorum_size", b"quorum_size", "site", b"site"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_number", b"boot_number", "epoch", b"epoch", "flushed_block", b"flushed_block", "flushed_size", b"flushed_size", "now_ms", b"now_ms", "plan_hash", b"plan_hash", "quorum_block", b"quorum_block", "quorum_size", b"quorum_size", "site", b"site"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -94,6 +94,11 @@ class SyncStub:
                 request_serializer=sento__proto_dot_v1_dot_sync__pb2.ChangeMemberRequest.SerializeToString,
                 response_deserializer=sento__proto_dot_v1_dot_sync__pb2.ChangeMemberReply.FromString,
                 _registered_method=True)
+        self.ShowEpoch = channel.unary_unary(
+                '/sento.v1.Sync/ShowEpoch',
+                request_serializer=sento__proto_dot_v1_dot_sync__pb2.ShowEpochRequest.SerializeToString,
+                response_deserializer=sento__proto_dot_v1_dot_sync__pb2.ShowEpochReply.FromString,
+                _registered_method=True)
 
 
 class SyncServicer:
@@ -182,6 +187,13 @@ class SyncServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ShowEpoch(self, request, context):
+        """"This epoch was begun": the signed plan, to a site that stands in an earlier epoch, or in the same one by another plan. It verifies the officers itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyncServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -244,6 +256,11 @@ def add_SyncServicer_to_server(servicer, server):
                     servicer.ChangeMember,
                     request_deserializer=sento__proto_dot_v1_dot_sync__pb2.ChangeMemberRequest.FromString,
                     response_serializer=sento__proto_dot_v1_dot_sync__pb2.ChangeMemberReply.SerializeToString,
+            ),
+            'ShowEpoch': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowEpoch,
+                    request_deserializer=sento__proto_dot_v1_dot_sync__pb2.ShowEpochRequest.FromString,
+                    response_serializer=sento__proto_dot_v1_dot_sync__pb2.ShowEpochReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -570,6 +587,33 @@ class Sync:
             '/sento.v1.Sync/ChangeMember',
             sento__proto_dot_v1_dot_sync__pb2.ChangeMemberRequest.SerializeToString,
             sento__proto_dot_v1_dot_sync__pb2.ChangeMemberReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowEpoch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sento.v1.Sync/ShowEpoch',
+            sento__proto_dot_v1_dot_sync__pb2.ShowEpochRequest.SerializeToString,
+            sento__proto_dot_v1_dot_sync__pb2.ShowEpochReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,8 @@ class SyncStub:
     OrderHead: _grpc.UnaryUnaryMultiCallable[_sync_pb2.OrderHeadRequest, _sync_pb2.OrderHeadReply]
     ChangeMember: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ChangeMemberRequest, _sync_pb2.ChangeMemberReply]
     """Change the caller's own membership of the ordering log: its former member removed, a learner added, the learner promoted."""
+    ShowEpoch: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ShowEpochRequest, _sync_pb2.ShowEpochReply]
+    """"This epoch was begun": the signed plan, to a site that stands in an earlier epoch, or in the same one by another plan. It verifies the officers itself."""
 
 @_typing.type_check_only
 class SyncAsyncStub(SyncStub):
@@ -83,6 +85,8 @@ class SyncAsyncStub(SyncStub):
     OrderHead: _aio.UnaryUnaryMultiCallable[_sync_pb2.OrderHeadRequest, _sync_pb2.OrderHeadReply]  # type: ignore[assignment]
     ChangeMember: _aio.UnaryUnaryMultiCallable[_sync_pb2.ChangeMemberRequest, _sync_pb2.ChangeMemberReply]  # type: ignore[assignment]
     """Change the caller's own membership of the ordering log: its former member removed, a learner added, the learner promoted."""
+    ShowEpoch: _aio.UnaryUnaryMultiCallable[_sync_pb2.ShowEpochRequest, _sync_pb2.ShowEpochReply]  # type: ignore[assignment]
+    """"This epoch was begun": the signed plan, to a site that stands in an earlier epoch, or in the same one by another plan. It verifies the officers itself."""
 
 class SyncServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -180,5 +184,13 @@ class SyncServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sync_pb2.ChangeMemberReply, _abc.Awaitable[_sync_pb2.ChangeMemberReply]]:
         """Change the caller's own membership of the ordering log: its former member removed, a learner added, the learner promoted."""
+
+    @_abc_1.abstractmethod
+    def ShowEpoch(
+        self,
+        request: _sync_pb2.ShowEpochRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.ShowEpochReply, _abc.Awaitable[_sync_pb2.ShowEpochReply]]:
+        """"This epoch was begun": the signed plan, to a site that stands in an earlier epoch, or in the same one by another plan. It verifies the officers itself."""
 
 def add_SyncServicer_to_server(servicer: SyncServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
