@@ -21,6 +21,8 @@ SITE_ML_DSA_KEY = "site-ml-dsa.key"
 ORDERING_CA = "ordering-ca.pem"
 ORDERING_CERTIFICATE = "ordering.pem"
 ORDERING_KEY = "ordering.key"
+ORDERING_BY_EPOCH = ("ordering-ca-{epoch}.pem", "ordering-{epoch}.pem", "ordering-{epoch}.key")
+"""Authority, certificate and key of a member where each epoch has its own; four digits stand for the epoch."""
 CLIENT_CERTIFICATE = "client.pem"
 CLIENT_KEY = "client.key"
 SIGNING_KEY = "signing.key"
@@ -55,10 +57,13 @@ def node_toml(
     ordering: OrderingSettings,
     embassies: Collection[str] = (),
     sync: Table | None = None,
+    *,
+    stand_by: bool = False,
 ) -> str:
     """The configuration of one site's node; the other sites in `ports` are its peers.
 
-    `embassies`: those of them without an ordering member. `sync`: settings of the table of that name, where they are not the node's own defaults."""
+    `embassies`: those of them without an ordering member. `sync`: settings of the table of that name, where they are not the node's own defaults.
+    `stand_by`: embassies have a table for a member that they may be given one day, and each epoch has certificates of its own."""
     own = ports[site]
     head: Table = {
         "site": site,
@@ -70,7 +75,7 @@ def node_toml(
     tables: dict[str, Table] = {
         "listen": {"address": own.listen_address},
         "tls": {"ca": NODE_CA, "certificate": NODE_CERTIFICATE, "key": NODE_KEY},
-        "ordering": {} if site in embassies else _ordering(own, ordering),
+        "ordering": {} if site in embassies and not stand_by else _ordering(own, ordering, stand_by),
         "sync": sync or {},
         "metrics": {"address": own.metrics_address},
     }
@@ -78,14 +83,16 @@ def node_toml(
     return toml_text(head, tables, {"peers": peers})
 
 
-def _ordering(own: SitePorts, ordering: OrderingSettings) -> Table:
+def _ordering(own: SitePorts, ordering: OrderingSettings, by_epoch: bool) -> Table:
+    files = ORDERING_BY_EPOCH if by_epoch else (ORDERING_CA, ORDERING_CERTIFICATE, ORDERING_KEY)
+    ca, certificate, key = files
     return {
         "engine": "etcd",
         "etcd_path": ordering.etcd_path,
         "peer_url": own.ordering_peer_url,
-        "ca": ORDERING_CA,
-        "certificate": ORDERING_CERTIFICATE,
-        "key": ORDERING_KEY,
+        "ca": ca,
+        "certificate": certificate,
+        "key": key,
         "heartbeat_ms": ordering.heartbeat_ms,
         "election_ms": ordering.election_ms,
         "lanes": ordering.lanes,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 
 from sento_drill.keys import DevelopmentKeys, public_bytes
 from sento_drill.places import Place
@@ -20,8 +21,11 @@ BUDGET_PER_10000_POSITIONS = {"records": 10_000, "subjects": 10_000}
 """A drill may fill the ledger alone; a ministry's budget is what it usually writes and a margin."""
 
 
-def genesis_bytes(plan: WorldPlan, keys: DevelopmentKeys, created: str) -> bytes:
-    """The file, UTF-8, indented by two. `created` is an RFC 3339 time. Raises Malformed when the plan cannot be a genesis."""
+def genesis_bytes(
+    plan: WorldPlan, keys: DevelopmentKeys, created: str, ordering_urls: Mapping[str, str] | None = None
+) -> bytes:
+    """The file, UTF-8, indented by two. `created` is an RFC 3339 time; `ordering_urls`: site -> where its member is or would be reached, where the file
+    is to say it. Raises Malformed when the plan cannot be a genesis."""
     document = {
         "format": FORMAT,
         "name": plan.name,
@@ -29,7 +33,7 @@ def genesis_bytes(plan: WorldPlan, keys: DevelopmentKeys, created: str) -> bytes
         "created": created,
         "rules": plan.rules,
         "registries": list(plan.registries),
-        "sites": [_site(place, keys) for place in plan.sites],
+        "sites": [_site(place, keys) | _member(place, ordering_urls or {}) for place in plan.sites],
         "receipt_set": {"sites": list(plan.receipt_sites), "quorum": plan.receipt_quorum},
         "officers": {
             "threshold": plan.officers_threshold,
@@ -58,6 +62,11 @@ def _site(place: Place, keys: DevelopmentKeys) -> dict[str, object]:
         "provider": place.provider,
         "legal_basis": place.legal_basis,
     }
+
+
+def _member(place: Place, ordering_urls: Mapping[str, str]) -> dict[str, object]:
+    url = ordering_urls.get(place.site)
+    return {} if url is None else {"ordering_url": url}
 
 
 def _officer(officer: str, plan: WorldPlan, keys: DevelopmentKeys) -> dict[str, object]:

@@ -6,7 +6,7 @@ and open nothing: that is an auditor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sento_drill.places import EVERYWHERE, PLACES, WITH_TIE_BREAKER, Place
 from sento_proto.genesis import Scope
@@ -114,6 +114,8 @@ class WorldPlan:
     """Institutions that have directories and keys and do not stand in the genesis file: officers enrol them."""
     rules: int = NEWEST_RULES
     """The rules number that the ledger begins under."""
+    stand_by: bool = False
+    """Whether embassies are prepared to vote one day: their node.toml says where a member would listen, and a safe holds certificates for it."""
 
     @property
     def deputy_of(self) -> dict[str, str]:
@@ -144,5 +146,7 @@ class WorldPlan:
 
 FIVE_SITES = WorldPlan(sites=EVERYWHERE)
 """Three sites that vote and two embassies."""
+PREPARED = replace(FIVE_SITES, name="sento-prepared", stand_by=True)
+"""The same, prepared in peace for the day on which an embassy votes."""
 TIE_BREAKER_WORLD = WorldPlan(name="sento-tie-breaker", sites=WITH_TIE_BREAKER)
 """Two data sites, a tie-breaker, an embassy."""

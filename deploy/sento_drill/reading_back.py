@@ -8,6 +8,7 @@ signature that was verified for one site is not verified again for the next.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sento_client import Freshness, SentoClient, SentoError
@@ -36,12 +37,19 @@ class ReadBack:
 
 
 class ReadingBack:
-    """One reading of all sites of the auditor's configuration, at the same time."""
+    """One reading of sites at the same time: of all in the auditor's configuration, or of these. `fork`: see `present_everywhere`."""
 
-    def __init__(self, auditor: SentoClient, tally: Tally) -> None:
+    def __init__(
+        self,
+        auditor: SentoClient,
+        tally: Tally,
+        sites: Sequence[str] | None = None,
+        fork: int | None = None,
+    ) -> None:
         self._auditor = auditor
         self._tally = tally
-        self.audits = {site: LedgerAudit() for site in auditor.sites}
+        self._fork = fork
+        self.audits = {site: LedgerAudit() for site in (auditor.sites if sites is None else sites)}
         self._reading = set(self.audits)
         self._moved = asyncio.Condition()
 
@@ -57,7 +65,7 @@ class ReadingBack:
         for audit in self.audits.values():
             audit.check_checkpoint(checkpoint, trust)
         held = {site: audit.record_hashes for site, audit in self.audits.items()}
-        present, missing = present_everywhere(self._tally, held)
+        present, missing = present_everywhere(self._tally, held, self._fork)
         findings = [f"{site}: {finding}" for site, audit in self.audits.items() for finding in audit.findings]
         return ReadBack(
             present,

@@ -69,20 +69,37 @@ class Tally:
         return max(later - earlier for earlier, later in pairwise([*before, *during, *(after or [end_s])]))
 
 
-def present_everywhere(tally: Tally, held: Mapping[str, Sequence[bytes]]) -> tuple[int, list[str]]:
-    """How many acknowledged records each site holds at the acknowledged position with the acknowledged hash; and which are missing where.
+def present_everywhere(
+    tally: Tally, held: Mapping[str, Sequence[bytes]], fork: int | None = None
+) -> tuple[int, list[str]]:
+    """How many acknowledged records each site holds, once, under the acknowledged hash and at the acknowledged position; and which are missing where.
 
-    `held`: site -> record hashes by position."""
-    present, missing = 0, []
+    `fork`: an epoch has begun from the first so many records. What was acknowledged at or behind it may stand at another position behind it, because it was
+    sent or taken in again. `held`: site -> record hashes by position."""
+    places = {site: _places(hashes) for site, hashes in held.items()}
+    present, missing = 0, _doubles(held, places)
     for acknowledged in tally.all():
-        position = acknowledged.position
-        lacking = [
-            site
-            for site, hashes in held.items()
-            if position >= len(hashes) or hashes[position] != acknowledged.record_hash
-        ]
+        lacking = [site for site, known in places.items() if not _stands(acknowledged, known, fork)]
         if lacking or not held:
-            missing.append(f"position {position} is not held at {', '.join(lacking)}")
+            missing.append(f"position {acknowledged.position} is not held at {', '.join(lacking)}")
         else:
             present += 1
     return present, missing
+
+
+def _places(hashes: Sequence[bytes]) -> dict[bytes, int]:
+    return {record_hash: position for position, record_hash in enumerate(hashes)}
+
+
+def _stands(acknowledged: Acknowledged, places: Mapping[bytes, int], fork: int | None) -> bool:
+    position = places.get(acknowledged.record_hash)
+    moved = fork is not None and acknowledged.position >= fork
+    return position == acknowledged.position or (position is not None and moved and position >= (fork or 0))
+
+
+def _doubles(held: Mapping[str, Sequence[bytes]], places: Mapping[str, Mapping[bytes, int]]) -> list[str]:
+    return [
+        f"{len(hashes) - len(places[site])} records stand twice at {site}"
+        for site, hashes in held.items()
+        if len(hashes) != len(places[site])
+    ]

@@ -8,6 +8,8 @@
                                              whose institutions then have no pseudonyms.json
     <world>/operator/                        client.pem/.key
     <world>/officers/<name>/                 sento.toml, client.pem/.key, signing.key, seal.key; deputies too
+    <world>/safe/epoch-<n>/<site>/           only in a world that is prepared to move its capital: certificates of ordering members, of the first epoch for
+                                             embassies, of the next one, which has an authority of its own, for every site
 
 Directories are 0700 and files with keys 0600. Everything stands on one machine, in plain files: never for production.
 """
@@ -15,6 +17,7 @@ Directories are 0700 and files with keys 0600. Everything stands on one machine,
 from __future__ import annotations
 
 import os
+import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +52,7 @@ INSTITUTIONS = "institutions"
 PSEUDONYM_SERVICE = "pseudonyms"
 OPERATOR = "operator"
 OFFICERS = "officers"
+SAFE = "safe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,11 @@ class World:
         """The files of an officer or a deputy."""
         return ClientFiles(self.directory / OFFICERS / name)
 
+    def hand_over_certificates(self, site: str, epoch: int) -> None:
+        """Bring a site what its ordering member needs in an epoch, out of the safe. Raises FileNotFoundError where the world was not prepared."""
+        for path in sorted((self.directory / SAFE / f"epoch-{epoch:04d}" / site).iterdir()):
+            shutil.copy2(path, self.sites_directory / site / path.name)
+
     @property
     def operator(self) -> ClientFiles:
         """The operator's files."""
@@ -153,10 +162,11 @@ def make_world(
     plan = plan or WorldPlan()
     now = now or pki.now_utc()
     keys = make_keys(plan, entropy)
-    genesis_data = genesis_bytes(plan, keys, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    ports = ports or _ports(plan, base_port)
+    urls = {site: place.ordering_peer_url for site, place in ports.items()} if plan.stand_by else None
+    genesis_data = genesis_bytes(plan, keys, now.strftime("%Y-%m-%dT%H:%M:%SZ"), urls)
     genesis = decode_genesis(genesis_data)
     writer = _Writer(directory, plan, keys, genesis_data, validity or pki.Validity.around(now), service)
-    ports = ports or _ports(plan, base_port)
     make_directory(directory)
     write_public(directory / names.GENESIS, genesis_data)
     writer.write_sites(ports, ordering or OrderingSettings(), sync)
@@ -165,6 +175,8 @@ def make_world(
         writer.write_pseudonym_service(service, entropy)
     writer.write_operator()
     writer.write_officers(ports)
+    if plan.stand_by:
+        writer.write_safe()
     return open_world(directory)
 
 
@@ -223,17 +235,33 @@ class _Writer:
             grpc_pair = pki.issue_site(self._node_ca, site, self._validity)
             _write_pair(directory, names.NODE_CERTIFICATE, names.NODE_KEY, grpc_pair)
             if site not in embassies:
-                self._write_member(directory, site)
+                self._write_member(directory, site, self._ordering_ca, 0)
             write_signing_key(directory / names.SITE_KEY, self._keys.site_seeds[site])
             write_secret(directory / names.SITE_ML_DSA_KEY, ml_dsa_44_pem(self._keys.site_ml_dsa_seeds[site]))
-            config = names.node_toml(site, ports, ordering, embassies, sync)
+            config = names.node_toml(site, ports, ordering, embassies, sync, stand_by=self._plan.stand_by)
             write_public(directory / names.NODE_TOML, config.encode("utf-8"))
 
-    def _write_member(self, directory: Path, site: str) -> None:
+    def _write_member(self, directory: Path, site: str, authority: pki.Authority, epoch: int) -> None:
         """Of the ordering authority an embassy has nothing: whoever holds a certificate of it holds the log."""
-        pair = pki.issue_ordering_member(self._ordering_ca, site, self._validity)
-        _write_pair(directory, names.ORDERING_CERTIFICATE, names.ORDERING_KEY, pair)
-        write_public(directory / names.ORDERING_CA, self._ordering_ca.certificate_pem)
+        pair = pki.issue_ordering_member(authority, site, self._validity)
+        files = (names.ORDERING_CA, names.ORDERING_CERTIFICATE, names.ORDERING_KEY)
+        if self._plan.stand_by:
+            files = tuple(name.format(epoch=f"{epoch:04d}") for name in names.ORDERING_BY_EPOCH)
+        ca, certificate, key = files
+        _write_pair(directory, certificate, key, pair)
+        write_public(directory / ca, authority.certificate_pem)
+
+    def write_safe(self) -> None:
+        """What officers keep in an envelope: an embassy gets a member's certificates on the day on which it is given a vote, and not before."""
+        next_ca = pki.Authority("Sento drill: ordering authority of the next epoch", self._validity)
+        for place in self._plan.sites:
+            if not place.votes:
+                self._write_member(self._envelope(0, place.site), place.site, self._ordering_ca, 0)
+            if place.ledger:
+                self._write_member(self._envelope(1, place.site), place.site, next_ca, 1)
+
+    def _envelope(self, epoch: int, site: str) -> Path:
+        return make_directory(self._directory / SAFE / f"epoch-{epoch:04d}" / site)
 
     def write_institutions(self, ports: Mapping[str, SitePorts], seals: SealsOf) -> None:
         for author in (*self._plan.authors, *self._plan.later_authors):

@@ -58,10 +58,32 @@ def test_present_means_every_site_holds_that_hash_at_that_position() -> None:
     tally = tally_of(0.0, 0.0, 0.0)
     whole = [acknowledged.record_hash for acknowledged in tally.all()]
     assert present_everywhere(tally, {"a": whole, "b": list(whole)}) == (3, [])
-    other = [whole[0], whole[2], whole[2]]
+    other = [whole[0], b"other", whole[2]]
     assert present_everywhere(tally, {"a": whole, "b": other}) == (2, ["position 1 is not held at b"])
     assert present_everywhere(tally, {"a": whole[:2], "b": whole}) == (2, ["position 2 is not held at a"])
     assert present_everywhere(tally, {})[0] == 0
+
+
+def test_behind_the_fork_of_an_epoch_a_record_may_stand_elsewhere_and_before_it_may_not() -> None:
+    tally = tally_of(0.0, 0.0, 0.0)
+    first, second, third = (acknowledged.record_hash for acknowledged in tally.all())
+    moved = [first, second, b"the act that begins the epoch", third]
+    assert present_everywhere(tally, {"a": moved}) == (2, ["position 2 is not held at a"])
+    assert present_everywhere(tally, {"a": moved}, fork=2) == (3, [])
+    assert present_everywhere(tally, {"a": [second, first, third]}, fork=2)[0] == 1
+    assert present_everywhere(tally, {"a": [first, second, b"x"]}, fork=2) == (
+        2,
+        ["position 2 is not held at a"],
+    )
+
+
+def test_a_record_that_came_back_twice_is_said() -> None:
+    tally = tally_of(0.0, 0.0)
+    first, second = (acknowledged.record_hash for acknowledged in tally.all())
+    assert present_everywhere(tally, {"a": [first, second, second]}, fork=1) == (
+        2,
+        ["1 records stand twice at a"],
+    )
 
 
 NEEDLES = ["𠮷田 花子".encode(), "飯塚市新立岩".encode(), b"900000000010"]

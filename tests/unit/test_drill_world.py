@@ -18,7 +18,7 @@ from sento_client.keyring import Keyring
 from sento_client.setup_errors import Setup, SetupError
 from sento_drill.municipality import SCOPES
 from sento_drill.places import EVERYWHERE, PLACES, place_of
-from sento_drill.plan import FIVE_SITES, OFFICERS, OFFICERS_THRESHOLD, TIE_BREAKER_WORLD, WorldPlan
+from sento_drill.plan import FIVE_SITES, PREPARED, OFFICERS, OFFICERS_THRESHOLD, TIE_BREAKER_WORLD, WorldPlan
 from sento_drill.ports import SitePorts
 from sento_drill.world import NoWorld, World, make_world, open_world
 from sento_proto.genesis import decode_genesis
@@ -197,7 +197,7 @@ def test_a_single_site_is_a_world_with_a_quorum_of_one(tmp_path: Path) -> None:
 def test_embassies_hold_copies_and_have_no_vote_no_member_and_nothing_of_the_ordering_authority(
     tmp_path: Path,
 ) -> None:
-    world = make_world(tmp_path / "world", FIVE_SITES, now=NOW)
+    world = make_world(tmp_path / "world", FIVE_SITES, PREPARED, now=NOW)
     voting = tuple(place.site for place in PLACES)
     embassies = {"lu-betzdorf": "LU", "tw-taipei": "TW"}
     assert world.genesis.voting_sites == voting
@@ -211,6 +211,29 @@ def test_embassies_hold_copies_and_have_no_vote_no_member_and_nothing_of_the_ord
         assert ("ordering" in config) == (site.name in voting)
         assert bool(list(site.directory.glob("ordering*"))) == (site.name in voting)
         assert (site.directory / "node.pem").is_file()
+
+
+def test_a_prepared_embassy_has_a_place_for_a_member_and_its_certificates_lie_in_the_safe(
+    tmp_path: Path,
+) -> None:
+    world = make_world(tmp_path / "world", PREPARED, now=NOW)
+    embassy = next(site for site in world.sites if site.name == "tw-taipei")
+    config = tomllib.loads(embassy.config.read_text(encoding="utf-8"))
+    enrolled = next(site for site in world.genesis.sites if site.name == "tw-taipei")
+    assert (enrolled.votes, enrolled.ordering_url) == (False, config["ordering"]["peer_url"])
+    assert not list(embassy.directory.glob("ordering*"))
+    authorities = []
+    for epoch in (0, 1):
+        world.hand_over_certificates("tw-taipei", epoch)
+        named = [
+            config["ordering"][name].format(epoch=f"{epoch:04d}") for name in ("ca", "certificate", "key")
+        ]
+        ca, certificate, key = (embassy.directory / name for name in named)
+        authorities.append(x509.load_pem_x509_certificate(ca.read_bytes()))
+        x509.load_pem_x509_certificate(certificate.read_bytes()).verify_directly_issued_by(authorities[-1])
+        assert key.stat().st_mode & 0o077 == 0
+    assert authorities[0] != authorities[1]
+    assert not (tmp_path / "world" / "safe" / "epoch-0000" / "jp-fukuoka").exists()
 
 
 def test_with_a_tie_breaker_receipts_count_on_the_embassy_and_never_on_the_tie_breaker(
