@@ -18,7 +18,7 @@ from sento_client.keyring import Keyring
 from sento_client.setup_errors import Setup, SetupError
 from sento_drill.municipality import SCOPES
 from sento_drill.places import EVERYWHERE, PLACES, place_of
-from sento_drill.plan import FIVE_SITES, PREPARED, OFFICERS, OFFICERS_THRESHOLD, TIE_BREAKER_WORLD, WorldPlan
+from sento_drill.plan import FIVE_SITES, OFFICERS, OFFICERS_THRESHOLD, PREPARED, TIE_BREAKER_WORLD, WorldPlan
 from sento_drill.ports import SitePorts
 from sento_drill.world import NoWorld, World, make_world, open_world
 from sento_proto.genesis import decode_genesis
@@ -197,7 +197,7 @@ def test_a_single_site_is_a_world_with_a_quorum_of_one(tmp_path: Path) -> None:
 def test_embassies_hold_copies_and_have_no_vote_no_member_and_nothing_of_the_ordering_authority(
     tmp_path: Path,
 ) -> None:
-    world = make_world(tmp_path / "world", FIVE_SITES, PREPARED, now=NOW)
+    world = make_world(tmp_path / "world", FIVE_SITES, now=NOW)
     voting = tuple(place.site for place in PLACES)
     embassies = {"lu-betzdorf": "LU", "tw-taipei": "TW"}
     assert world.genesis.voting_sites == voting
