@@ -26,18 +26,31 @@ class Offices:
     def __init__(self, world: World) -> None:
         institutions = [author.name for author in world.genesis.authors]
         institutions += [reader.name for reader in world.genesis.readers]
-        self._clients = {name: SentoClient.open(world.institution(name).config) for name in institutions}
-        self._open = AsyncExitStack()
+        self._world = world
+        self._institutions = institutions
+        self._clients: dict[str, SentoClient] = {}
 
     async def __aenter__(self) -> Offices:
-        for client in self._clients.values():
-            await self._open.enter_async_context(client)
+        for name in self._institutions:
+            await self.open(name)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._open.aclose()
+        async with AsyncExitStack() as closing:
+            for name in [*self._clients]:
+                closing.push_async_callback(self.close, name)
+
+    async def open(self, institution: str) -> None:
+        """Open an institution's client, also one that was closed."""
+        client = SentoClient.open(self._world.institution(institution).config)
+        await client.__aenter__()
+        self._clients[institution] = client
+
+    async def close(self, institution: str) -> None:
+        """Close it; what its outbox keeps waits for the next one."""
+        await self._clients.pop(institution).__aexit__(None, None, None)
 
     def __getitem__(self, institution: str) -> SentoClient:
         return self._clients[institution]

@@ -59,7 +59,8 @@ class Rehearsal:
         self.town = municipality(settings.residents, settings.seed)
         self.tally = Tally()
         self._done: Callable[[], int] = lambda: 0
-        self._events = (event.fact for event in self.town.events())
+        self._silent: set[str] = set()
+        self._events = (event.fact for event in self.town.events() if event.fact.author not in self._silent)
         self._stop_writing = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -136,6 +137,11 @@ class Rehearsal:
         if self._writing is not None:
             await self._writing
             self._writing = None
+
+    async def silence(self, author: str) -> None:
+        """From now on nothing happens that this office would write; returns when all that it had on its way is answered."""
+        self._silent.add(author)
+        await self.wait(lambda: not self.workload.under_way(author), f"{author} has writes on their way")
 
     async def wait_acknowledged(self, more: int, since_s: float) -> None:
         """Wait until so many acknowledgements came after `since_s`. Raises TooLate."""

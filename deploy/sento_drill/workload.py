@@ -8,6 +8,7 @@ into the tally with its time; a write that fails is counted, and its fact is lef
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -54,6 +55,7 @@ class Workload:
         self._turns: dict[FactName, asyncio.Lock] = {}
         self._given_up: set[FactName] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: Counter[str] = Counter()
         self.standing: dict[FactName, Standing] = {}
         """The newest acknowledged version of each fact."""
         self.failures: list[str] = []
@@ -84,10 +86,15 @@ class Workload:
 
     async def submit(self, fact: Fact) -> None:
         """Put one write on its way as soon as there is room for it."""
+        self._under_way[fact.author] += 1
         await self._slots.acquire()
         task = asyncio.create_task(self._write_one(fact))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def under_way(self, author: str) -> int:
+        """How many writes of that author are not answered yet."""
+        return self._under_way[author]
 
     async def drain(self) -> None:
         """Wait for the answers to everything on its way."""
@@ -103,6 +110,7 @@ class Workload:
                     await self._write_next(name, fact)
         finally:
             self._slots.release()
+            self._under_way[fact.author] -= 1
 
     async def _write_next(self, name: FactName, fact: Fact) -> None:
         before = self.standing.get(name)

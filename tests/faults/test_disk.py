@@ -121,7 +121,11 @@ async def test_a_full_disk_stops_its_site_in_words_and_loses_nothing(
 
 @needs_strace
 @pytest.mark.parametrize(
-    "file", ["payloads/0000000001.segment", "database/data.mdb"], ids=["payloads", "database"]
+    "file",
+    [
+        pytest.param("payloads/0000000001.segment", id="payloads", marks=pytest.mark.long),
+        pytest.param("database/data.mdb", id="database"),
+    ],
 )
 async def test_a_failed_flush_stops_its_site_at_once_in_words_and_loses_nothing(
     sites: LiveSites, file: str
