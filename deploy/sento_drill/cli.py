@@ -20,19 +20,15 @@ from sento_drill.bench.copying.courier_command import bench_courier_command
 from sento_drill.bench.copying.sync_command import bench_sync_command
 from sento_drill.bench.keys_command import bench_keys_command
 from sento_drill.bench.proofs.command import bench_proofs_command
+from sento_drill.carrying_out import BASE_PORT, carry_out, finish
 from sento_drill.config_files import OrderingSettings
 
 # Children are programs of their own from the first moment; what gRPC does at a fork would only write lines about it.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 if TYPE_CHECKING:
-    from sento_drill.cluster import LocalCluster
     from sento_drill.rehearsal import Rehearsal
 
-DIRECTORY = click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-BASE_PORT = click.option(
-    "--base-port", type=click.IntRange(1024, 65_000), help="First of the sites' ports (default: free ones)."
-)
 RESIDENTS = click.option("--residents", type=click.IntRange(1, 200_000), default=2_000, show_default=True)
 SEED = click.option("--seed", type=int, default=1, show_default=True, help="The same seed is the same town.")
 BLOCK_KIB = click.option(
@@ -98,7 +94,7 @@ def demo(directory: Path, residents: int, seed: int, base_port: int | None, stay
     display = make_display(sys.stdout)
     verdict = Verdict()
     with display.running():
-        trouble = _carry_out(lambda: run_demo(settings, display, verdict))
+        trouble = carry_out(lambda: run_demo(settings, display, verdict))
     for problem in (*verdict.problems, *trouble):
         click.echo(f"problem: {problem}", err=True)
     click.echo(verdict.last_line())
@@ -133,7 +129,7 @@ def kill_rounds_command(
             done.extend(await kill_rounds(rehearsal, rounds))
 
     with display.running():
-        trouble = _carry_out(drill)
+        trouble = carry_out(drill)
     for problem in (*(problem for each in done for problem in each.problems[:5]), *trouble):
         click.echo(f"problem: {problem}", err=True)
     good = sum(each.holds for each in done)
@@ -158,8 +154,8 @@ def story_keys_command(directory: Path) -> None:
     async def drill() -> None:
         told.append(await tell_story(directory, click.echo))
 
-    trouble = _carry_out(drill)
-    _finish(trouble)
+    trouble = carry_out(drill)
+    finish(trouble)
     for problem in told[0].problems:
         click.echo(f"problem: {problem}", err=True)
     click.echo(told[0].last_line())
@@ -208,8 +204,8 @@ def client_kills_command(
             sums.append(await client_kills(config, notes, kills, side_by_side, seed, count))
 
     with display.running():
-        trouble = _carry_out(drill)
-    _finish(trouble)
+        trouble = carry_out(drill)
+    finish(trouble)
     click.echo(sums[0].line())
     sys.exit(0 if sums[0].holds else 1)
 
@@ -244,8 +240,8 @@ def outage_command(seconds: float, directory: Path, base_port: int | None) -> No
             found.append(await outage(rehearsal.cluster, config, notes, seconds))
 
     with display.running():
-        trouble = _carry_out(drill)
-    _finish(trouble)
+        trouble = carry_out(drill)
+    finish(trouble)
     sums, resident_mib = found[0]
     click.echo(f"{sums.line().replace('client-kills', 'outage')} program_mib={resident_mib:.0f}")
     sys.exit(0 if sums.holds else 1)
@@ -257,6 +253,8 @@ main.add_command(bench_keys_command)
 main.add_command(bench_proofs_command)
 main.add_command(bench_sync_command)
 main.add_command(bench_courier_command)
+main.add_command(world)
+main.add_command(cluster)
 
 
 @main.command("soak")
@@ -288,106 +286,8 @@ def soak_command(directory: Path, blocks: int, settled: int, block_kib: int) -> 
     flat = is_flat(samples, settled)
     last = samples[-1].line() if samples else "soak: block=0"
     click.echo(f"{last} flat={'yes' if flat else 'no'}")
-    _finish(trouble)
+    finish(trouble)
     sys.exit(0 if flat else 1)
-
-
-@main.command()
-@DIRECTORY
-@BASE_PORT
-@click.option("--embassies", "kind", flag_value="embassies", help="With two embassies: five sites.")
-@click.option(
-    "--tie-breaker", "kind", flag_value="tie-breaker", help="Two data sites, a tie-breaker and an embassy."
-)
-def world(directory: Path, base_port: int | None, kind: str | None) -> None:
-    """Make a training ledger for three sites in DIRECTORY: genesis, certificates, keys, configuration.
-
-    Every private key lies in it in plain files, readable by you alone. It is for drills, never for production.
-    """
-    from sento_drill.plan import FIVE_SITES, TIE_BREAKER_WORLD
-    from sento_drill.world import NoWorld, make_world
-
-    plan = {"embassies": FIVE_SITES, "tie-breaker": TIE_BREAKER_WORLD}.get(kind or "")
-    try:
-        made = make_world(directory, plan, base_port=base_port)
-    except NoWorld as error:
-        raise click.UsageError(str(error)) from None
-    click.echo(f"ledger {made.genesis.ledger_id.hex()} ({made.genesis.purpose}) in {made.directory}")
-    for site in made.sites:
-        click.echo(f"  {site.name} will listen on {site.address}: {site.directory}")
-        click.echo(f"    its metrics: http://{site.metrics_address}/metrics")
-    click.echo(f"Next: sento-drill cluster up {directory}")
-
-
-@main.group()
-def cluster() -> None:
-    """Run the sites of a world on this machine, and break them."""
-
-
-@cluster.command()
-@DIRECTORY
-def up(directory: Path) -> None:
-    """Start every site that does not run, and wait until all serve. They stay when this command ends."""
-
-    async def start() -> None:
-        async with _cluster(directory) as local:
-            local.start_all()
-            await local.wait_serving()
-
-    _finish(_carry_out(start))
-    click.echo(f"Next: sento --config {directory}/institutions/iizuka-city/sento.toml status")
-
-
-@cluster.command()
-@DIRECTORY
-def down(directory: Path) -> None:
-    """Stop every site in order; what does not stop within half a minute is killed."""
-
-    async def stop() -> None:
-        async with _cluster(directory) as local:
-            await local.end_all()
-
-    _finish(_carry_out(stop))
-
-
-@cluster.command()
-@DIRECTORY
-@click.argument("site")
-def kill(directory: Path, site: str) -> None:
-    """Kill SITE's node and ordering member with kill -9, as a power cut would."""
-
-    async def end() -> None:
-        async with _cluster(directory) as local:
-            if site not in local.processes:
-                raise click.UsageError(
-                    f"no site {site} in {directory}; there are {', '.join(local.processes)}"
-                )
-            local.kill_site(site)
-
-    _finish(_carry_out(end))
-    click.echo(f"{site} is dead. `sento-drill cluster up {directory}` brings it back; write meanwhile.")
-
-
-@cluster.command()
-@DIRECTORY
-def status(directory: Path) -> None:
-    """How the sites stand, in the words of `sento status`; ends with 1 when something is degraded."""
-    from rich.console import Console
-
-    from sento_client.cli.status_view import status_view
-    from sento_drill.standing import standing
-
-    degraded: list[bool] = []
-
-    async def ask() -> None:
-        async with _cluster(directory) as local:
-            judgement = await standing(local)
-            console = Console(highlight=False)
-            console.print(status_view(console, judgement))
-            degraded.append(judgement.degraded)
-
-    _finish(_carry_out(ask))
-    sys.exit(1 if any(degraded) else 0)
 
 
 def _rehearse(
@@ -406,43 +306,7 @@ def _rehearse(
             await act(rehearsal)
 
     with display.running():
-        return _carry_out(drill)
-
-
-def _cluster(directory: Path) -> LocalCluster:
-    from sento_drill.cluster import LocalCluster
-    from sento_drill.world import NoWorld, open_world
-
-    try:
-        return LocalCluster(open_world(directory), bound=False)
-    except NoWorld as error:
-        raise click.UsageError(f"{error}; make one: sento-drill world {directory}") from None
-
-
-def _carry_out(drill: Callable[[], Coroutine[None, None, None]]) -> list[str]:
-    """Run to the end; what stopped it comes back in words, a mistake in the call is raised."""
-    import uvloop
-
-    from sento_client import SentoError, SetupError
-    from sento_drill.commands import CommandFailed
-    from sento_drill.plaintext_search import SearchIsBlind
-    from sento_drill.waiting import TooLate
-    from sento_drill.world import NoWorld
-
-    try:
-        uvloop.run(drill())
-    except (TooLate, NoWorld, SearchIsBlind, CommandFailed, SentoError, SetupError, OSError) as error:
-        return [str(error)]
-    except KeyboardInterrupt:
-        return ["interrupted"]
-    return []
-
-
-def _finish(trouble: list[str]) -> None:
-    for problem in trouble:
-        click.echo(f"sento-drill: {problem}", err=True)
-    if trouble:
-        sys.exit(1)
+        return carry_out(drill)
 
 
 if __name__ == "__main__":
