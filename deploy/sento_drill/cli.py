@@ -21,6 +21,7 @@ from sento_drill.bench.copying.sync_command import bench_sync_command
 from sento_drill.bench.keys_command import bench_keys_command
 from sento_drill.bench.proofs.command import bench_proofs_command
 from sento_drill.carrying_out import BASE_PORT, carry_out, finish
+from sento_drill.cli_worlds import cluster, world
 from sento_drill.config_files import OrderingSettings
 
 # Children are programs of their own from the first moment; what gRPC does at a fork would only write lines about it.
