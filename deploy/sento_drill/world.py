@@ -246,8 +246,8 @@ class _Writer:
         pair = pki.issue_ordering_member(authority, site, self._validity)
         files = (names.ORDERING_CA, names.ORDERING_CERTIFICATE, names.ORDERING_KEY)
         if self._plan.stand_by:
-            files = tuple(name.format(epoch=f"{epoch:04d}") for name in names.ORDERING_BY_EPOCH)
-        ca, certificate, key = files
+            files = names.ORDERING_BY_EPOCH
+        ca, certificate, key = (name.format(epoch=f"{epoch:04d}") for name in files)
         _write_pair(directory, certificate, key, pair)
         write_public(directory / ca, authority.certificate_pem)
 
