@@ -23,6 +23,7 @@ STATUS_TIMEOUT_S = 1.0
 CONNECT_TIMEOUT_MS = 5_000
 """How long a busy machine may take for TLS; gRPC names this by its other meaning, the shortest time between two attempts."""
 START_DEADLINE_S = 60.0
+STANDING_BATCH = 1_000
 CATCH_UP_DEADLINE_S = 120.0
 
 Status = admin_pb2.StatusReply
@@ -94,6 +95,17 @@ class LocalCluster:
             return await stub.Status(admin_pb2.StatusRequest(), timeout=STATUS_TIMEOUT_S)
         except grpc.aio.AioRpcError:
             return None
+
+    async def stand(self, site: str, record_hashes: Sequence[bytes]) -> int:
+        """How many of these records stand at a site. Raises grpc.aio.AioRpcError."""
+        stub = admin_pb2_grpc.AdminStub(self._channels[site])
+        count = 0
+        for start in range(0, len(record_hashes), STANDING_BATCH):
+            batch = record_hashes[start : start + STANDING_BATCH]
+            request = admin_pb2.StandingRequest(record_hashes=batch)
+            reply = await stub.Standing(request, timeout=CONNECT_TIMEOUT_MS / 1000)
+            count += sum(place.stands for place in reply.places)
+        return count
 
     async def statuses(self) -> Statuses:
         """What all sites say, asked at the same time."""

@@ -1,8 +1,10 @@
-"""The demonstration: a town's records at five sites, the leading site killed while offices write, a disk lost, a suitcase brought, and everything read back.
+"""The demonstration: a town's records at five sites, and everything that may happen to a capital while its offices write.
 
 Stages in order: world, start of four sites, load, keep writing, kill -9 of the leading site (node and ordering member), go on with the others, bring it back,
 wait until it has caught up; another voting site's disk lost and replaced; courier volumes made, proven, and imported at an embassy that reaches nobody, and the
-difference by link; stop writing, read back and verify at every site, open a few records as their offices see them, search all files for plaintext.
+difference by link; the capital evacuated in time, and home again; then all three voting sites lost at once with their disks, a new epoch at the embassies by
+three of five officers, the city's outbox sends again what is missing, the old capital's disk is found and its orphans are taken in; stop writing, read back and
+verify at every site that is left, open a few records as their offices see them, search all files for plaintext.
 Each stage adds to the verdict; a stage that fails ends the demonstration and makes it a no.
 """
 
@@ -10,9 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from sento_drill.copies import EVENTS_PER_S, bring_by_courier, replace_a_disk
 from sento_drill.display import Display
+from sento_drill.moving.destroying import destroy_the_capital
+from sento_drill.moving.evacuating import evacuate_and_return
+from sento_drill.moving.recovering import recover_abroad
+from sento_drill.moving.returning import the_old_capital_returns
 from sento_drill.plaintext_search import search
 from sento_drill.plan import AUDITOR_BOARD
 from sento_drill.reading_back import ReadingBack
@@ -36,13 +43,34 @@ async def run_demo(settings: RehearsalSettings, display: Display, verdict: Verdi
         await lose_and_regain_the_lead(drill, verdict)
         await replace_a_disk(drill, verdict)
         await bring_by_courier(drill, verdict)
-        await stop_writing(drill, verdict)
-        await verify_everything(drill, verdict)
+        await move_the_capital(drill, verdict)
         await show_a_few(drill, verdict)
         await search_for_plaintext(drill, verdict)
         verdict.finished = True
         if settings.stay:
             say_what_to_try(drill, display)
+
+
+async def run_move(settings: RehearsalSettings, display: Display, verdict: Verdict) -> None:
+    """The chapters about the capital alone, over as many residents as one likes."""
+    async with Rehearsal(settings, display) as drill:
+        await drill.load()
+        drill.start_writing(EVENTS_PER_S)
+        await drill.wait_acknowledged(BEFORE_THE_KILL, time.monotonic())
+        await move_the_capital(drill, verdict)
+        verdict.finished = True
+
+
+async def move_the_capital(drill: Rehearsal, verdict: Verdict) -> None:
+    """Evacuated and home again; lost, recovered abroad, found again; and everything read back at the sites that are left."""
+    capital = drill.world.genesis.voting_sites[0]
+    await evacuate_and_return(drill, verdict, capital)
+    destroyed = await destroy_the_capital(drill, capital)
+    recovered = await recover_abroad(drill, verdict, destroyed)
+    await the_old_capital_returns(drill, verdict, destroyed, recovered)
+    await stop_writing(drill, verdict)
+    left = [site.name for site in drill.world.sites if drill.cluster.processes[site.name].node()]
+    await verify_everything(drill, verdict, left, recovered.fork)
 
 
 async def lose_and_regain_the_lead(drill: Rehearsal, verdict: Verdict) -> None:
@@ -78,10 +106,12 @@ async def stop_writing(drill: Rehearsal, verdict: Verdict) -> None:
     note_failures(drill.workload, verdict)
 
 
-async def verify_everything(drill: Rehearsal, verdict: Verdict) -> None:
-    """Read every record of every site as the auditor and hold it against the tally and a quorum checkpoint."""
-    await drill.wait_flushed()
-    reading = ReadingBack(drill.offices[AUDITOR], drill.tally)
+async def verify_everything(
+    drill: Rehearsal, verdict: Verdict, sites: Sequence[str], fork: int | None = None
+) -> None:
+    """Read every record of these sites as the auditor and hold it against the tally and a quorum checkpoint. `fork`: see `present_everywhere`."""
+    await drill.wait_flushed(sites)
+    reading = ReadingBack(drill.offices[AUDITOR], drill.tally, sites, fork)
     title = "reading everything back from every site: signatures, chains, tree; of payloads a sample"
     drill.stage(title, len(reading.audits) * drill.tally.size, reading.taken)
     found = await reading.run()

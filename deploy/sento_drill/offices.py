@@ -17,7 +17,8 @@ from sento_drill.world import World
 
 PURPOSE = "disaster drill"
 CASE_NUMBER = "drill-1"
-WRITE_DEADLINE_MS = 60_000
+WRITE_DEADLINE_MS = 240_000
+"""Longer than the capital is lost."""
 
 
 class Offices:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -143,21 +143,26 @@ class Rehearsal:
         self._silent.add(author)
         await self.wait(lambda: not self.workload.under_way(author), f"{author} has writes on their way")
 
+    def speak(self, author: str) -> None:
+        """This office writes again."""
+        self._silent.discard(author)
+
     async def wait_acknowledged(self, more: int, since_s: float) -> None:
         """Wait until so many acknowledgements came after `since_s`. Raises TooLate."""
         await self.wait(
             lambda: self.tally.count_since(since_s) >= more, f"fewer than {more} acknowledgements"
         )
 
-    async def wait_flushed(self) -> None:
-        """Wait until every site has flushed every acknowledged record. Raises TooLate."""
+    async def wait_flushed(self, sites: Sequence[str] | None = None) -> None:
+        """Wait until every site (of these) has flushed every acknowledged record. Raises TooLate."""
         size = self.tally.size
 
         async def flushed() -> bool:
-            statuses = (await self.cluster.statuses()).values()
+            answers = await self.cluster.statuses()
+            statuses = [answers[site] for site in (answers if sites is None else sites)]
             return all(status is not None and status.flushed_size >= size for status in statuses)
 
-        await self._until(flushed, FLUSHED_DEADLINE_S, f"not every site has flushed {size} records")
+        await self.until(flushed, FLUSHED_DEADLINE_S, f"not every site has flushed {size} records")
 
     async def wait(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for something that shows in the tally. Raises TooLate."""
@@ -167,9 +172,10 @@ class Rehearsal:
                 await self._writing
             return condition()
 
-        await self._until(holds, PROGRESS_DEADLINE_S, what)
+        await self.until(holds, PROGRESS_DEADLINE_S, what)
 
-    async def _until(self, condition: Callable[[], Awaitable[bool]], deadline_s: float, what: str) -> None:
+    async def until(self, condition: Callable[[], Awaitable[bool]], deadline_s: float, what: str) -> None:
+        """Wait until it holds. Raises TooLate with what every site says."""
         try:
             await until(condition, deadline_s=deadline_s, what=what)
         except TooLate as error:

@@ -56,6 +56,10 @@ class Tally:
         """How many answers arrived after that time."""
         return sum(1 for at_s in self._times_s if at_s > time_s)
 
+    def first_since_s(self, time_s: float) -> float:
+        """When the first answer after that time arrived; infinite when none did."""
+        return min((at_s for at_s in self._times_s if at_s > time_s), default=math.inf)
+
     def longest_gap_s(self, start_s: float, end_s: float) -> float:
         """The longest time without an acknowledgement that touches [start_s, end_s].
 

@@ -34,7 +34,11 @@ def good() -> Verdict:
         caught_up_s=5.7612,
         disk_replaced_s=9.25,
         courier_import_s=3.017,
-        sites=5,
+        relocation_pause_s=0.52,
+        rto_s=7.5,
+        sent_again=212,
+        orphans=88,
+        sites=3,
         finished=True,
     )
 
@@ -42,7 +46,8 @@ def good() -> Verdict:
 def test_last_line_of_a_good_demonstration() -> None:
     assert good().last_line() == (
         "demo: acknowledged=11235 present=11235 lost=0 unavailable_s=1.58 caught_up_s=5.76 "
-        "disk_replaced_s=9.25 courier_import_s=3.02 sites=5 verified=yes"
+        "disk_replaced_s=9.25 courier_import_s=3.02 relocation_pause_s=0.52 rto_s=7.50 sent_again=212 orphans=88 "
+        "sites=3 verified=yes"
     )
 
 
@@ -56,6 +61,9 @@ def test_last_line_of_a_good_demonstration() -> None:
         {"caught_up_s": float("inf")},
         {"disk_replaced_s": float("inf")},
         {"courier_import_s": float("inf")},
+        {"relocation_pause_s": float("inf")},
+        {"rto_s": float("inf")},
+        {"orphans": None},
         {"sites": 0},
         {"acknowledged": 0, "present": 0},
     ],
@@ -71,7 +79,8 @@ def test_anything_missing_makes_it_a_no(spoil: dict[str, object]) -> None:
 def test_what_was_never_measured_prints_as_unknown() -> None:
     assert Verdict().last_line() == (
         "demo: acknowledged=0 present=unknown lost=unknown unavailable_s=unknown caught_up_s=unknown "
-        "disk_replaced_s=unknown courier_import_s=unknown sites=0 verified=no"
+        "disk_replaced_s=unknown courier_import_s=unknown relocation_pause_s=unknown rto_s=unknown "
+        "sent_again=unknown orphans=unknown sites=0 verified=no"
     )
 
 
