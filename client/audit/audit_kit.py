@@ -5,10 +5,8 @@
 
 One file on Python 3.9+ and `cryptography`, which shares no line with the rest of Sento; FORMAT.md says what each byte means. Exit code:
 0 nothing failed; 1 something failed; 2 wrong use; 3 nothing failed, but something could not be checked here or is lost with its epoch."""
-import argparse, base64, gzip, hashlib, json, re, struct, sys
-from collections import Counter, namedtuple
-from functools import lru_cache, reduce
-from types import SimpleNamespace as Told
+import argparse, base64, gzip, hashlib, json, re, struct, sys, time
+from collections import Counter, namedtuple; from functools import lru_cache, reduce; from types import SimpleNamespace as Told
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
@@ -16,7 +14,7 @@ try: from cryptography.hazmat.primitives.asymmetric import mldsa
 except ImportError: mldsa = None  # an older library: what ML-DSA signed is then "could not check"
 OK, FAILED, NOT_CHECKED, COULD_NOT, LOST = "ok", "failed", "not checked", "could not check", "lost with epoch"
 ZERO16, ZERO32, RULES_KNOWN, LINE_MAX_BYTES, FILE_MAX_BYTES = bytes(16), bytes(32), (1, 2, 3, 4, 5), 1 << 22, 1 << 28
-SUITES = {"ed25519": 1, "ecdsa-p256": 2, "ml_dsa_65": 3, "ml_dsa_44": 4}
+SUITES = {"ed25519": 1, "ecdsa-p256": 2, "ml_dsa_65": 3, "ml_dsa_44": 4}; AS_OF = "; as of %Y-%m-%d %H:%M UTC: later entries may be missing"
 P256_ORDER, PRIME = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551, 2**255 - 19
 ORDER_8_Y = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826; WEAK_Y = (0, 1, PRIME - 1, ORDER_8_Y, PRIME - ORDER_8_Y)
 SAY, TOLD = Told(steps=False), {True: "holds", False: "does NOT hold", None: "could not be checked"}
@@ -143,7 +141,8 @@ class Chains:  # each subject's chain and each fact's versions
 # ---- governance: whose keys counted when, by the genesis file and officers' acts -----------------------------------
 NO_EFFECT = """retire-key permit end-key-agent set-budget grant-budget set-policy enrol-reader revoke-reader replace-seal-key unlock add-registry
 start-key-epoch close-key-epoch set-recovery-key delay-read-log release-read-log require-key-agent withdraw set-site-place set-site-votes""".split()
-ACTS = hashlib.sha256(b"sento governance").digest()
+ACTS, GAP = hashlib.sha256(b"sento governance").digest(), ("epoch", "as_of_ms", "known_missing", "from_size")
+def as_of(gaps): return time.strftime(AS_OF, time.gmtime(min(gap["as_of_ms"] for gap in gaps) // 1000)) if gaps else ""
 def read_keys(told, second=""):  # a key, and the one that must sign beside it
     first, beside = told.get("key", told), [second] if second in told else []
     return [(SUITES[first["suite"]], b64(first["public_key"])), *((SUITES[name], b64(told[name])) for name in beside)]
@@ -151,7 +150,7 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
     def __init__(self, genesis):  # `size`: acts below it are known
         told, self.ledger_id = load(genesis), sha("ledger id: the genesis file", genesis)
         self.rules, self.size, self.epoch, self.last_act, self.acts, self.officers = told["rules"], 0, 0, ZERO32, {}, {}
-        self.sites, self.site_keys, self.signers, self.orders, self.receipt_sets, self.begun = {}, [], {}, {}, [], {}  # keys: ever
+        self.sites, self.site_keys, self.signers, self.orders, self.receipt_sets, self.begun, self.gaps = {}, [], {}, {}, [], {}, {}  # keys: ever
         people = {"site": told["sites"], "officer": told["officers"]["people"], "author": told["authors"]}
         for do, each in ((kind, each) for kind in people for each in people[kind]): self.change({"do": "enrol-" + do, **each, do: each}, -1)
         self.threshold = told["officers"]["threshold"]; self.change({"do": "set-receipt-set", **told["receipt_set"]}, -1)
@@ -177,8 +176,8 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
         elif do == "begin-epoch":  # what stood from here on in epochs before it is lost
             parent = told["parent"]; must(parent["size"] == at and parent["epoch"] < told["epoch"] == self.opens, "no epoch that may begin here")
             self.begun[told["epoch"]] = parent; self.change({"do": "set-receipt-set", **told["receipt_set"]}, at)
-        elif do == "enrol-officer":
-            officer = told["officer"]; self.officers[officer["name"]] = [read_keys(each)[0] for each in (officer, officer.get("deputy")) if each]
+        elif do == "set-gap": self.gaps[told["epoch"]] = {"from_size": self.begun[told["epoch"]]["size"], **told}
+        elif do == "enrol-officer": one = told["officer"]; self.officers[one["name"]] = [read_keys(o)[0] for o in (one, one.get("deputy")) if o]
         elif do == "set-deputy": self.officers[told["officer"]][1:] = [read_keys(told["deputy"])[0]] if "deputy" in told else []
         elif do == "retire-officer": del self.officers[name]
         elif do in ("set-threshold", "set-rules"): setattr(self, do[4:], told[do[4:]])
@@ -189,6 +188,8 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
             order.done, order.withdrawn = at if do[0] == "c" else order.done, order.withdrawn or do[0] == "w"
         else: must(do in NO_EFFECT or None, f"an act says {do!a}, which this kit does not know")
         must(self.rules in RULES_KNOWN or None, f"this kit does not know rules {self.rules}")
+    def open_gaps(self, at=-1):  # of recoveries; those over a position
+        return [{name: gap[name] for name in GAP} for _, gap in sorted(self.gaps.items()) if gap["open"] and at < gap["from_size"]]
     def order_over(self, leaf, about, at):  # the order that covers a record's payload, first one that was carried out
         named = [each for each in self.orders.values() if not each.withdrawn and (leaf in each.records or about in each.subjects)]
         over = [each for each in named if leaf in each.records or each.done is None or at < each.done]
@@ -279,8 +280,7 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
             self.say(file, item, FAILED, f"not in its form ({type(error).__name__}: {error})")
     def begin(self, genesis):
         must(self.ledger_id, f"which ledger is meant? Give --ledger-id; of itself it says {hashlib.sha256(genesis).hexdigest()}")
-        must(self.ledger_id == hashlib.sha256(genesis).digest(), "it is of another ledger than the one that was asked for")
-        return Governance(genesis)
+        must(self.ledger_id == hashlib.sha256(genesis).digest(), "it is of another ledger than was asked for"); return Governance(genesis)
     def adopt(self, known, size):
         known.size, old = size, self.known; self.known = known if old is None or (known.epoch, size) > (old.epoch, old.size) else old
         return f"{len(known.acts)} acts below size {size} followed, of ledger {known.ledger_id.hex()}"
@@ -308,7 +308,7 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
             must(not act or stands == leaf or None, "no act that is known"); must(not act or vars(signed) == record.submission, "false signatures")
             who = "signed by " + ("officers" if act else self.known.author(record, note.epoch))
         if note.size > self.known.size: self.say(file, "later acts", NOT_CHECKED, f"not known from {self.known.size} on: another receipt set?")
-        return f"record {leaf.hex()} stands at position {at} of epoch {note.epoch}, {who}"
+        return f"record {leaf.hex()} stands at position {at} of epoch {note.epoch}, {who}{as_of(self.known.open_gaps(at))}"
     def trust(self, file, value):
         told = take(value, "format genesis records checkpoint proofs")
         known, note, last, stand = self.begin(b64(told.genesis)), read_note(told.checkpoint), -1, []
@@ -338,12 +338,11 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
                 counts["ML-DSA signature", COULD_NOT] += 1
             about, given = (record.head.registry, record.head.subject), record.payload is not None
             if record.head.payload_bytes: payloads.append((given, record.leaf, about, record.position))
-        chains.add(record)
-        counts["record" if record.head else "hidden: only place and chain", OK if record.head else NOT_CHECKED] += 1; return record
+        what = ("record", OK) if record.head else ("hidden: only place and chain", NOT_CHECKED); chains.add(record); counts[what] += 1; return record
     def export(self, file, lines):  # a whole ledger: its tree made again, all in it proven; what fails first ends it
         for last in lines(): pass
         end, rows, counts = take(load(last), "end records checkpoints erasure_certificates fraud"), lines(), Counter()
-        told = take(load(next(rows)), "format genesis ledger_id epoch size checkpoint made_at_ms")
+        told = take(load(next(rows)), "format genesis ledger_id epoch size checkpoint made_at_ms", "gaps")
         notes = [read_note(text) for text in (told.checkpoint, *end.checkpoints)]
         known, note, edge, chains, payloads, stand = self.begin(b64(told.genesis)), notes[0], [], Chains(), [], []
         must(note[:3] == (unhex(told.ledger_id), told.epoch, told.size) and end.records == told.size and end.end is True, "its lines disagree")
@@ -360,7 +359,8 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
             over = known.order_over(*record); must(not (given and over and over.done), f"position {record[-1]}: its payload was to be destroyed")
             item = "payload" if given else "no payload in the file" if over is None else "payload erased" if over.done else "payload withheld"
             counts[item, OK if given or (over and over.done) else NOT_CHECKED] += 1
-        said = self.adopt(known, told.size)
+        must((told.gaps or []) == known.open_gaps(), "it names other gaps than officers did"); said = self.adopt(known, told.size)
+        for gap in known.open_gaps(): self.say(file, "gap", NOT_CHECKED, f"below {gap['from_size']}{as_of([gap])}, {gap['known_missing']} known")
         for (item, result), count in sorted(counts.items()): self.say(file, item, result, f"{count} records")
         for value in end.erasure_certificates: self.item(file, "erasure certificate", self.certificate, file, value)
         for value in end.fraud: self.item(file, "fraud", judge_fraud, known, value)

@@ -109,10 +109,17 @@ class Asker:
                 answer = await self.taken(step.site, reply, accept)
             except SentoError as error:
                 plan.failed(error)
+                self._turn_from(step.site, error.code)
                 continue
             if terms.site is None and avoid is None:
                 self._first = self._transport.sites.index(step.site)
             return answer
+
+    def _turn_from(self, site: str, code: Code) -> None:
+        """A site that is silent takes a whole share of a question's time: the next question begins with another, or no short one would come past it."""
+        sites = self._transport.sites
+        if code in (Code.UNREACHABLE, Code.DEADLINE) and sites[self._first] == site:
+            self._first = (self._first + 1) % len(sites)
 
     async def taken(self, site: str, reply: ReplyT, accept: Callable[[str, ReplyT], AnswerT]) -> AnswerT:
         """What `accept` makes of a site's answer; asked once more when it did not verify and there is news of governance. Raises SentoError."""

@@ -31,13 +31,15 @@ T = TypeVar("T")
 
 class Waiting(NamedTuple, Generic[T]):
     """A record on its way out. `owner` is whatever the shell wants back with the outcome; it is not looked at here;
-    `size_bytes`: what the record takes in a submission; `abroad`: it is to survive the country."""
+    `size_bytes`: what the record takes in a submission; `abroad`: it is to survive the country; `replaces`: the
+    kept submission that its batch takes the place of."""
 
     record: Record
     size_bytes: int
     deadline_ms: int
     owner: T
     abroad: bool = False
+    replaces: int | None = None
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@
     [keys.token] module, token_label, key_label (in place of signing), seal_label (in place of seal), pin_file; may be absent
     [[sites]]   name, address = "host:port"                        the first is asked first
     [limits]    deadline_ms, linger_ms, in_flight                  may be absent, each with a default
-    [outbox]    directory = "outbox", max_mib = 256, enabled       may be absent, each with that default
+    [outbox]    directory = "outbox", max_mib = 256, hold_mib = 64, enabled       may be absent, each with that default
     [receipts]  directory = "receipts"                             may be absent: beside the outbox
     [pseudonyms] name, address = "host:port"                       the pseudonym service, in place of keys.pseudonyms
     [[key_agents]] name, address = "host:port"                     agents that unwrap keys of compartments which governance leaves to them
@@ -89,10 +89,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class OutboxPlace:
-    """Where records wait until a quorum has them, and how much may wait."""
+    """Where records wait until a quorum has them, and how much may wait; `hold_bytes`: how much of what a quorum has each program holds on until a site
+    abroad has it, too."""
 
     directory: Path
     max_bytes: int = 256 * 1024 * 1024
+    hold_bytes: int = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +244,11 @@ def read_limits(table: Table) -> Limits:
 def _outbox(table: Table) -> OutboxPlace | None:
     directory = table.file("directory", "outbox")
     max_mib = table.number("max_mib", 1, 1_048_576, 256)
+    hold_mib = table.number("hold_mib", 0, 1_048_576, 64)
     enabled = table.flag("enabled", True)
     table.end()
-    return OutboxPlace(directory, max_mib * 1024 * 1024) if enabled else None
+    mib = 1024 * 1024
+    return OutboxPlace(directory, max_mib * mib, hold_mib * mib) if enabled else None
 
 
 def _receipts(table: Table, base: Path, outbox: OutboxPlace | None) -> Path:

@@ -125,6 +125,8 @@ _ABOUT_SITE = (
     Code.STOPPING,
     Code.STOPPED,
     Code.DIVERGED,
+    Code.EPOCH_ENDED,
+    Code.TWO_EPOCHS,
     Code.CLOCK_AHEAD,  # the first site asked cannot know whether it is its own clock that is wrong
 )
 _MEANINGS = {int(code): Meaning(code, entry.standing, code in _ABOUT_SITE) for code, entry in TABLE.items()}

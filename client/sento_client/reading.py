@@ -6,7 +6,8 @@ Lists come page by page, newest first, each below the last one given, so that th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from sento_client.asker import Asker, Terms, damaged, must_hold
@@ -28,6 +29,7 @@ from sento_client.verifying import (
     check_subject_chain,
 )
 from sento_proto.errors import Code, SentoError
+from sento_proto.governance.gaps import as_of_ms
 from sento_proto.limits import LIST_PAGE_MAX
 from sento_proto.v1 import client_pb2, common_pb2
 
@@ -62,16 +64,19 @@ WHOLE = Part()
 
 
 class Reader:
-    """Questions of one institution. Nothing here writes. `trust`: what is believed now, asked anew for each answer."""
+    """Questions of one institution. Nothing here writes. `trust`: what is believed now, asked anew for each answer. `keep_up`: told of each answer's
+    site, epoch and time left, so that governance is no older than the answer's readers may rely on."""
 
     def __init__(
         self,
         asker: Asker,
         trust: Callable[[], Trust],
         keyring: Keyring,
+        keep_up: Callable[[str, int, int], Awaitable[None]],
     ) -> None:
         self._asker = asker
         self._trust = trust
+        self._keep_up = keep_up
         self.opener = PayloadOpener(trust, keyring)
 
     async def read(self, name: Name, terms: Terms) -> Version:
@@ -92,7 +97,7 @@ class Reader:
             ),
             terms,
         )
-        return await self.opener.opened(version, given, self._rest_of(terms, began_ms))
+        return await self._given(version, given, self._rest_of(terms, began_ms))
 
     async def fact(self, registry: str, fact: bytes, terms: Terms, as_of_size: int | None = None) -> Version:
         """The standing version of a fact, or as of a ledger of that size. Raises SentoError NOT_FOUND."""
@@ -111,7 +116,7 @@ class Reader:
 
         began_ms = self._asker.now_ms
         version, given = await self._asker.ask(FACT, request, accept, terms)
-        return await self.opener.opened(version, given, self._rest_of(terms, began_ms))
+        return await self._given(version, given, self._rest_of(terms, began_ms))
 
     async def history(
         self,
@@ -188,7 +193,7 @@ class Reader:
                     if version.position < request.from_position:
                         raise damaged(site, f"position {version.position} comes out of order")
                     request.from_position = version.position + 1
-                    yield await self.opener.opened(version, ToOpen(message, _NO_ACCESS), terms)
+                    yield await self._given(version, ToOpen(message, _NO_ACCESS), terms)
                     given += 1
                     if given == limit:
                         return
@@ -266,9 +271,12 @@ class Reader:
             # No more is asked for than is wanted: each payload given out is a release.
             fields.limit = PAGE if left is None else min(PAGE, left)
             page, reply = await self._asker.ask(method, request, accept, terms)
+            if not page:
+                # Where nothing stands, something may be missing: that must be known, too.
+                await self._keep_up(reply.as_of.site, reply.as_of.epoch, terms.timeout_ms)
             for entry, message in zip(page[:left], reply.records, strict=False):
                 if entry.version is not None:
-                    yield await self.opener.opened(entry.version, ToOpen(message, reply.access), terms)
+                    yield await self._given(entry.version, ToOpen(message, reply.access), terms)
                 elif part.hidden is not None:
                     part.hidden.count += 1
                     part.hidden.oldest = entry.stored
@@ -303,7 +311,23 @@ class Reader:
             raise damaged(site, f"it gives out a payload that officers ordered erased at position {order}")
         author = trust.author_name(header.author_key_id)
         content, closed_because = self.opener.open(author, header, stored)
-        return Version(stored.position, author, header, stored, as_of, findings, content, closed_because)
+        return Version(
+            stored.position,
+            author,
+            header,
+            stored,
+            as_of,
+            findings,
+            content,
+            closed_because,
+        )
+
+    async def _given(self, version: Version, given: ToOpen, terms: Terms) -> Version:
+        """As it is given out: opened, and with the date that it has by the newest governance, which may be newer than what it was checked by."""
+        opened = await self.opener.opened(version, given, terms)
+        await self._keep_up(version.as_of.site, version.as_of.epoch, terms.timeout_ms)
+        dated = as_of_ms(self._trust().governance, version.position)
+        return opened if dated is None else replace(opened, as_of_ms=dated)
 
     def _rest_of(self, terms: Terms, began_ms: int) -> Terms:
         """The terms with what is left of their time."""

@@ -116,6 +116,9 @@ class Version:
     closed_because: str
     confirmed: Confirmed | None = None
     """What several sites signed about it, where that was asked for; None too where it is newer than what they confirmed."""
+    as_of_ms: int | None = None
+    """Where a recovery left a gap that is open, and this record stands below it: as of when it is, ms since 1970. Entries between then and the recovery, which
+    would have followed it, may be missing (`sento_proto.governance.gaps.as_of_words`)."""
 
     @property
     def record_hash(self) -> bytes:

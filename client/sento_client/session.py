@@ -25,6 +25,7 @@ from sento_client.key_agent.asking import KeyAgents
 from sento_client.named_reading import NamedReader
 from sento_client.naming import LocalNaming, Naming
 from sento_client.opening import Installation, open_installation
+from sento_client.outbox.holding import Settings as HoldingSettings
 from sento_client.outbox.keeper import Keeper
 from sento_client.outbox.outbox import Outbox
 from sento_client.outbox.shelf import Belongs
@@ -116,7 +117,9 @@ class Session:
         )
         self._followed = lambda: self._follower.followed
         asker = Asker(self._transport, self._ports, news=self._follower.news)
-        self._reader = Reader(asker, lambda: self._follower.trust, installation.keyring)
+        self._reader = Reader(
+            asker, lambda: self._follower.trust, installation.keyring, self._follower.keep_up
+        )
         self._prover = Prover(asker, lambda: self._follower.trust, self._watch)
         self.keks = self._open_keks()
         self._reader.opener.find_keks_by(self.keks.fetch)
@@ -194,8 +197,16 @@ class Session:
         if place is None:
             return None
         belongs = Belongs(self.genesis.ledger_id, self._installation.config.institution)
-        outbox = Outbox.open(place.directory, belongs, place.max_bytes, self._ports.wall_ms)
-        return Keeper(outbox, self._prover, self._ports, archive=self._archive)
+        outbox = Outbox.open(place.directory, belongs, place.max_bytes, self._ports.wall_ms, place.hold_bytes)
+        return Keeper(
+            outbox,
+            self._prover,
+            self._ports,
+            archive=self._archive,
+            governance=lambda: self._followed().governance,
+            holding=HoldingSettings(bytes_most=place.hold_bytes),
+            follow=self._follower.news,
+        )
 
     def _open_watch(self) -> CheckpointWatch:
         archive = self._archive

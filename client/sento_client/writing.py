@@ -269,6 +269,8 @@ class Writer:
         self, batch: Sequence[Waiting[_Owner]], code: Code, detail: str, *, may_stand: bool = False
     ) -> None:
         """End records that delivery has never seen."""
+        if batch and batch[0].replaces is not None and self._keeper is not None and not self._closed:
+            self._keeper.not_replaced(batch[0].replaces)
         for waiting in batch:
             self._room.give_back(waiting.size_bytes)
             if waiting.owner is not None:
@@ -294,6 +296,8 @@ class Writer:
         if error is not None:
             self._end(batch, error.code, error.detail, may_stand=error.code is Code.OUTBOX_FAILED)
         elif not self._closed:
+            if batch[0].replaces is not None:
+                keeper.replaced(batch[0].replaces)
             keeper.sent(kept, len(batch), abroad=batch[0].abroad)
             self._offer(batch, data, kept)
 
@@ -326,13 +330,17 @@ class Writer:
             left = [w._replace(owner=None, size_bytes=0) if id(w) in given_up else w for w in batch]
             self._at_disk[kept] = (left, data)
 
-    def _deliver_again(self, kept: int, data: bytes, avoid: str | None) -> bool:
-        """Offer a kept submission that nobody waits for."""
+    def _deliver_again(self, kept: int, data: bytes, avoid: str | None, left_out: tuple[int, ...]) -> bool:
+        """Offer a kept submission that nobody waits for; without the records at `left_out` it is another one, signed anew, which takes its place on disk."""
         try:
             submission = decode_submission(data)
         except Malformed:
             return False
         deadline_ms = self._ports.steady_ms() + BACKGROUND_ROUND_MS
+        if left_out:
+            records = [record for place, record in enumerate(submission.records) if place not in left_out]
+            self._offer_all([[Waiting(record, 0, deadline_ms, None, replaces=kept) for record in records]])
+            return True
         batch: _Batch = [Waiting(record, 0, deadline_ms, None) for record in submission.records]
         self._offer(batch, data, kept, avoid)
         return True

@@ -13,6 +13,7 @@ import structlog
 from sento_node import boot_keeper
 from sento_node.compose import RolledBack, check_own_word, recall_cosigned, remember_rebuild
 from sento_node.condition import Rebuilding
+from sento_node.epochs.ended import votes_here
 from sento_node.ordering.boot import (
     Announcement,
     PeerMemory,
@@ -56,7 +57,7 @@ async def confirm_boot(
     announcement, disk = announcement_of(disk, unconfirmed, os.urandom(boot_keeper.LIFE_BYTES))
     number = announcement.boot_number
     voting_others = frozenset(node.epoch.voting_sites(node.governance)) - {node.config.site}
-    anew = new_disk or not _has_member(node)
+    anew = new_disk or not votes_here(node)
     by_itself = decide_boot(disk, number, {}, voting_others, takes_new_number=anew)
     if isinstance(by_itself, Refuse):
         condition.state, condition.explanation = "refused", by_itself.words
@@ -86,12 +87,6 @@ async def confirm_boot(
                 condition.explanation = f"{words} {boot_keeper.silence_in_words(silence)}"
                 timeout_ms = min(2 * timeout_ms, boot_keeper.ANNOUNCE_TIMEOUT_MAX_MS)
                 await asyncio.sleep(ANNOUNCE_AGAIN_MS / 1000)
-
-
-def _has_member(node: NodeState) -> bool:
-    """Whether this site has an ordering member to protect; where governance does not know the site yet, its configuration says so."""
-    site = node.governance.sites.get(node.config.site)
-    return node.config.ordering is not None if site is None else site.votes
 
 
 def _raised(

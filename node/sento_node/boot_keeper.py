@@ -4,6 +4,7 @@
     data/ordering/epoch-0000/boot-number    the copy beside the member's data, written first
     data/boot-unconfirmed                   the number and the life that announces it, from before the number is raised until it is confirmed
     data/ordering/epoch-0000/started        made when the member has begun its log, a second before it can vote
+    data/ordering/epoch-0000/left           made when a member of this site was taken out of the log for good
 
 A later epoch has a log of its own, whose members nobody remembers: its numbers begin anew, in data/boot-number-<epoch> and so on.
 
@@ -50,6 +51,7 @@ class BootFiles:
         self._copy = self.epoch_dir / "boot-number"
         self._unconfirmed = data_dir / (f"boot-unconfirmed-{epoch:04d}" if epoch else "boot-unconfirmed")
         self._started = self.epoch_dir / "started"
+        self._left = self.epoch_dir / "left"
 
     def read(self, ledger_size: int, cosigned_size: int) -> LocalDisk:
         """What the disk says now. Raises OSError, and BootFileDamaged for a file that is not a number."""
@@ -103,6 +105,17 @@ class BootFiles:
         if not self._started.exists():
             write_durably(self._started, b"the member has begun its log in this directory\n")
         return True
+
+    def note_left(self) -> None:
+        """The member was taken out of the log of this epoch, so that its directory may be empty: a log of this site's begins as a learner's from now on."""
+        write_durably(self._left, b"this site's member left the ordering log of this epoch\n")
+        self._started.unlink(missing_ok=True)
+        sync_directory(self.epoch_dir)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether a member of this site was taken out of the log of this epoch before."""
+        return self._left.exists()
 
     def _holds_log(self) -> bool:
         return (self.member_dir / "member" / "wal").is_dir()

@@ -347,6 +347,35 @@ def begin_epoch(config_path: Path, plan_path: Path) -> None:
     sys.exit(epoch_commands.begin_epoch(config_path, plan_path))
 
 
+@main.command("survey")
+@_CONFIG
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write."
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=None,
+    help="A copy of a site's data directory instead; nobody signs then.",
+)
+@click.option(
+    "--genesis", type=click.Path(path_type=Path), default=None, help="With --data-dir: the genesis file."
+)
+@click.option("--site", default="", help="With --data-dir: whose copy it is.")
+def survey(config_path: Path, out: Path, data_dir: Path | None, genesis: Path | None, site: str) -> None:
+    """Write down what a stopped site holds, its ordering log's last blocks too, for `sento recover collect`.
+
+    It reads the ledger and the write-ahead log of the site's own etcd member and changes neither. A running site answers `sento recover collect` by itself.
+
+        sento-node survey --config sites/jp-fukuoka/node.toml --out fukuoka.survey
+
+        sento-node survey --data-dir copy --genesis genesis.json --site jp-fukuoka --out fukuoka.survey
+    """
+    from sento_node import survey_command
+
+    sys.exit(survey_command.survey(config_path, out, data_dir, genesis, site))
+
+
 @main.command("check-etcd")
 @click.option("--path", default=None, help="An etcd to look at instead of the one on PATH.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")

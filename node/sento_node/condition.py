@@ -24,8 +24,25 @@ STATES = (
     "rebuilding",
     "joining",
     "inspecting",
+    "epoch-ended",
+    "two-epochs",
+    "next-epoch",
+    "next-life",
 )
 """Every word that `Condition.state` may be."""
+_SAID_BEFORE_ALL = (
+    "refused",
+    "stopping",
+    "stopped",
+    "diverged",
+    "epoch-ended",
+    "two-epochs",
+    "next-epoch",
+    "next-life",
+)
+"""What ends a life, whatever else is under way."""
+NEXT_LIFE = "next-life"
+"""This life ends because the site's part in the ordering log changes; the next begins at once, in the same process."""
 
 
 @dataclass(slots=True)
@@ -52,6 +69,8 @@ class Condition:
     rebuilding: Rebuilding | None = None
     joining: str | None = None
     """While this disk is one that joins: the step, in words."""
+    answers_while_joining: bool = False
+    """Whether it has its ledger already and joins the ordering log only."""
     sync: Progress | None = None
     """While another site's ledger is copied, or payloads are filled in: how far that is."""
 
@@ -82,6 +101,8 @@ class Condition:
             "refused": Code.STOPPED,
             "diverged": Code.DIVERGED,
             "epoch-ended": Code.EPOCH_ENDED,
+            "two-epochs": Code.TWO_EPOCHS,
+            NEXT_LIFE: Code.STOPPING,
         }.get(self.state, Code.NOT_READY)
 
     @property
@@ -97,9 +118,9 @@ class Condition:
     @property
     def shown_state(self) -> str:
         """The state as people see it: a node that goes on behind a ledger that is not whole is rebuilding, or joining, whatever else it does."""
-        if self.state in ("refused", "stopping", "stopped", "diverged"):
+        if self.state in _SAID_BEFORE_ALL:
             return self.state
-        if self.joining is not None:
+        if self.joining is not None and not self.answers_while_joining:
             return "joining"
         return "rebuilding" if self.rebuilding is not None else self.state
 

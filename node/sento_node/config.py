@@ -38,6 +38,7 @@ def _registry(text: str) -> str:
     return text
 
 
+EPOCH_IN_NAMES = "{epoch}"
 LANES = 4
 BLOCK_KIB = 64
 """How a site packs and orders its blocks unless its node.toml says otherwise; an embassy, which has no table for it, always."""
@@ -66,7 +67,7 @@ class Tls(_Table):
 
 
 class Ordering(_Table):
-    """The ordering log and this site's member of it; an embassy has neither."""
+    """The ordering log and this site's member of it. An embassy has neither, or keeps this at hand for an epoch in which it votes."""
 
     engine: Literal["etcd"] = "etcd"
     etcd_path: str = ""
@@ -74,11 +75,26 @@ class Ordering(_Table):
     ca: Path
     certificate: Path
     key: Path
-    heartbeat_ms: Annotated[int, Field(ge=10, le=2_000)] = 100
-    election_ms: Annotated[int, Field(ge=100, le=30_000)] = 1_000
+    heartbeat_ms: Annotated[int, Field(ge=10, le=2_000)] | None = None
+    election_ms: Annotated[int, Field(ge=100, le=30_000)] | None = None
+    """Both from measured round trips where neither is given (`ordering/timeouts.py`)."""
     lanes: Annotated[int, Field(ge=1, le=32)] = LANES
     block_kib: Annotated[int, Field(ge=64, le=256)] = BLOCK_KIB
     quota_mib: Annotated[int, Field(ge=64, le=8_192)] = 2_048
+
+    def of_epoch(self, epoch: int) -> Ordering:
+        """The table as it is for the member of one epoch: {epoch} in the names of its certificates is the number, four digits."""
+        return self.model_copy(
+            update={
+                name: Path(str(getattr(self, name)).replace(EPOCH_IN_NAMES, f"{epoch:04d}"))
+                for name in ("ca", "certificate", "key")
+            }
+        )
+
+    @property
+    def is_by_epoch(self) -> bool:
+        """Whether each epoch has certificates of its own."""
+        return any(EPOCH_IN_NAMES in str(path) for path in (self.ca, self.certificate, self.key))
 
 
 class Metrics(_Table):
@@ -124,7 +140,7 @@ class NodeConfig(_Table):
     listen: Listen
     tls: Tls
     ordering: Ordering | None = None
-    """Absent at a site without a vote."""
+    """Absent at a site without a vote, or prepared there for a later one; until then it is not used."""
     metrics: Metrics | None = None
     scrub: Scrub = Scrub()
     sync: Sync = Sync()
@@ -191,7 +207,7 @@ def _check_together(path: Path, config: NodeConfig) -> None:
             f"{path}: metrics.address is listen.address too ({config.listen.address}); give it a port of its own."
         )
     ordering = config.ordering
-    if ordering is not None and ordering.election_ms < 5 * ordering.heartbeat_ms:
+    if ordering is not None and (ordering.election_ms or 30_000) < 5 * (ordering.heartbeat_ms or 100):
         raise ConfigMistake(
             f"{path}: ordering.election_ms must be at least five times ordering.heartbeat_ms."
         )

@@ -20,9 +20,9 @@ import lmdb
 from sento_node.config import load_config
 from sento_node.config_mistake import ConfigMistake
 from sento_node.durable_files import write_durably
-from sento_node.epochs.beginning import begin, copy_ledger, cut_to, governance_of_copy, verify_copy
+from sento_node.epochs.asked import carry_out
+from sento_node.epochs.copies import copy_ledger, cut_to, governance_of_copy, verify_copy
 from sento_node.epochs.forks import agreed_at_s, newest_by
-from sento_node.epochs.here import finish_beginning
 from sento_node.epochs.planning import Choice, LeaveOut, plan_from
 from sento_node.genesis_file import read_genesis
 from sento_node.ledger.apply import UnknownRules
@@ -211,7 +211,6 @@ def begin_epoch(config_path: Path, plan_path: Path) -> int:
             raise ConfigMistake(
                 f"{plan_path} is no plan ({error}). Take the file that officers signed."
             ) from error
-        finish_beginning(config.data_dir)
-        return f"{config.site}: {begin(config.data_dir, genesis, signed)}"
+        return f"{config.site}: {carry_out(config.data_dir, genesis, signed)}"
 
     return told(work)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
+from sento_node.epochs.showing import ENDED, TWO
 from sento_node.ledger.apply import UnknownRules
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
 from sento_node.ordering.etcd.directories import DirectoryTaken, DirectoryUnsafe
 from sento_node.runner import Runner
+from sento_node.service.node_state import NodeState
 from sento_proto.errors import SentoError
 
+STAYS = ("refused", "diverged", ENDED, TWO)
+"""In these states a node takes no part, and goes on answering how it stands."""
 HAND_ON_TIMEOUT_MS = 2_000
 IN_WORDS = (DirectoryTaken, DirectoryUnsafe, LedgerFailed, LedgerDamaged, UnknownRules)
 """Failures whose text is one sentence of cause and one of remedy."""
@@ -38,3 +44,25 @@ def failure_in_words(failure: BaseException) -> str:
     if isinstance(failure, OSError):
         return f"The node's own files cannot be used ({failure}). Check the disk, its free space and the directory's owner, then start again."
     return f"The node met a condition it does not know ({type(failure).__name__}) and stopped itself. Report it with this log."
+
+
+async def part_ended(node: NodeState, living: asyncio.Task[None]) -> None:
+    """This site's part was asked to end, or ended by itself: nothing that it was at goes on."""
+    if node.ending is not None:
+        living.cancel()
+        await asyncio.gather(living, return_exceptions=True)
+        _say_ending(node)
+
+
+async def until_brought_over(node: NodeState, stop: asyncio.Task[bool]) -> None:
+    """Wait for a stop, or for a plan by which this site is brought over into another epoch."""
+    next_epoch = asyncio.create_task(node.next_epoch.wait(), name="next-epoch")
+    await asyncio.wait({stop, next_epoch}, return_when=asyncio.FIRST_COMPLETED)
+    next_epoch.cancel()
+    _say_ending(node)
+
+
+def _say_ending(node: NodeState) -> None:
+    """What was ended may have said something else of itself after it was asked to end."""
+    if node.ending is not None:
+        node.condition.state, node.condition.explanation = node.ending

@@ -16,6 +16,7 @@ from sento_node.member_reports import MemberReports
 from sento_node.ordering.etcd.member import EtcdMember, MemberNotReady
 from sento_node.ordering.etcd.settings import MemberSettings, PeerTls
 from sento_node.ordering.etcd.version import EtcdBinary
+from sento_node.round_trips import timeouts_at_start
 from sento_proto.genesis import Genesis
 
 READY_AGAIN_MS = 5_000
@@ -31,13 +32,19 @@ def member_of(
     here: EpochHere,
     voting_sites: Collection[str],
     join: Mapping[str, str] | None = None,
+    urls: Mapping[str, str] | None = None,
 ) -> EtcdMember:
     """The member, not started; what it reports goes into the condition. Only voting sites begin as its members; `join`: it joins these instead, by name and
-    URL. Raises ConfigMistake."""
+    URL; `urls`: where members are reached by the epoch's plan or governance, before node.toml. Raises ConfigMistake."""
     ordering = config.ordering
     if ordering is None:
         raise ConfigMistake(f"{config.site} votes, and its node.toml has no [ordering] table for its member.")
+    files_of_epoch = ordering.of_epoch(here.number)
+    timeouts = timeouts_at_start(ordering, files.epoch_dir.parent)
     others = {peer.name: peer.ordering_peer_url for peer in config.peers if peer.name in voting_sites}
+    others |= {
+        name: url for name, url in (urls or {}).items() if name in voting_sites and name != config.site
+    }
     settings = MemberSettings(
         site=config.site,
         data_dir=files.member_dir,
@@ -47,9 +54,9 @@ def member_of(
         members=join or {config.site: ordering.peer_url} | {name: url for name, url in others.items() if url},
         joins_existing=join is not None,
         cluster_token=here.cluster_token(genesis),
-        tls=PeerTls(ordering.ca, ordering.certificate, ordering.key),
-        heartbeat_ms=ordering.heartbeat_ms,
-        election_ms=ordering.election_ms,
+        tls=PeerTls(files_of_epoch.ca, files_of_epoch.certificate, files_of_epoch.key),
+        heartbeat_ms=timeouts.heartbeat_ms,
+        election_ms=timeouts.election_ms,
         quota_bytes=ordering.quota_mib * 1024 * 1024,
     )
     reports = MemberReports(structlog.get_logger("sento.node").bind(site=config.site), condition)

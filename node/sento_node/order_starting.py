@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sento_node.boot_keeper import BootFiles
 from sento_node.condition import Condition
+from sento_node.epochs.here import EpochHere
 from sento_node.member_starting import until_ready
 from sento_node.ordering.etcd.log import EtcdLog
 from sento_node.ordering.etcd.member import EtcdMember
@@ -28,6 +29,10 @@ class OrderAccess:
     log: OrderingLog
     member: EtcdMember | None
     follows_through: Callable[[], str]
+    lends: OrderingLog | None = None
+    """What other sites are lent, where it is not the log itself."""
+    was_removed: str = ""
+    """What to say of the member if it turns out that the log took it out and no act did; empty where it was not."""
 
     async def close(self) -> None:
         """Close the access, then stop the member."""
@@ -57,15 +62,19 @@ async def own_order(member: EtcdMember, files: BootFiles, condition: Condition) 
     return OrderAccess(log, member, _through_nobody)
 
 
-def lent_order(peers: Mapping[str, PeerNode], governance: Callable[[], Governance]) -> OrderAccess:
-    """The order through whichever site votes and keeps the ledger by `governance` of the moment."""
+def lent_order(
+    peers: Mapping[str, PeerNode], governance: Callable[[], Governance], here: EpochHere | None = None
+) -> OrderAccess:
+    """The order of this epoch through whichever site votes in it and keeps the ledger, by its plan and the `governance` of the moment."""
+    epoch = EpochHere() if here is None else here
 
     def lenders() -> list[NodeRelay]:
-        sites = governance().sites
+        now = governance()
+        voting = frozenset(epoch.voting_sites(now))
         return [
-            NodeRelay(peer)
+            NodeRelay(peer, epoch.number)
             for name, peer in peers.items()
-            if (site := sites.get(name)) is not None and site.votes and site.ledger
+            if name in voting and (site := now.sites.get(name)) is not None and site.ledger
         ]
 
     log = RelayedLog(lenders)

@@ -17,6 +17,7 @@ from sento_node import bounds
 from sento_node.call_refusals import refusal_in
 from sento_node.config import Peer, Tls
 from sento_node.config_mistake import ConfigMistake
+from sento_node.epochs.showing import FIRST, Standing
 from sento_node.ledger.adopt import OfferedBlock
 from sento_node.ordering.boot import PeerMemory
 from sento_node.sync.connections import Connections
@@ -52,13 +53,15 @@ class CosignAnswer(NamedTuple):
 
 
 class PeerProgress(NamedTuple):
-    """How far a peer is, and its wall clock (0: it does not say)."""
+    """How far a peer is, its wall clock (0: it does not say), where it stands among epochs, and its life's boot number (0: not raised yet)."""
 
     flushed_block: int
     flushed_size: int
     quorum_size: int
     quorum_block: int
     now_ms: int
+    standing: Standing = FIRST
+    boot_number: int = 0
 
 
 class FetchedPayload(NamedTuple):
@@ -146,17 +149,35 @@ class PeerNode:
         except _SILENCE as error:
             raise PeerSilent(_why(error)) from error
 
-    async def progress(self, timeout_ms: int) -> PeerProgress:
-        """How far the peer is. Raises PeerSilent."""
+    async def progress(self, timeout_ms: int, own: Standing = FIRST) -> PeerProgress:
+        """How far the peer is; it is told where this site stands. Raises PeerSilent."""
+        request = sync_pb2.PeerStateRequest(epoch=own.epoch, plan_hash=own.plan_hash)
         try:
-            reply = await (await self._stub()).PeerState(
-                sync_pb2.PeerStateRequest(), timeout=timeout_ms / 1000
-            )
+            reply = await (await self._stub()).PeerState(request, timeout=timeout_ms / 1000)
         except _SILENCE as error:
             raise PeerSilent(_why(error)) from error
         return PeerProgress(
-            reply.flushed_block, reply.flushed_size, reply.quorum_size, reply.quorum_block, reply.now_ms
+            reply.flushed_block,
+            reply.flushed_size,
+            reply.quorum_size,
+            reply.quorum_block,
+            reply.now_ms,
+            Standing(reply.epoch, reply.plan_hash),
+            reply.boot_number,
         )
+
+    async def show_epoch(self, plan: bytes, timeout_ms: int) -> bool:
+        """Show the peer the plan by which this site's epoch began; False where it refuses to look at it, or does not take it for the officers' word. Raises
+        PeerSilent."""
+        try:
+            await (await self._stub()).ShowEpoch(
+                sync_pb2.ShowEpochRequest(plan=plan), timeout=timeout_ms / 1000
+            )
+        except _SILENCE as error:
+            if isinstance(error, grpc.aio.AioRpcError) and refusal_in(error) is not None:
+                return False
+            raise PeerSilent(_why(error)) from error
+        return True
 
     async def plan(self, after_block: int, anchor_size: int) -> sync_pb2.PlanReply:
         """Which spines the peer would give after a block. Raises PeerSilent."""

@@ -13,8 +13,9 @@ from pathlib import Path
 from cryptography import x509
 
 from sento_node import tls
-from sento_node.config import NodeConfig
+from sento_node.config import NodeConfig, Ordering
 from sento_node.config_mistake import ConfigMistake
+from sento_node.epochs.places import read_epoch
 from sento_node.genesis_file import read_genesis
 from sento_node.joining.note import NOTE_FILE, TIE_BREAKER_FILE
 from sento_node.keyfile import read_ml_dsa_44_signer, read_private, read_signer
@@ -111,10 +112,31 @@ def mistakes(config: NodeConfig, now: datetime) -> list[str]:
     attempt(lambda: _check_certificate(config, now))
     ordering = config.ordering
     if ordering is not None:
-        attempt(lambda: _check_ordering_file("ordering.ca", ordering.ca))
-        attempt(lambda: _check_ordering_file("ordering.certificate", ordering.certificate))
-        attempt(lambda: read_private("ordering.key", ordering.key))
+        files, due = ordering, True
+        if ordering.is_by_epoch:
+            epoch = read_epoch(config.data_dir)
+            files, due = ordering.of_epoch(epoch), bool(epoch) or _votes_by_genesis(config)
+        if due:
+            attempt(lambda: _check_ordering_file("ordering.ca", files.ca))
+            attempt(lambda: _check_ordering_file("ordering.certificate", files.certificate))
+            attempt(lambda: read_private("ordering.key", files.key))
     return found
+
+
+def _votes_by_genesis(config: NodeConfig) -> bool:
+    """An embassy that is prepared for a later epoch gets its certificates with that."""
+    try:
+        site = read_genesis(config.genesis).site(config.site)
+    except ConfigMistake:
+        return True
+    return site is not None and site.votes
+
+
+def check_member_files(ordering: Ordering) -> None:
+    """What the member of one epoch needs can be read. Raises ConfigMistake at the first that cannot."""
+    _check_ordering_file("ordering.ca", ordering.ca)
+    _check_ordering_file("ordering.certificate", ordering.certificate)
+    read_private("ordering.key", ordering.key)
 
 
 def _check_certificate(config: NodeConfig, now: datetime) -> None:

@@ -25,8 +25,10 @@ from sento_proto.v1 import admin_pb2, admin_pb2_grpc, sync_pb2, sync_pb2_grpc
 class NodeRelay:
     """`Relay` through a peer's channel."""
 
-    def __init__(self, peer: PeerNode) -> None:
+    def __init__(self, peer: PeerNode, epoch: int = 0) -> None:
+        """`epoch`: whose order is meant; a site in another one refuses."""
         self._peer = peer
+        self._epoch = epoch
 
     @property
     def name(self) -> str:
@@ -35,7 +37,9 @@ class NodeRelay:
 
     async def follow_order(self, after: Head) -> AsyncGenerator[sync_pb2.OrderEvent, None]:
         """See `Relay.follow_order`."""
-        request = sync_pb2.FollowOrderRequest(after_number=after.number, after_revision=after.revision)
+        request = sync_pb2.FollowOrderRequest(
+            after_number=after.number, after_revision=after.revision, epoch=self._epoch
+        )
         call: grpc.aio.UnaryStreamCall[sync_pb2.FollowOrderRequest, sync_pb2.OrderEvent] | None = None
         try:
             with _silence():
@@ -48,7 +52,7 @@ class NodeRelay:
 
     async def append_for(self, lane: str, seq: int, data: bytes, timeout_ms: int) -> sync_pb2.AppendForReply:
         """See `Relay.append_for`."""
-        request = sync_pb2.AppendForRequest(lane=lane, seq=seq, data=data)
+        request = sync_pb2.AppendForRequest(lane=lane, seq=seq, data=data, epoch=self._epoch)
         with _silence():
             stub = sync_pb2_grpc.SyncStub(await self._peer.channel())
             reply: sync_pb2.AppendForReply = await stub.AppendFor(request, timeout=timeout_ms / 1000)
@@ -58,7 +62,8 @@ class NodeRelay:
         """See `Relay.order_head`."""
         with _silence():
             stub = sync_pb2_grpc.SyncStub(await self._peer.channel())
-            reply = await stub.OrderHead(sync_pb2.OrderHeadRequest(), timeout=timeout_ms / 1000)
+            request = sync_pb2.OrderHeadRequest(epoch=self._epoch)
+            reply = await stub.OrderHead(request, timeout=timeout_ms / 1000)
         return Head(reply.number, reply.revision)
 
     async def order_status(self, timeout_ms: int) -> OrderingStatus:

@@ -22,7 +22,7 @@ from sento_node import bounds
 from sento_node.appending import Appender
 from sento_node.clock import Clock
 from sento_node.compose import COSIGNED_NAME, encode_cosigned, root_at
-from sento_node.condition import Condition, Rebuilding
+from sento_node.condition import NEXT_LIFE, Condition, Rebuilding
 from sento_node.follow import AnotherLedger, Follower, NobodyToCopyFrom
 from sento_node.intake.lanes import Append
 from sento_node.ledger.apply import UnknownRules
@@ -72,6 +72,8 @@ _REFUSALS = {
     "diverged": Code.DIVERGED,
     "rebuilding": Code.REBUILDING,
     "epoch-ended": Code.EPOCH_ENDED,
+    "two-epochs": Code.TWO_EPOCHS,
+    NEXT_LIFE: Code.STOPPING,
 }
 
 _T = TypeVar("_T")
@@ -137,7 +139,15 @@ class Runner:
 
     def begin_stop(self) -> None:
         """Take nothing new; what waits goes on."""
-        if self.condition.state not in ("stopped", "diverged", "rebuilding", "epoch-ended", "next-epoch"):
+        if self.condition.state not in (
+            "stopped",
+            "diverged",
+            "rebuilding",
+            "epoch-ended",
+            "two-epochs",
+            "next-epoch",
+            NEXT_LIFE,
+        ):
             self.condition.state = "stopping"
             self.condition.explanation = "The node is being stopped."
 
@@ -164,7 +174,14 @@ class Runner:
 
     def halt(self, state: str, words: str) -> None:
         """Stop taking part: this site can no longer be trusted to."""
-        if self.condition.state in ("stopped", "diverged", "rebuilding", "epoch-ended", "stopping"):
+        if self.condition.state in (
+            "stopped",
+            "diverged",
+            "rebuilding",
+            "epoch-ended",
+            "two-epochs",
+            "stopping",
+        ):
             return
         self.condition.state, self.condition.explanation = state, words
         self._log_lines.error("node halted", state=state, words=words)

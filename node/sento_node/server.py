@@ -19,23 +19,35 @@ from sento_node.announcer import keep_announced
 from sento_node.boot_confirming import confirm_boot
 from sento_node.clock import SystemClock
 from sento_node.compose import Life, compose_site, recall_rebuild
-from sento_node.condition import Condition, Rebuilding
+from sento_node.condition import NEXT_LIFE, Condition, Rebuilding
 from sento_node.config import NodeConfig
+from sento_node.epochs.asked import show_refused
+from sento_node.epochs.ended import hold_back, votes_here
 from sento_node.epochs.here import epoch_here, finish_beginning
+from sento_node.epochs.showing import ENDED, NEXT_EPOCH, TWO
 from sento_node.epochs.starting import start_opening
 from sento_node.erasure.starting import start_erasing
 from sento_node.joining.running import joining_of
 from sento_node.joining.starting import joining_at_start
+from sento_node.joining.vote_watch import start_vote_watch
 from sento_node.keyfile import read_ml_dsa_44_signer, read_signer
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
-from sento_node.life_ending import IN_WORDS, failure_in_words, hand_on
+from sento_node.life_ending import (
+    IN_WORDS,
+    STAYS,
+    failure_in_words,
+    hand_on,
+    part_ended,
+    until_brought_over,
+)
 from sento_node.metrics import metrics_page
 from sento_node.metrics_endpoint import PATH, MetricsEndpoint
-from sento_node.order_opening import open_order
+from sento_node.order_opening import open_order, use_order
 from sento_node.order_starting import OrderAccess
 from sento_node.ordering.etcd.erasing import EtcdEraser
 from sento_node.ordering.etcd.member import EtcdMember
-from sento_node.ordering.etcd.version import find_etcd
+from sento_node.ordering.etcd.supervision import EndKind
+from sento_node.ordering.etcd.version import EtcdBinary, find_etcd
 from sento_node.peer_book import PeerBook, keep_book
 from sento_node.peer_watch import watch_peers
 from sento_node.preflight import load_genesis, load_ml_dsa_signer, load_signer
@@ -66,7 +78,7 @@ class Node:
         self._config = config
         self._genesis = load_genesis(config)
         self._log = structlog.get_logger("sento.node").bind(site=config.site)
-        self._etcd = None if config.ordering is None else find_etcd(config.ordering.etcd_path or None)
+        self._etcd: EtcdBinary | None = None
         self._stop = asyncio.Event()
         self._peers = PeerBook(config)
         self._order: OrderAccess | None = None
@@ -85,6 +97,8 @@ class Node:
         self._joining = None if begun is None else joining_of(begun, self._node, self._peers)
         self._services = Services(self._node, self._certificates)
         try:
+            if config.ordering is not None and votes_here(self._node):
+                self._etcd = find_etcd(config.ordering.etcd_path or None)
             self._signer, self._ml_dsa_signer = self._signers()
             self._node.signers = SiteSigners(self._signer, self._ml_dsa_signer)
             self._access_log = self._node.access_log = open_access_log(self._node, self._signer)
@@ -169,23 +183,26 @@ class Node:
         book = asyncio.create_task(keep_book(self._node, self._peers), name="keep-book")
         living = asyncio.create_task(self._live(), name="live")
         stop = asyncio.create_task(self._stop.wait(), name="stop")
+        part_ends = asyncio.create_task(self._node.part_ends.wait(), name="part-ends")
         try:
-            done, _ = await asyncio.wait({living, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if living in done:
+            await asyncio.wait({living, stop, part_ends}, return_when=asyncio.FIRST_COMPLETED)
+            if not stop.done():
+                await part_ended(self._node, living)
                 await self._report_end(living)
                 await self._stop_or_stay(stop)
         finally:
-            book.cancel()
+            for task in (book, stop, part_ends):
+                task.cancel()
             await asyncio.gather(book, return_exceptions=True)
             await self._shut_down(living, watching)
-        if self._node.condition.state in ("rebuilding", "next-epoch") and not self._stop.is_set():
+        if self._node.condition.state in ("rebuilding", NEXT_EPOCH, NEXT_LIFE) and not self._stop.is_set():
             return AGAIN
-        return 1 if self._node.condition.state in ("stopped", "diverged", "refused", "epoch-ended") else 0
+        return 1 if self._node.condition.state in ("stopped", *STAYS) else 0
 
     async def _report_end(self, living: asyncio.Task[None]) -> None:
         """The node's own work ended by itself: say why. An unforeseen failure ends the process loudly."""
         condition = self._node.condition
-        failure = living.exception()
+        failure = None if living.cancelled() or self._node.ending is not None else living.exception()
         if isinstance(failure, LedgerDamaged) and len(self._peers):
             condition.state = "rebuilding"
             condition.rebuilding = Rebuilding(f"The ledger cannot be gone on with ({failure}).")
@@ -198,16 +215,27 @@ class Node:
                 self._ask_for_a_new_ledger(condition.rebuilding.reason, condition.rebuilding.disputed_size)
             self._log.warning("the node begins its next life", why=condition.shown_explanation)
             return
-        if condition.state == "next-epoch":
+        if condition.state in (NEXT_EPOCH, NEXT_LIFE):
             self._log.warning("the node begins its next life", why=condition.explanation)
             return
         self._log.error("the node takes no further part", state=condition.state, why=condition.explanation)
 
     async def _stop_or_stay(self, stop: asyncio.Task[bool]) -> None:
-        """A node that stopped itself for its disk's sake ends; one that was refused or diverged stays to say so."""
-        if self._node.condition.state in ("refused", "diverged", "epoch-ended"):
-            await stop
-        stop.cancel()
+        """A node that stopped itself for its disk's sake ends; one that was refused or diverged, or whose epoch has ended, stays to say so, and to be brought
+        over."""
+        if self._node.condition.state not in STAYS:
+            return
+        if self._node.condition.state in (ENDED, TWO):
+            await self._leave_order()
+        await until_brought_over(self._node, stop)
+
+    async def _leave_order(self) -> None:
+        """The former epoch's log goes on without this site's member: it must not help others to a majority there."""
+        order, self._order = self._order, None
+        self._node.member_log, self._node.member_target = None, ""
+        self._node.condition.ordering = None
+        if order is not None:
+            await order.close()
 
     def _ask_for_a_new_ledger(self, reason: str, disputed_size: int = 0) -> None:
         ask_again(self._config, reason, self._opened.note, disputed_size)
@@ -237,6 +265,9 @@ class Node:
             condition.explanation = "What is on disk is examined and set aside."
             await self._opened.preparing.run()
             condition.state = "rebuilding"
+            return
+        show_refused(self._node)
+        if hold_back(self._node):
             return
         joining = self._joining
         if joining is not None:
@@ -278,10 +309,7 @@ class Node:
             receiving_of(self._config, self._node.clock, None if joining is None else joining.begun.anchor),
         )
         runner = self._node.runner
-        if order.member is not None:
-            self._node.member_log, self._node.member_target = order.log, order.member.client_target
-        self._node.member_target = "" if order.member is None else order.member.client_target
-        self._node.follows_through = order.follows_through
+        use_order(self._node, order)
         start_opening(self._node, runner)
         runner.start()
         runner.also_run(
@@ -325,6 +353,7 @@ class Node:
             )
         if joining is not None:
             runner.also_run(joining.attend(runner, order, files, rebuild), "join")
+        start_vote_watch(self._node, runner, order, files, self._peers, joining)
         await self._accompany(self._node.runner, order.member)
 
     def _rebuild(self) -> Rebuild | None:
@@ -350,7 +379,8 @@ class Node:
         try:
             await asyncio.wait({halted, *([ended] if ended else [])}, return_when=asyncio.FIRST_COMPLETED)
             if ended is not None and ended.done() and not halted.done():
-                runner.halt("stopped", ended.result().sentence)
+                was_removed = ended.result().kind is EndKind.REMOVED
+                runner.halt(NEXT_LIFE if was_removed else "stopped", ended.result().sentence)
         finally:
             for task in (health_watch, halted, ended):
                 if task is not None:
@@ -364,7 +394,8 @@ class Node:
         runner, condition = self._node.runner, self._node.condition
         if runner is not None:
             runner.begin_stop()
-            await hand_on(runner, self._config.site)
+            if condition.state != NEXT_EPOCH:  # there is nobody to hand a lead of the former epoch to
+                await hand_on(runner, self._config.site)
             await runner.drained(bounds.DRAIN_TIMEOUT_MS)
         await self._services.stop()
         living.cancel()

@@ -18,6 +18,7 @@ import uvloop
 from sento_node import logs
 from sento_node.config import NodeConfig, load_config
 from sento_node.config_mistake import ConfigMistake
+from sento_node.epochs.asked import begin_asked
 from sento_node.joining.note import NoteDamaged
 from sento_node.joining.showing import show_joining
 from sento_node.joining_command import NotBegun
@@ -52,7 +53,9 @@ def serve(config_path: Path, log_level: str, *, shown: bool = False, as_json: bo
         asked = asyncio.Event()
         code = AGAIN
         while code == AGAIN:
-            node = node_of(load_config(config_path))
+            config = load_config(config_path)
+            await asyncio.to_thread(begin_asked, config)
+            node = node_of(config)
             code = await one_life(node, asked)
         return code
 

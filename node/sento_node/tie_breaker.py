@@ -34,10 +34,12 @@ from sento_node.order_starting import OrderAccess, own_order
 from sento_node.ordering.etcd.erasing import EtcdEraser
 from sento_node.ordering.etcd.version import find_etcd
 from sento_node.ordering.port import OrderingError
+from sento_node.ordering.timeouts import Timeouts
 from sento_node.peer_book import PeerBook, Reached
 from sento_node.peer_watch import watch_peers
 from sento_node.preflight import check_member, load_genesis
 from sento_node.rebuild.boot_memories import BootMemories, memories_path
+from sento_node.round_trips import RoundTripKeeper
 from sento_node.service.node_state import NodeState
 from sento_node.serving import Services, cannot_listen
 from sento_node.tallies import Tallies
@@ -185,8 +187,15 @@ class TieBreaker:
         if order is None or order.member is None:
             return
         self._node.member_target = order.member.client_target
+        settings = order.member.settings
+        self._node.timeouts = Timeouts(settings.heartbeat_ms, settings.election_ms)
         ended = asyncio.create_task(order.member.ended())
-        jobs = [asyncio.create_task(self._watch(order)), asyncio.create_task(self._tidy(order))]
+        keeper = RoundTripKeeper(self._boot_files.epoch_dir.parent, self._node.round_trips)
+        jobs = [
+            asyncio.create_task(self._watch(order)),
+            asyncio.create_task(self._tidy(order)),
+            asyncio.create_task(keeper.run(lambda: set(self._voting) - {self._config.site})),
+        ]
         if joining is not None:
             jobs.append(asyncio.create_task(self._attend(joining, order.member.client_target)))
         try:

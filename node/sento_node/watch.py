@@ -26,6 +26,8 @@ HEAD_TIMEOUT_MS = 1_500
 STALLED_MS = 3_000
 """The log's head is ahead and no block has come for so long: a stream that is silent is not a stream that is current."""
 MEMBERS_ALARM = "ordering-members"
+MOVING_MS = 60_000
+"""So long a site may take to follow an act that gives it a vote or ends it, before its member is an alarm."""
 NEAR_BLOCKS = 64
 """A site this close behind the head counts as taking part."""
 
@@ -54,6 +56,9 @@ class Watch:
         self._on_stalled = on_stalled
         self._progress = (site.state.block, clock.now_ms())
         self._to_confirm: tuple[int, int] | None = None
+        self._voting = site.state.governance.voting_sites
+        self._moved_ms: dict[str, int] = {}
+        """Site -> when its vote was given or ended in this life, by the clock that never goes back."""
         self._log_lines = structlog.get_logger("sento.node")
 
     async def run(self) -> None:
@@ -123,7 +128,15 @@ class Watch:
 
     def _judge_members(self, members: Sequence[OrderingMember]) -> None:
         """An alarm while others vote than the ledger says; whoever runs a member can change that, and no signature shows who did."""
-        words = members_in_words(members, self._site.state.governance.voting_sites)
+        voting, now_ms = self._site.state.governance.voting_sites, self._clock.now_ms()
+        for site in set(voting).symmetric_difference(self._voting):
+            self._moved_ms[site] = now_ms
+        self._voting = voting
+        moving = {site for site, at_ms in self._moved_ms.items() if now_ms - at_ms < MOVING_MS}
+        words = members_in_words(
+            [member for member in members if member.site not in moving],
+            [site for site in voting if site not in moving],
+        )
         if words:
             self._condition.raise_alarm(MEMBERS_ALARM, words)
         else:
@@ -163,6 +176,6 @@ def members_in_words(members: Sequence[OrderingMember], voting_sites: Iterable[s
     what = [f"{site} does not vote" for site in missing]
     what += [f"a member named {site or '(nothing)'} votes" for site in strange]
     return (
-        f"The ordering log has other members than the ledger's voting sites: {', '.join(what)}, and no signed act says so. "
-        "Find out whose member changed that (runbook: ordering-members)."
+        f"The ordering log has other members than the ledger's voting sites: {', '.join(what)}. "
+        "See what the site says of itself; if no signed act says so, find out whose member changed that (runbook: ordering-members)."
     )

@@ -25,7 +25,10 @@ def act_content(reason: str, changes: Sequence[Mapping[str, object]]) -> bytes:
 
 def planned_record_id(plan: bytes, step: str, time_ms: int) -> bytes:
     """A UUID of version 7 that follows from the plan's hash, 32 bytes, and the name of the step in it (RFC 9562, 5.7)."""
-    name = hashlib.sha256(plan + step.encode("utf-8")).digest()
+    return _uuid7(hashlib.sha256(plan + step.encode("utf-8")).digest(), time_ms)
+
+
+def _uuid7(name: bytes, time_ms: int) -> bytes:
     return (
         time_ms.to_bytes(6, "big")
         + bytes((0x70 | name[0] & 0x0F, name[1], 0x80 | name[2] & 0x3F))
@@ -36,6 +39,11 @@ def planned_record_id(plan: bytes, step: str, time_ms: int) -> bytes:
 def planned_act(plan: bytes, step: str, time_ms: int, content: bytes, previous: bytes) -> Record:
     """The record of one planned act that follows the act with record hash `previous`. Raises Malformed."""
     return make_record(act_header(planned_record_id(plan, step, time_ms), time_ms, content, previous), b"")
+
+
+def first_act(plan: bytes, time_ms: int, content: bytes, previous: bytes) -> Record:
+    """The record of the act that the plan is about, whose record id follows from the plan's hash itself, without a step. Raises Malformed."""
+    return make_record(act_header(_uuid7(plan, time_ms), time_ms, content, previous), b"")
 
 
 def chained_acts(

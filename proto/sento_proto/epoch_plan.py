@@ -26,14 +26,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sento_proto.act_chain import act_content, act_submissions, chained_acts, sign_acts, with_signatures
+from sento_proto.act_chain import (
+    act_content,
+    act_submissions,
+    chained_acts,
+    first_act,
+    sign_acts,
+    with_signatures,
+)
 from sento_proto.errors import Code
-from sento_proto.governance.acts import act_header, act_signatures_refusal, judge_act, with_act
+from sento_proto.governance.acts import act_signatures_refusal, judge_act, with_act
 from sento_proto.governance.epoch_changes import EPOCH_MAX, REASONS, Parent, read_parent
 from sento_proto.governance.parts import ReceiptSet, read_receipt_set
 from sento_proto.governance.state import Governance
 from sento_proto.keys import Signature, Signer
-from sento_proto.record import Record, make_record
+from sento_proto.record import Record
 from sento_proto.strict_json import Fields, load
 from sento_proto.submission import OfficerSignature, act_signed_bytes, encode_act, sign_as_officer
 from sento_proto.wire import Malformed
@@ -228,17 +235,7 @@ def act_of(plan: EpochPlan) -> Record:
         "voting": list(plan.voting),
         "receipt_set": {"sites": list(plan.receipt_set.sites), "quorum": plan.receipt_set.quorum},
     }
-    content = act_content(plan.legal_basis, [change])
-    return make_record(act_header(_record_id(plan, name), plan.made_at_ms, content, plan.last_act), b"")
-
-
-def _record_id(plan: EpochPlan, name: bytes) -> bytes:
-    """A UUID of version 7 that follows from the plan."""
-    return (
-        plan.made_at_ms.to_bytes(6, "big")
-        + bytes((0x70 | name[0] & 0x0F, name[1], 0x80 | name[2] & 0x3F))
-        + name[3:10]
-    )
+    return first_act(name, plan.made_at_ms, act_content(plan.legal_basis, [change]), plan.last_act)
 
 
 def acts_behind(plan: EpochPlan) -> tuple[Record, ...]:

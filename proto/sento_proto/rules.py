@@ -4,7 +4,8 @@
     2   officers' acts govern; key epochs and sites' announcements count; authors sign with Ed25519 or ECDSA P-256
     3   as 2, and a key may have a companion of ML-DSA-65: then both sign, and neither signature can be left out
     4   as 3, and releases of payloads are recorded by the sites; payloads are erased after two acts; read logs may be delayed, keys left to an agent
-    5   as 4, and acts say where sites are reached and which of them vote, enrol tie-breakers, and begin a new epoch
+    5   as 4, and acts say where sites are reached and which of them vote, enrol tie-breakers, begin a new epoch,
+        and open and close the gap that a recovery left
 
 Officers raise the number once every site of the receipt set has announced that it knows the new one. Old numbers stay, with a golden ledger each, because
 a ledger is applied again from its first block. A ledger under rules 1 stays under them: nobody has the power to raise it.
@@ -20,7 +21,7 @@ from sento_proto.keys import Suite
 
 class Rules(NamedTuple):
     """What one number means. `acts`: officers govern; `suites`: what authors may sign with; `companions`: ML-DSA-65 beside it; `read_log`: sites record
-    releases, and erasure takes two acts; `epochs`: acts begin epochs and place sites."""
+    releases, and erasure takes two acts; `epochs`: acts begin epochs, place sites, and say of gaps."""
 
     number: int
     acts: bool

@@ -7,7 +7,7 @@
 
 `tip` is the ledger on disk. `extended` is what it comes to with the blocks that this site's own ordering log holds behind it, committed or not: which of those
 were acknowledged nobody can tell, and none may be thrown away. A survey travels in the envelope of `site_word.py`; one whose site's key is lost, made from a
-copy of its disk, is not signed and says so. Pure.
+copy of its disk, is in the same envelope without a signature. Pure.
 """
 
 from __future__ import annotations
@@ -133,6 +133,13 @@ def decode_survey(body: bytes) -> Survey:
     )
     fields.end()
     return survey
+
+
+def unsigned_survey_file(survey: Survey) -> bytes:
+    """The envelope of a survey that nobody signed: with no signature in it."""
+    body = base64.b64encode(encode_survey(survey)).decode()
+    value = {"format": SURVEY.format, "site": survey.site, "body": body, "signatures": []}
+    return json.dumps(value, indent=1).encode() + b"\n"
 
 
 def _tree_value(tree: Tree) -> dict[str, object]:

@@ -19,15 +19,17 @@ from audit_ledgers import golden_audit_ledger, left_behind
 from audit_statements import LIAR, SECOND, THIRD, certificate_of, frauds, ledger_with_second_keys
 from golden_ledger import GOLDEN_LEDGERS
 from sento_proto.checkpoint import encode_checkpoint
+from sento_proto.governance.gaps import gap_value
 
 SECOND_VERIFIER = Path(__file__).parents[2] / "client" / "audit" / "second" / "verify.mjs"
 OLDEST_NODE = 20
 RUN_TIMEOUT_S = 60
 FLIPS = 40
-SMALL, NEWEST, OF_TWO_EPOCHS = "ledger_rules_1", "ledger_rules_4", "ledger_rules_5"
+SMALL, NEWEST, OF_EPOCHS = "ledger_rules_1", "ledger_rules_4", "ledger_rules_5"
 # Worst first. What one of the two could not check, the other may tell: Node has no ML-DSA.
 RESULTS = ("failed", "could not check", "lost with epoch", "ok")
 Files = Mapping[str, bytes]
+Result = dict[str, str]
 
 
 @cache
@@ -42,7 +44,7 @@ def _node() -> str | None:
     return None
 
 
-def _verdicts(results: list[dict[str, str]], names: Files) -> dict[str, str]:
+def _verdicts(results: list[Result], names: Files) -> dict[str, str]:
     """The worst result of each file; `not checked` is no verdict, and a file of which nothing is told is missing."""
     found: dict[str, set[str]] = {name: set() for name in names}
     for each in results:
@@ -55,6 +57,12 @@ def _verdicts(results: list[dict[str, str]], names: Files) -> dict[str, str]:
 
 def _both(place: Path, files: Files, *options: str) -> tuple[dict[str, str], dict[str, str]]:
     """What the kit and the second verifier say of each file."""
+    kit, second = _both_results(place, files, *options)
+    return _verdicts(kit, files), _verdicts(second, files)
+
+
+def _both_results(place: Path, files: Files, *options: str) -> tuple[list[Result], list[Result]]:
+    """Every item of the kit and of the second verifier."""
     if (why := _node()) is not None:
         pytest.skip(why)
     for name, data in files.items():
@@ -67,7 +75,7 @@ def _both(place: Path, files: Files, *options: str) -> tuple[dict[str, str], dic
     assert (kit.stderr, second.stderr) == ("", "")
     told = json.loads(second.stdout)
     assert told["exit_code"] == second.returncode
-    return _verdicts(kit.results, files), _verdicts(told["results"], files)
+    return kit.results, told["results"]
 
 
 def _agreed(place: Path, files: Files, *options: str) -> dict[str, str]:
@@ -128,9 +136,9 @@ def test_both_verifiers_judge_by_genesis_file_fork_and_ledger_id_alike(tmp_path:
 def test_both_verifiers_lose_what_an_epoch_left_behind_and_keep_what_stands_below_the_fork(
     tmp_path: Path,
 ) -> None:
-    ledger, left = golden_audit_ledger(OF_TWO_EPOCHS), left_behind(OF_TWO_EPOCHS)
-    [begun] = ledger.governance.epochs
-    fork, rewritten = begun.fork_size, left_behind(OF_TWO_EPOCHS, blocks=20)
+    ledger, left = golden_audit_ledger(OF_EPOCHS), left_behind(OF_EPOCHS)
+    begun = ledger.governance.epochs[0]
+    fork, rewritten = begun.fork_size, left_behind(OF_EPOCHS, blocks=20)
     rows = ledger.export(payloads=True).splitlines(keepends=True)
     last = {**json.loads(rows[-1]), "checkpoints": [left.note(100), left.note(fork), ledger.note(fork + 1)]}
     files = {
@@ -149,6 +157,44 @@ def test_both_verifiers_lose_what_an_epoch_left_behind_and_keep_what_stands_belo
     lost = dict.fromkeys((name for name in files if name.startswith("lost")), "lost with epoch")
     assert kit == {**dict.fromkeys(files, "ok"), **lost, "rewritten.receipt.json": "failed"}
     assert second == {**kit, "both.sento-export": "could not check"}, "nothing but its ML-DSA signatures"
+
+
+def test_both_verifiers_say_an_open_gap_and_believe_no_export_that_hides_or_alters_it(tmp_path: Path) -> None:
+    ledger = golden_audit_ledger(OF_EPOCHS)
+    gap = ledger.governance.gaps[-1]
+    head, *rows = ledger.export().splitlines(keepends=True)
+    first = json.loads(head)
+    assert (gap.open, first["gaps"]) == (True, [gap_value(gap)])
+
+    def with_gaps(gaps: object) -> bytes:
+        said = (
+            {**first, "gaps": gaps} if gaps is not None else {k: v for k, v in first.items() if k != "gaps"}
+        )
+        return json.dumps(said).encode() + b"\n" + b"".join(rows)
+
+    files = {
+        "good.sento-export": with_gaps([gap_value(gap)]),
+        "before.sento-export": ledger.export(size=gap.from_size),
+        "below.receipt.json": ledger.receipt(gap.from_size - 1),
+        "behind.receipt.json": ledger.receipt(gap.from_size),
+    }
+    altered = {
+        "hidden.sento-export": with_gaps(None),
+        "closed.sento-export": with_gaps([]),
+        "later.sento-export": with_gaps([{**gap_value(gap), "as_of_ms": gap.as_of_ms + 1}]),
+        "smaller.sento-export": with_gaps([{**gap_value(gap), "known_missing": 0}]),
+        "lower.sento-export": with_gaps([{**gap_value(gap), "from_size": 1}]),
+        "twice.sento-export": with_gaps([gap_value(gap)] * 2),
+    }
+    for results in _both_results(tmp_path, files | altered, "--ledger-id", ledger.world.ledger_id.hex()):
+        told = _verdicts(results, files | altered)
+        assert {told[name] for name in files} <= {"ok", "could not check"}
+        assert {told[name] for name in altered} == {"failed"}
+        said = {each["file"] for each in results if each["item"] == "gap" and each["result"] == "not checked"}
+        assert "good.sento-export" in said
+        assert "before.sento-export" not in said
+        dated = {each["file"] for each in results if "; as of 2026-03-11" in each["why"]}
+        assert dated == said | {"below.receipt.json"}
 
 
 @pytest.mark.parametrize("liar", [LIAR, THIRD], ids=["one key", "two keys"])

@@ -42,8 +42,8 @@ class Answering:
         """Nobody of the last life waits any more."""
         self._submitted, self._answered, self._reads = {}, {}, {}
 
-    def submit(self, tell: Tell, submission_id: int, data: bytes) -> None:
-        """A submission arrives."""
+    def submit(self, tell: Tell, submission_id: int, data: bytes, *, opens: bool = False) -> None:
+        """A submission arrives. `opens`: it is part of how an epoch is opened."""
         host = self._host
         if host.state != "running" or not host.serving:
             tell(submission_id, 0, [], Code.NOT_READY)
@@ -52,7 +52,7 @@ class Answering:
             return
         ticket = host.next_ticket()
         self._submitted[ticket] = (tell, submission_id, data)
-        host.carry_out(host.site.submit(ticket, data, host.wall_s))
+        host.carry_out(host.site.submit(ticket, data, host.wall_s, opens=opens))
 
     def _lie(self, tell: Tell, submission_id: int, data: bytes) -> bool:
         """Acknowledge what is never ordered, at positions that could be true; False for what everybody sees to be false."""

@@ -111,7 +111,7 @@ class Booting:
         host = self._host
         if host.state != "booting":
             return
-        voters = frozenset(name for name in host.around.genesis.voting_sites if name != host.name)
+        voters = frozenset(name for name in host.around.ordering.members if name != host.name)
         anew = not host.votes or host.joining.takes_new_number
         number = self._announced.boot_number
         decision = decide_boot(self._local, number, self._answers, voters, takes_new_number=anew)

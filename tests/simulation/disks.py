@@ -124,7 +124,7 @@ class SiteDisk:
     ) -> None:
         """Put a new ledger in place: what the old one has up to its agreed size, or nothing; `goes_over`: what it remembers of the old one's small facts."""
         old = self.store.snapshot()
-        disk = MemoryDisk(self._ledger_id) if agreed is None else _cut_back(old, agreed)
+        disk = MemoryDisk(self._ledger_id) if agreed is None else cut_back(old, agreed)
         disk.remembered = {
             **dict(sorted(goes_over.items())),
             NOTE_NAME: encode_note(note),
@@ -146,7 +146,7 @@ def _tree(disk: MemoryDisk, size: int) -> Frontier:
     return frontier
 
 
-def _cut_back(old: MemoryDisk, agreed: AgreedAt) -> MemoryDisk:
+def cut_back(old: MemoryDisk, agreed: AgreedAt) -> MemoryDisk:
     """The disk as it was at the end of a block."""
     size = agreed.size
     blocks = old.blocks[: agreed.block]

@@ -12,9 +12,11 @@ from sento_node.erasure.deciding import payloads_left
 from sento_node.importing.taking import fill_awaited
 from sento_node.joining.deciding import MemberStep, Seen, member_step
 from sento_node.joining.note import Note as JoiningNote
+from sento_node.ledger.memory_store import MemoryDisk
 from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.boot import Announcement, BootDecision
 from sento_node.ordering.port import Head as LogHead
+from sento_node.ordering.port import OrderedBlock
 from sento_node.rebuild.deciding import AgreedAt, Damage, Rebuild, agreed_size
 from sento_node.rebuild.preparing import floor_of
 from sento_node.service.heads import head_in
@@ -96,6 +98,30 @@ class Hooks:
     def keeping(self, keeping: Keeping) -> Keeping:
         """An office's outbox begins a life."""
         return keeping
+
+    def tail(self, blocks: Sequence[OrderedBlock]) -> Sequence[OrderedBlock]:
+        """What a survivor's own ordering log holds."""
+        return blocks
+
+    def begun(self, before: MemoryDisk, kept: MemoryDisk) -> MemoryDisk:
+        """What a site's disk is when it begins an epoch."""
+        return kept
+
+    def acts_before_ingress(self, count: int) -> int:
+        """How many of a plan's acts must stand before an epoch is open."""
+        return count
+
+    def stops_when_shown(self, *, two: bool) -> bool:
+        """Whether a site stops that is shown a later epoch, or (`two`) another plan of its own."""
+        return True
+
+    def chosen(self, best: str, survivors: Sequence[str]) -> str:
+        """The survivor that a recovered epoch goes on from."""
+        return best
+
+    def late_entry(self, data: bytes) -> bytes:
+        """An orphan's submission as it is offered again."""
+        return data
 
     def resent(self, record: Record, reseal: Callable[[Record], Record]) -> Record:
         """An office is about to send a record again whose answer it did not get; `reseal` makes its content into another record."""

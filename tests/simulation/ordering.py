@@ -67,7 +67,7 @@ class SimOrdering:
         self.lead: str | None = None
         self.term = 0
         self.committed: list[Entry] = []
-        self.engine = OrderEngine(quota_bytes=QUOTA_BYTES)
+        self.engine = self._new_engine()
         self._reveal = [1]
         self._matched: dict[str, int] = {}
         self.watches = Watches(heap, lambda: self.engine, self._revealed)
@@ -76,6 +76,10 @@ class SimOrdering:
         self.answers_lost = 0.0
         self.late_repeats = 0.0
         heap.after(BEAT_MS, self._beat)
+
+    def _new_engine(self) -> OrderEngine:
+        """An empty log."""
+        return OrderEngine(quota_bytes=QUOTA_BYTES)
 
     # -- what a node asks of its own member -------------------------------------------------------------------------------
 
@@ -375,7 +379,7 @@ class SimOrdering:
         """The lead lacks committed entries: the log is what the lead has, and what was acknowledged beyond it is gone."""
         before = self.engine.head.number
         committed, self.committed = self.committed[:kept], []
-        self.engine = OrderEngine(quota_bytes=QUOTA_BYTES)
+        self.engine = self._new_engine()
         self._reveal = [1]
         for entry in committed:
             self._apply(entry)

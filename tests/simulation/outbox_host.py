@@ -98,12 +98,14 @@ class OutboxHost:
         self.disk: dict[int, Shelved] = {}
         self._to_flush: dict[int, Shelved] = {}
         self._receipts_disk = Random(RECEIPTS_SEED)
+        self.receipts_disk_full = RECEIPTS_DISK_FULL
         self.receipts: set[bytes] = set()
         """Record hashes whose receipts are on disk."""
         self._numbers = itertools.count(1)
         self._keeping: Keeping | None = None
         self._life = 0
         self._checkpoint: Checkpoint | None = None
+        self._epoch = 0
 
     @property
     def flushing(self) -> bool:
@@ -183,7 +185,7 @@ class OutboxHost:
 
     def _receipts_flushed(self, runs: Sequence[Run]) -> None:
         assert self._keeping is not None
-        if self._receipts_disk.random() < RECEIPTS_DISK_FULL:
+        if self._receipts_disk.random() < self.receipts_disk_full:
             self._heap.faults["receipts not stored: the disk is full"] += 1
             self._carry_out(self._keeping.not_stored(runs, self._heap.now_ms))
             return
@@ -225,7 +227,12 @@ class OutboxHost:
         if kept is None:
             return None
         self._checkpoint = decode_checkpoint(kept.note)
-        return self._keeping.checkpoint(self._checkpoint.epoch, self._checkpoint.size, self._heap.now_ms)
+        begun: list[Effect] = []
+        if self._checkpoint.epoch > self._epoch:
+            self._epoch = self._checkpoint.epoch
+            begun = self._keeping.epoch_began(self._epoch, self._heap.now_ms)
+        now_ms = self._heap.now_ms
+        return begun + self._keeping.checkpoint(self._checkpoint.epoch, self._checkpoint.size, now_ms)
 
     def _proofs_of(self, runs: Sequence[Run], host: SiteHost) -> Sequence[Effect] | None:
         assert self._keeping is not None

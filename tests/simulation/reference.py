@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from tests.simulation.rulebook import ACTS_FROM, COMPANIONS_FROM, READ_LOG_FROM
 from tests.simulation.rulebook_changes import Governed, at_genesis
+from tests.simulation.rulebook_epochs import EPOCHS_FROM, begins
 
 from sento_node.ordering.port import OrderedBlock
 from sento_proto.block import Block, decode_block, site_signature_holds
@@ -76,7 +77,7 @@ class Reference:
 
     def __init__(self, genesis: bytes, epoch: int, window: int) -> None:
         self._ledger_id = hashlib.sha256(genesis).digest()
-        self._epoch = epoch
+        self._epoch = self._first_epoch = epoch
         self._window = window
         self._genesis = genesis
         self.book = at_genesis(genesis)
@@ -85,11 +86,23 @@ class Reference:
         self.blocks: list[Judged] = []
         self.roots: list[bytes] = [Frontier().root()]
         self._tree = Frontier()
+        self._block = 0
         self.acts_together = 0
+        self._starts: dict[int, int] = {}
+
+    def begins_at(self, block: int, epoch: int) -> None:
+        """Blocks behind this one come from this epoch's log."""
+        self._starts[block + 1] = epoch
+
+    @property
+    def _opening(self) -> bool:
+        return self.book.rules >= EPOCHS_FROM and self._epoch > self.book.epoch
 
     def anew(self) -> Reference:
         """The same ledger, empty."""
-        return Reference(self._genesis, self._epoch, self._window)
+        after = Reference(self._genesis, self._first_epoch, self._window)
+        after._starts = dict(self._starts)
+        return after
 
     @property
     def size(self) -> int:
@@ -98,6 +111,8 @@ class Reference:
 
     def apply(self, ordered: OrderedBlock) -> Judged:
         """Judge the next block."""
+        self._epoch = self._starts.get(ordered.number, self._epoch)
+        self._block = ordered.number - 1
         refusal, block = self._open(ordered)
         first = self.size
         submissions = [] if block is None else [self._submission(data) for data in block.submissions]
@@ -149,6 +164,8 @@ class Reference:
             return Code.MALFORMED, None, None
         if submission.ledger_id != self._ledger_id:
             return Code.WRONG_LEDGER, None, None
+        if self._opening and not submission.is_act:
+            return Code.NOT_READY, None, None
         refusal = self._act_refusal(submission) if submission.is_act else self._signature_refusal(submission)
         if refusal is not None:
             return refusal, None, None
@@ -260,12 +277,21 @@ class Reference:
             return Outcome(record.record_hash, Code.RECORD_ID_REUSED, NO_POSITION)
         code = self._predecessor(record.header)
         if code is None:
+            code = self._wrong_place(record.header.content)
+        if code is None:
             signers = [officer.officer_key_id for officer in submission.officers]
             code, after = self.book.act(record.header.content, signers, self.size, self._window)
             if code is None:
                 self.book = after
                 return Outcome(record.record_hash, Code.ACCEPTED, self._stand(OFFICERS, record))
         return Outcome(record.record_hash, code, NO_POSITION)
+
+    def _wrong_place(self, content: bytes) -> Code | None:
+        """An epoch's first record begins it, from this very tree; no other one begins an epoch."""
+        if self._opening:
+            here = begins(content, self._epoch, self.size, self._tree.root(), self._block)
+            return None if here else Code.ACT_REFUSED
+        return None
 
     def _sites_own(self, site: str, record: Record) -> tuple[Code | None, Governed]:
         """A record by a site itself: which rules it knows, or where releases are recorded also one of those and the seals of its KEKs."""

@@ -86,6 +86,10 @@ class Rulebook:
     delays: dict[str, Delay] = field(default_factory=dict)
     agents: dict[Scope, str] = field(default_factory=dict)
     announced: dict[str, set[int]] = field(default_factory=dict)
+    epoch: int = 0
+    voting: set[str] = field(default_factory=set)
+    forks: dict[int, int] = field(default_factory=dict)
+    gaps: dict[int, tuple[int, int, bool]] = field(default_factory=dict)
 
     # -- questions --------------------------------------------------------------------------------------------------------
 

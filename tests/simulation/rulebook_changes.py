@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.simulation.rulebook import ACTS_FROM, CLEAR, COMPANIONS_FROM, READ_LOG_FROM, Key, Scope
-from tests.simulation.rulebook_read_log import DOES, Misfit, ReadLogBook
+from tests.simulation.rulebook_epochs import DOES as EPOCHS_DO
+from tests.simulation.rulebook_epochs import EPOCHS_FROM, EpochBook
+from tests.simulation.rulebook_read_log import DOES, Misfit
 from tests.simulation.rulebook_read_log import need as _need
 
 from sento_proto.errors import Code
@@ -63,13 +65,20 @@ FIELDS = {
     "set-rules": ("rules",),
     "set-recovery-key": ("name", "public_key", "threshold", "ceremony", "shares"),
     "unlock": ("registries", "key_epochs", "recovery_key", "officers", "reason"),
+    "begin-epoch": ("epoch", "parent", "plan", "reason", "voting", "receipt_set"),
+    "set-gap": ("epoch", "as_of_ms", "known_missing", "open"),
+    "set-site-votes": ("name", "votes"),
 }
 
 
-EXISTS_FROM = {"set-policy": COMPANIONS_FROM, **dict.fromkeys(DOES, READ_LOG_FROM)}
+EXISTS_FROM = {
+    "set-policy": COMPANIONS_FROM,
+    **dict.fromkeys(DOES, READ_LOG_FROM),
+    **dict.fromkeys(EPOCHS_DO, EPOCHS_FROM),
+}
 
 
-class Governed(ReadLogBook):
+class Governed(EpochBook):
     """A rulebook that acts can follow."""
 
     __slots__ = ()
@@ -339,6 +348,8 @@ def at_genesis(data: bytes) -> Governed:
         key, _ = _read_key(site["key"])
         book.sites[site["name"]] = key
         book.site_keys[key.key_id] = (site["name"], key)
+        if site.get("votes", True):
+            book.voting.add(site["name"])
     book.receipts = [(0, tuple(file["receipt_set"]["sites"]), file["receipt_set"]["quorum"])]
     for person in file["officers"]["people"]:
         book.offices[person["name"]] = {}

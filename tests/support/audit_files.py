@@ -19,6 +19,7 @@ from sento_node.ledger import reading
 from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.store import KeptRecord
 from sento_proto.checkpoint import Checkpoint, SiteSigners, cosign_all, encode_checkpoint
+from sento_proto.governance.gaps import gap_value, open_gaps
 from sento_proto.governance.state import Governance
 from sento_proto.keys import Signer
 from sento_proto.receipt import Receipt, encode_receipt
@@ -111,7 +112,7 @@ class AuditLedger:
     ) -> bytes:
         """An export's bytes. `without`: positions whose payload is left out; `hidden`: that come as hidden entries."""
         size = self.size if size is None else size
-        first = {
+        first: dict[str, object] = {
             "format": "sento-export-1",
             "genesis": base64.b64encode(self.world.genesis_bytes).decode(),
             "ledger_id": self.world.ledger_id.hex(),
@@ -120,6 +121,8 @@ class AuditLedger:
             "checkpoint": self.note(size),
             "made_at_ms": 1_767_225_600_000,
         }
+        if size > self.governance.last_act_at and open_gaps(self.governance):
+            first["gaps"] = [gap_value(gap) for gap in open_gaps(self.governance)]
         rows: list[object] = [first]
         for kept in self.records()[:size]:
             shown = payloads and kept.position not in without and bool(kept.payload)

@@ -1,4 +1,4 @@
-"""What rules 5 bring, as a story for golden ledgers: sites' places and votes, a tie-breaker, and an epoch that begins where the former one ends."""
+"""What rules 5 bring, as a story for golden ledgers: sites' places and votes, a tie-breaker, epochs that begin where the former one ends, and a gap."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from sento_proto.epoch_plan import EpochPlan
 Blocks = Iterator[list[bytes]]
 CITY = "iizuka-city"
 TIE_BREAKER = "jp-nagano"
+AS_OF_MS = 1_773_218_760_000
+"""2026-03-11 08:46 UTC."""
 
 
 def set_site_place(name: str, address: str, ordering_url: str) -> do.Change:
@@ -31,6 +33,12 @@ def enrol_tie_breaker(name: str) -> do.Change:
     site = do.enrol_site(name, ed25519(name))["site"]
     assert isinstance(site, dict)
     return {"do": "enrol-tie-breaker", "site": {**site, "ledger": False}}
+
+
+def set_gap(epoch: int, *, is_open: bool, missing: int = 7, later_ms: int = 0) -> do.Change:
+    """What officers say of the gap of a recovered epoch."""
+    as_of_ms = AS_OF_MS + later_ms
+    return {"do": "set-gap", "epoch": epoch, "as_of_ms": as_of_ms, "known_missing": missing, "open": is_open}
 
 
 def raising_to_5(driver: LedgerDriver) -> Blocks:
@@ -67,6 +75,28 @@ def under_rules_5(driver: LedgerDriver) -> Blocks:
     ]
     yield [begin_bytes(driver, plan)]
     yield [driver.act_bytes(set_site_votes(SITES[2], votes=False))]
+    yield from _recovered(driver)
+
+
+def _recovered(driver: LedgerDriver) -> Blocks:
+    """An epoch that a recovery began, and its gap: opened, refused where it does not fit, said anew, closed, opened again; a record below and one behind."""
+    newest = driver.governance.registries["residency"].key_epoch
+    below = make_submission(driver.world, CITY, [driver.record("below the gap", key_epoch=newest)])
+    yield [below, driver.act_bytes(set_gap(1, is_open=True))]
+    plan = plan_here(driver, 2, reason="recover", alone=True)
+    driver.state.enter_epoch(2)
+    yield [begin_bytes(driver, plan)]
+    yield [driver.act_bytes(set_gap(2, is_open=False)), driver.act_bytes(set_gap(3, is_open=True))]
+    yield [driver.act_bytes(set_gap(2, is_open=True))]
+    yield [
+        driver.act_bytes(set_gap(2, is_open=True)),
+        driver.act_bytes(set_gap(2, is_open=False, later_ms=1)),
+    ]
+    anew = set_gap(2, is_open=False, missing=9), set_gap(2, is_open=True, missing=3, later_ms=60_000)
+    yield [driver.act_bytes(*anew)]
+    yield [make_submission(driver.world, CITY, [driver.record("behind the gap", key_epoch=newest)])]
+    yield [driver.act_bytes(set_gap(2, is_open=False, missing=0, later_ms=60_000))]
+    yield [driver.act_bytes(set_gap(2, is_open=True, missing=412))]
 
 
 def _content_of(plan: EpochPlan) -> do.Change:

@@ -13,13 +13,13 @@ from genesis_builder import SITES, TestWorld, build_genesis
 from ledger_driver import everything
 from sento_client.courier.catalogue import SetEntry
 from sento_client.courier.exporting import export_set
-from sento_node.epochs.beginning import copy_ledger
+from sento_node.epochs.copies import copy_ledger
 from sento_node.ledger.lmdb_cut import put_epoch
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.store import KeptCheckpoint
 from sento_proto.checkpoint import Checkpoint, cosign, encode_checkpoint, sign_note
 from sento_proto.epoch_plan import act_bytes
-from sento_proto.governance.state import Epoch
+from sento_proto.governance.epoch_parts import Epoch
 
 AT_S = 1_767_225_600
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from sento_node.condition import Condition
+from sento_node.epochs.here import EpochHere
 from sento_node.ordering.port import Head, OrderingLog, OrderingStatus
 from sento_node.ordering.relayed import RelaySilent
 from sento_node.service.node_state import NodeState
@@ -38,7 +39,9 @@ class LendingSite:
         self._speaks = asyncio.Event()
         self._speaks.set()
         governance = SimpleNamespace(sites=_Everybody())
-        node = SimpleNamespace(member_log=log, condition=self.condition, governance=governance)
+        node = SimpleNamespace(
+            member_log=log, condition=self.condition, governance=governance, epoch=EpochHere()
+        )
         self._service = OrderService(cast("NodeState", node), alive_every_ms=alive_every_ms)
 
     @property

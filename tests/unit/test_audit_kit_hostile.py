@@ -11,6 +11,7 @@ import pytest
 import acts as do
 from audit_files import TIME_S, AuditLedger, run_kit
 from audit_ledgers import golden_audit_ledger
+from epoch_story import set_gap
 from genesis_builder import (
     OFFICERS,
     SITES,
@@ -195,6 +196,11 @@ def test_an_act_that_begins_an_epoch_elsewhere_from_another_tree_or_with_more_fa
         world, {**begin, "parent": {**parent, "size": 2}}, previous=hash_of(first), officers=OFFICERS[:3]
     )
     assert result_of(tmp_path, world, [writes, first, again])[0] == "failed"
+
+
+def test_an_act_about_the_gap_of_an_epoch_that_no_act_began_fails(tmp_path: Path) -> None:
+    world = build_genesis(name="audit-gaps", rules=5)
+    assert result_of(tmp_path, world, [act(world, set_gap(EPOCH, is_open=True))])[0] == "failed"
 
 
 def test_an_act_that_a_later_release_knows_could_not_be_checked(world: TestWorld, tmp_path: Path) -> None:

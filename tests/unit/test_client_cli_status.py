@@ -36,6 +36,7 @@ KEYS = {
     "may_be_lost",
     "receipts",
     "lead",
+    "gaps",
     "sites",
 }
 

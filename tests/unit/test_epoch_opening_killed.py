@@ -14,21 +14,28 @@ from typing import cast
 
 import pytest
 
+from acts import add_registry
 from epochs import plan_here, signed
 from genesis_builder import SITES, build_genesis, make_submission
 from ledger_driver import LedgerDriver
+from sento_node.condition import Condition
 from sento_node.epochs.beginning import begin
-from sento_node.epochs.opening import Opener
+from sento_node.epochs.opening import ACT_ALARM, Opener
 from sento_node.epochs.places import EpochPlaces
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.runner import Runner
 from sento_node.site import Reply
-from sento_proto.epoch_plan import EpochPlan
+from sento_proto.act_chain import act_content
+from sento_proto.epoch_plan import EpochPlan, act_of, acts_behind, bytes_behind
 from sento_proto.errors import Code
 from sento_proto.genesis import Genesis
 
 KAGA = "kaga-city"
 SUBMISSIONS = 3
+ACTS = tuple(
+    act_content("known from a trust file", [add_registry(name)]) for name in ("first-lost", "second-lost")
+)
+OFFERS = 1 + len(ACTS) + SUBMISSIONS
 
 
 class Killed(BaseException):
@@ -57,7 +64,8 @@ class Stopped:
             self.in_part, self.unlisted = (one.record_hash for one in halves)
             driver.flush()
             store.put_checkpoint(driver.checkpoint())
-            self.plan: EpochPlan = signed(driver, replace(bare, readmit=(*self.listed, self.in_part)))
+            plan = replace(bare, readmit=(*self.listed, self.in_part), acts=ACTS)
+            self.plan: EpochPlan = signed(driver, plan)
         begin(data_dir, self.genesis, self.plan)
 
     @property
@@ -80,11 +88,10 @@ class Stopped:
                 assert opens, "ingress is closed to everything else"
                 return submit(order, data)
 
-            alarms: dict[str, str] = {}
             runner = SimpleNamespace(
                 site=SimpleNamespace(state=driver.state, opening=False),
                 store=store,
-                condition=SimpleNamespace(takes_writes=True, raise_alarm=alarms.__setitem__),
+                condition=(condition := Condition(state="serving")),
                 submit=offered,
             )
             opener = Opener(cast("Runner", runner), EpochPlaces(self.data_dir), self.plan, SITES[0], SITES[0])
@@ -92,7 +99,8 @@ class Stopped:
                 asyncio.run(opener.run())
             finally:
                 self.open = not runner.site.opening
-                self.alarms = alarms
+                self.alarms = condition.alarms
+                self.registries = driver.governance.registries
 
     def standing(self) -> Counter[bytes]:
         with closing(
@@ -102,7 +110,7 @@ class Stopped:
 
 
 def killed_at(offer: int, *, behind: bool) -> Callable[[Callable[[bytes], Reply], bytes], Reply]:
-    """Counts offers, the act is number 0."""
+    """Counts offers: the act that begins the epoch is number 0, the plan's further acts follow, then the submissions."""
     count = -1
 
     def submit(order: Callable[[bytes], Reply], data: bytes) -> Reply:
@@ -119,7 +127,7 @@ def killed_at(offer: int, *, behind: bool) -> Callable[[Callable[[bytes], Reply]
 
 
 @pytest.mark.parametrize("behind", [False, True], ids=["before", "behind"])
-@pytest.mark.parametrize("offer", range(SUBMISSIONS + 1))
+@pytest.mark.parametrize("offer", range(OFFERS))
 def test_killed_at_any_offer_each_listed_record_stands_once_in_the_end(
     tmp_path: Path, offer: int, behind: bool
 ) -> None:
@@ -135,6 +143,10 @@ def test_killed_at_any_offer_each_listed_record_stands_once_in_the_end(
     standing = site.standing()
     assert set(standing.values()) == {1}
     assert all(standing[one] == 1 for one in site.listed)
+    order = [*standing]
+    acts = [act_of(site.plan).record_hash, *(one.record_hash for one in acts_behind(site.plan))]
+    assert order[site.plan.parent.size :] == [*acts, *site.listed], "acts first, then what is taken over"
+    assert {"first-lost", "second-lost"} <= set(site.registries)
     assert site.in_part not in standing
     assert site.unlisted not in standing
     report = json.loads((tmp_path / "epoch-0001.done").read_bytes())
@@ -173,3 +185,25 @@ def test_the_answer_that_is_lost_counts_nothing_twice(tmp_path: Path) -> None:
     site.life(losing)
     assert set(site.standing().values()) == {1}
     assert all(site.standing()[one] == 1 for one in site.listed)
+
+
+def test_an_act_that_may_not_stand_keeps_the_epoch_shut_and_says_so(tmp_path: Path) -> None:
+    """Officers decided it together with the epoch: what it revokes must not be used because a site skipped it."""
+    site = Stopped(tmp_path)
+    refused = 0
+
+    def refusing(order: Callable[[bytes], Reply], data: bytes) -> Reply:
+        nonlocal refused
+        if data != bytes_behind(site.plan)[0]:
+            return order(data)
+        refused += 1
+        if refused > 2:
+            raise Killed
+        return Reply(1, 1, (), Code.ACT_REFUSED)
+
+    with pytest.raises(Killed):
+        site.life(refusing)
+    assert not site.open
+    assert ACT_ALARM in site.alarms
+    site.life(lambda order, data: order(data))
+    assert site.open

@@ -13,6 +13,7 @@ from genesis_builder import OFFICERS, build_genesis
 from sento_proto.epoch_plan import (
     PlanRefused,
     act_of,
+    acts_behind,
     check_plan,
     decode_plan,
     encode_plan,
@@ -33,6 +34,24 @@ def test_a_signed_plan_survives_its_file_and_is_judged_good() -> None:
     assert act_of(again) == act_of(plan)
     assert offices_of(again, driver.governance) == sorted(OFFICERS[:2])
     assert check_plan(again, driver.governance).epoch == 1
+
+
+def test_the_records_of_a_plans_acts_are_those_of_every_release() -> None:
+    """Sites of two releases that carry out one plan must order the same records, or the act would stand twice."""
+    plan = plan_here(governed(5), reason="recover", alone=True, acts=(b'{"first": 1}', b'{"second": 2}'))
+    plan = replace(plan, ledger_id=bytes(32), parent=plan.parent._replace(root=bytes(32)))
+    assert plan_hash(plan).hex() == "e4bf7bf5c87bcaac5482d57897e9e6504c14d39558f56dced77969a3ddc563f2"
+    records = (act_of(plan), *acts_behind(plan))
+    assert [record.header.record_id.hex() for record in records] == [
+        "019e7044880074bfbbf5c87bcaac5482",
+        "019e704488007bfabc78058ec0178d57",
+        "019e7044880077dbaa56270b241044fb",
+    ]
+    assert [record.record_hash.hex() for record in records] == [
+        "5dcf4eae41d4ea4e36701ccd10ff8b2a14ce6ea8f2c4c15e1b9feb85f999c8be",
+        "5d2407ec9468f7c8305a08e9f5ff66450ceac090e54232cd9ba5a8e0a04017b1",
+        "af63e3fab9c619a3364be269fe18614af61f938c0cb56a690256030bd1f9694a",
+    ]
 
 
 def test_an_officer_who_signs_twice_signs_once() -> None:

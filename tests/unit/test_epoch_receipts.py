@@ -10,9 +10,10 @@ from audit_files import run_kit
 from audit_ledgers import golden_audit_ledger
 from genesis_builder import SITES, build_genesis
 from receipts_made import SmallLedger
+from sento_proto.governance.epoch_parts import Epoch
 from sento_proto.governance.parts import ReceiptSet
 from sento_proto.governance.site_keys import receipt_quorum
-from sento_proto.governance.state import Epoch, Governance, from_genesis
+from sento_proto.governance.state import Governance, from_genesis
 from sento_proto.receipt import verify_receipt
 
 FORK, SIZE = 5, 9
@@ -56,15 +57,15 @@ def test_the_audit_kit_says_the_same_of_a_receipt_of_the_former_epoch(
 ) -> None:
     """The kit learns of the fork from the acts in an export alone: the golden ledger of rules 5 goes on from its own end, so one is forked here again."""
     ledger = golden_audit_ledger("ledger_rules_5")
-    fork = ledger.governance.epochs[-1].fork_size
-    at = fork - 1 + position
+    newest = ledger.governance.epochs[-1]
+    at = newest.fork_size - 1 + position
     ledger_id = ledger.world.ledger_id.hex()
     (tmp_path / "all.sento-export").write_bytes(ledger.export(payloads=True))
-    ledger.driver.state.epoch = 0
+    ledger.driver.state.epoch = newest.parent
     try:
         (tmp_path / "one.receipt.json").write_bytes(ledger.receipt(at))
     finally:
-        ledger.driver.state.epoch = 1
+        ledger.driver.state.epoch = newest.number
     kit = run_kit(tmp_path, "--json", "--ledger-id", ledger_id, "all.sento-export", "one.receipt.json")
     assert kit.stderr == ""
     assert kit.of("sento-export-1") == ["ok"]

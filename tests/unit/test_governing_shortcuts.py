@@ -11,6 +11,7 @@ from ledger_driver import subject
 from sento_client.governing.sections import sections
 from sento_client.governing.shortcuts import FORMS, Given, NotAShortcut, change_of
 from sento_proto.governance.acts import CHANGES, Act, decode_act, effect_of
+from sento_proto.governance.epoch_parts import Epoch
 from sento_proto.governance.state import Governance, delayed_case, from_genesis
 
 SALT = bytes(range(16))
@@ -108,3 +109,70 @@ def test_words_that_say_too_little_or_too_much_are_answered_with_the_form(words:
     with pytest.raises(NotAShortcut) as refused:
         change_of(words, Given(governed(), "why", SALT))
     assert str(refused.value) == f"expected: {words[0]} {FORMS[words[0]]}"
+
+
+def recovered() -> Governance:
+    governance = from_genesis(build_genesis(rules=5).genesis)
+    return governance.changed(
+        epochs=(
+            Epoch(1, 0, 120, bytes(32), 120, 40, bytes(32), "recover"),
+            Epoch(2, 1, 500, bytes(32), 500, 90, bytes(32), "restore"),
+        )
+    )
+
+
+def gap_change(governance: Governance, *words: str) -> dict[str, object]:
+    return change_of(("set-gap", *words), Given(governance, "why", SALT))
+
+
+def test_a_gap_goes_from_open_to_closed_in_words_and_is_shown_with_its_epoch() -> None:
+    opened = gap_change(recovered(), "1", "open", "2026-03-11T08:46Z", "412")
+    assert opened == {
+        "do": "set-gap", "epoch": 1, "as_of_ms": 1_773_218_760_000, "known_missing": 412, "open": True,
+    }  # fmt: skip
+    assert gap_change(recovered(), "1", "open", "2026-03-11T17:46:00+09:00", "412") == opened
+    governance = effect_of(recovered(), act_of(opened), 130)
+    shown = {section.name: section for section in sections(governance, None)}["epochs"]
+    assert (
+        shown.lines[0] == "epoch 1, begun at position 120 to recover: the first 120 records of epoch 0 stay"
+    )
+    assert "A gap is open: state as of 2026-03-11 08:46 UTC" in shown.lines[1]
+    assert shown.lines[2].startswith("epoch 2, begun at position 500 to restore")
+    closed = gap_change(governance, "1", "closed", "9")
+    assert (closed["as_of_ms"], closed["open"]) == (1_773_218_760_000, False)
+    after = effect_of(governance, act_of(closed), 140)
+    shown = {section.name: section for section in sections(after, None)}["epochs"]
+    assert shown.lines[1].endswith("is closed; known to stay missing: 9 records")
+    assert [value["gap"] and value["gap"]["open"] for value in shown.value] == [False, None]  # type: ignore[attr-defined]
+
+
+def act_of(change: dict[str, object]) -> Act:
+    return decode_act(json.dumps({"format": "sento-act-1", "reason": "why", "changes": [change]}).encode())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("1", "open", "412"),
+        ("1", "open", "2026-03-11T08:46", "412"),
+        ("1", "open", "yesterday", "412"),
+        ("1", "closed", "2026-03-11T08:46Z", "412"),
+        ("1", "ajar", "412"),
+        ("one", "closed", "412"),
+        ("1", "closed", "some"),
+    ],
+    ids=[
+        "nothing",
+        "no time",
+        "a time without its zone",
+        "no time of a calendar",
+        "a time to close",
+        "neither",
+        "no epoch",
+        "no number",
+    ],
+)
+def test_words_about_a_gap_out_of_form_say_what_was_expected(words: tuple[str, ...]) -> None:
+    with pytest.raises(NotAShortcut, match="EPOCH open TIME MISSING"):
+        gap_change(recovered(), *words)

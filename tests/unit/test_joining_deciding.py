@@ -17,6 +17,7 @@ from sento_node.joining.deciding import (
     GoOn,
     MakeLedger,
     Promote,
+    PutAway,
     Remove,
     Seen,
     SetAside,
@@ -26,7 +27,7 @@ from sento_node.joining.deciding import (
     local_step,
     member_step,
 )
-from sento_node.joining.note import JOIN, REPLACE_DISK, Note, NoteDamaged, NoteFiles
+from sento_node.joining.note import JOIN, REPLACE_DISK, VOTE, Note, NoteDamaged, NoteFiles
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ordering.boot import (
     BOOTS_AHEAD_MAX,
@@ -52,6 +53,9 @@ VOTES = STARTED._replace(votes=True)
 REPLACED = Note(REPLACE_DISK, set_aside=True, ledger_made=True, confirmed=True)
 OURS = dataclasses.replace(REPLACED, member_id=9)
 NEW = dataclasses.replace(REPLACED, kind=JOIN)
+GIVEN = dataclasses.replace(REPLACED, kind=VOTE)
+TAKING = dataclasses.replace(GIVEN, member_id=9)
+START_OURS = StartMember((("a", A.peer_url), ("b", B.peer_url), ("here", URL)))
 
 
 def seen(*members: Member, has_log: bool = False, **more: object) -> Seen:
@@ -89,6 +93,17 @@ def test_the_disk_is_made_ready_before_the_node_starts() -> None:
         (OURS, seen(VOTES, has_log=True, is_up=True), Voting()),
         (NEW, seen(), AddLearner()),
         (NEW, seen(FRESH), Adopt(9)),
+        (GIVEN, seen(), AddLearner()),
+        (GIVEN, seen(FRESH), Adopt(9)),
+        (GIVEN, seen(STARTED), Remove(9)),
+        (TAKING, seen(STARTED, has_log=True, by_lead=True), START_OURS),
+        (TAKING, seen(has_log=True, by_lead=True), PutAway()),
+        (
+            TAKING,
+            seen(has_log=True),
+            Wait("Whether this site's member was removed is asked of the lead's node."),
+        ),
+        (TAKING, seen(by_lead=True), AddLearner()),
     ],
     ids=[
         "the former member is removed",
@@ -105,6 +120,13 @@ def test_the_disk_is_made_ready_before_the_node_starts() -> None:
         "ours votes",
         "a new site's learner is added",
         "a new site's learner is found again",
+        "a learner is added for a vote",
+        "a learner for a vote is found again",
+        "a learner whose log is not here gives way",
+        "a learner for a vote is started again",
+        "a learner for a vote was removed",
+        "whether it was removed only the lead can tell",
+        "it was removed before it started",
     ],
 )
 def test_the_next_step_follows_from_what_is_there(note: Note, look: Seen, step: object) -> None:
@@ -117,6 +139,7 @@ def test_the_next_step_follows_from_what_is_there(note: Note, look: Seen, step: 
         (OURS, seen(has_log=True), "no member of the ordering log any more"),
         (OURS, seen(VOTES), "must not start"),
         (NEW, seen(FORMER), "this site is not new"),
+        (GIVEN, seen(FORMER), "does not hold its log"),
     ],
 )
 def test_what_no_repetition_mends_ends_the_joining_in_words(note: Note, look: Seen, words: str) -> None:

@@ -421,6 +421,8 @@ async def test_list_of_many_closed_records_asks_for_the_missing_key_once() -> No
     installation = registry.installation(CLINIC)
     transport = registry.transport(installation)
     async with SentoClient(installation, transport=lambda _: transport) as clinic:
+        await clinic.governance()
+        transport.asked.clear()
         found = [
             version
             async for version in clinic.subject_history(

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from sento_node.condition import Condition
+from sento_node.epochs.here import EpochHere
 from sento_node.ordering.in_process import InProcessLog
 from sento_node.service.node_state import NodeState
 from sento_node.service.order_service import CALLS_MAX, STREAMS_MAX, OrderService
@@ -28,7 +29,10 @@ class Lender:
         self.condition = Condition(state="serving")
         self.sites: dict[str, object] = {EMBASSY: object(), "tw-taipei": object()}
         self.node = SimpleNamespace(
-            member_log=self.log, condition=self.condition, governance=SimpleNamespace(sites=self.sites)
+            member_log=self.log,
+            condition=self.condition,
+            governance=SimpleNamespace(sites=self.sites),
+            epoch=EpochHere(),
         )
         self.service = OrderService(cast("NodeState", self.node), alive_every_ms=alive_every_ms)
 
@@ -157,3 +161,20 @@ async def test_trimmed_history_is_told_as_where_following_can_begin() -> None:
     assert (await anext(events)).compacted_to_revision == placed.revision
     with pytest.raises(StopAsyncIteration):
         await anext(events)
+
+
+@pytest.mark.parametrize(("own", "asked", "code"), [(1, 0, Code.EPOCH_ENDED), (0, 1, Code.NOT_READY)])
+async def test_the_order_of_another_epoch_is_not_lent(own: int, asked: int, code: Code) -> None:
+    lender = Lender()
+    lender.node.epoch = EpochHere(own)
+    follow = sync_pb2.FollowOrderRequest(epoch=asked)
+    append = sync_pb2.AppendForRequest(lane=LANE, seq=1, data=b"block", epoch=asked)
+    for call in (
+        anext(lender.service.follow(EMBASSY, follow, lambda: None)),
+        lender.service.append(EMBASSY, append, 2.0),
+        lender.service.head(EMBASSY, 2.0, asked),
+    ):
+        with pytest.raises(SentoError) as refused:
+            await call
+        assert refused.value.code is code
+    assert (await lender.log.head(timeout_ms=100)).number == 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from keeping_bench import HALF_CHECK_MS, SETTINGS, A, B, Bench, run_of
-from sento_client.outbox.keeping import AskCheckpoint, Counts, Deliver, Effect, Forget
+from sento_client.outbox.keeping import AskCheckpoint, Counts, Deliver, Effect, Forget, LookAbroad, LookNoMore
+from sento_proto.errors import Code
 
 
 def sent_again(bench: Bench) -> list[Effect]:
@@ -50,3 +51,41 @@ def test_a_site_left_behind_in_the_old_epoch_does_not_end_the_wait() -> None:
     sent_again(bench)
     bench.said_to_stand(1, 9, epoch=0)
     assert sent_again(bench) == [Deliver(1, A)]
+
+
+# Once a later epoch is known, nothing waits for the end of a pause.
+
+
+def test_what_stood_by_one_site_s_word_goes_again_as_soon_as_a_later_epoch_is_known() -> None:
+    bench = Bench()
+    bench.stands(1, 7, epoch=0)
+    assert bench.core.epoch_began(1, bench.now_ms) == [Deliver(1, A)]
+
+
+def test_what_waits_for_a_site_abroad_goes_again_too_and_is_looked_for_anew() -> None:
+    bench = Bench()
+    bench.core.sent(1, 1, abroad=True)
+    bench.said_to_stand(1, 7, epoch=0)
+    bench.wait(HALF_CHECK_MS)
+    bench.proven(bench.asked(8))
+    assert bench.core.counts == Counts(0, 0, 1)
+    assert bench.core.epoch_began(1, bench.now_ms) == [LookNoMore(1), Deliver(1, A)]
+    assert bench.said_to_stand(1, 5, site=B, epoch=1) == [LookAbroad(1, 1, (run_of(1, 5, 0),))]
+
+
+def test_what_the_new_epoch_said_itself_is_not_doubted() -> None:
+    bench = Bench()
+    bench.stands(1, 7, epoch=1)
+    assert bench.core.epoch_began(1, bench.now_ms) == []
+    assert bench.core.counts == Counts(sending=0, uncovered=1)
+
+
+def test_a_pause_of_minutes_ends_with_the_epoch() -> None:
+    bench = Bench()
+    bench.core.sent(1, 1)
+    for _ in range(4):
+        bench.settle(1, 0, Code.DEADLINE, word=Code.HELD)
+        assert bench.wait(SETTINGS.not_yet_most_ms) == [Deliver(1, None)]
+    bench.settle(1, 0, Code.DEADLINE, word=Code.HELD)
+    assert bench.wait(SETTINGS.again_ms) == []
+    assert bench.core.epoch_began(1, bench.now_ms) == [Deliver(1, None)]

@@ -124,7 +124,8 @@ const IGNORED = new Set(('retire-key permit withdraw set-budget grant-budget set
 class Ledger {
   constructor(bytes) {
     const genesis = GENESIS(parseJson(utf8(bytes)))
-    Object.assign(this, { id: sha256(bytes), keys: [], sites: new Map(), officers: new Map(), sets: [], acts: [], orders: new Map(), begun: new Map() })
+    Object.assign(this, { id: sha256(bytes), keys: [], sites: new Map(), officers: new Map(), sets: [], acts: [], orders: new Map(), begun: new Map(),
+      gaps: new Map() })
     this.setRules(genesis.rules)
     genesis.sites.forEach(site => this.enrolSite(site, -1))
     genesis.authors.forEach(({ name, keys }) => keys.forEach(each => this.enrolKey(name, each, -1)))
@@ -167,6 +168,11 @@ class Ledger {
 
   /** How much of a tree that an epoch made stands: what a later epoch left behind does not (section 12). */
   standing(epoch, size) { return Math.min(size, ...[...this.begun].filter(([later]) => later > epoch).map(([, parent]) => parent.size)) }
+
+  /** The gaps that officers hold open, by rising epoch (section 12); `over`: those whose fork lies above this position. */
+  openGaps(over = -1) {
+    return [...this.gaps.values()].filter(({ open, from_size: fork }) => open && over < fork).map(({ open, ...gap }) => gap).sort((a, b) => a.epoch - b.epoch)
+  }
 
   /** The epoch that made the tree of this size first: up to its fork, an epoch has its parent's. */
   home(epoch, size) {
@@ -288,6 +294,10 @@ const CHANGES = {
     demand(it.parent.size === at && it.parent.epoch < it.epoch, `the act at ${at} begins an epoch that forks off elsewhere`)
     this.begun.set(it.epoch, it.parent)
     this.setReceiptSet(it.receipt_set, at)
+  }],
+  'set-gap': [{ epoch: u32, as_of_ms: whole, known_missing: whole, open: bool }, function ({ epoch, as_of_ms, known_missing, open }, at) {
+    const { size } = this.begun.get(epoch) ?? fail(`the act at ${at} is about the gap of epoch ${epoch}, which no act began`)
+    this.gaps.set(epoch, { epoch, as_of_ms, known_missing, from_size: size, open })
   }],
   'enrol-officer': [{ officer: OFFICER }, function ({ officer }) { this.enrolOfficer(officer) }],
   'retire-officer': [{ name: text }, function ({ name }) { demand(this.officers.delete(name), `${name} is not in office`) }],

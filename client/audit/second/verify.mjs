@@ -19,7 +19,8 @@ import { demandCertificate, demandFraud, NO_KEYS } from './statements.mjs'
 const RECEIPT = shape({ format: constant('sento-receipt-1'), ledger_id: hex(32), position: whole, record_hash: hex(32), path: list(hex(32)), checkpoint: NOTE,
   record: optional(record(RECORD)) })
 const TRUST = shape({ format: constant('sento-trust-2'), genesis: b64, records: list(record(RECORD)), checkpoint: NOTE, proofs: list(list(hex(32))) })
-const FIRST = shape({ format: constant('sento-export-1'), genesis: b64, ledger_id: hex(32), epoch: u32, size: whole, checkpoint: NOTE, made_at_ms: whole })
+const FIRST = shape({ format: constant('sento-export-1'), genesis: b64, ledger_id: hex(32), epoch: u32, size: whole, checkpoint: NOTE, made_at_ms: whole,
+  gaps: optional(list(shape({ epoch: u32, as_of_ms: whole, known_missing: whole, from_size: whole }))) })
 const LAST = shape({ end: constant(true), records: whole, checkpoints: list(NOTE), erasure_certificates: list(anything), fraud: list(anything) })
 
 /** The ledger that a trust file tells of, judged by its own genesis file. */
@@ -109,7 +110,7 @@ class Run {
       this.see(file, 'record', note.epoch, position, read.record_hash, ledger)
       if (one) demand(one.position === position && same(one.record_hash, read.record_hash), 'the record is another one')
       this.demandKept(note.epoch, position, ledger)
-      return `position ${position} of ${note.size}`
+      return `position ${position} of ${note.size}${asOf(ledger.openGaps(position))}`
     })
     if (result === LOST) return
     if (!one) this.say(file, 'signature', NOT_CHECKED, 'the receipt has no record in it')
@@ -169,6 +170,8 @@ class Run {
       if (fork && roots.has(fork.size)) demand(same(roots.get(fork.size), fork.root), 'not the root that the epoch was left at')
       for (const [epoch, { size, root }] of ledger.begun) demand(same(roots.get(size), root), `epoch ${epoch} began from another root`)
     })
+    this.item(file, 'gaps', () => demand(JSON.stringify(first.gaps ?? []) === JSON.stringify(ledger.openGaps()), 'it names other gaps than officers did'), false)
+    for (const gap of ledger.openGaps()) this.say(file, 'gap', NOT_CHECKED, `below ${gap.from_size}${asOf([gap])}; ${gap.known_missing} known to be missing`)
     if (ledger.rules > 1) ledger.known = first.size
     this.item(file, 'epoch', () => demand(first.epoch === note.epoch && first.size === note.size && last.checkpoints.every(({ epoch }) => epoch <= note.epoch),
       'a checkpoint of another epoch or size'))
@@ -213,6 +216,9 @@ class Run {
     return alone.results.some(({ result }) => result === FAILED) ? null : ledger
   }
 }
+
+/** What must be said beside a record below these gaps (section 12). */
+const asOf = gaps => gaps.length ? `; as of ${new Date(Math.min(...gaps.map(gap => gap.as_of_ms))).toISOString()}: later entries may be missing` : ''
 
 const reachesFurther = (a, b) => a.epoch > b.epoch || (a.epoch === b.epoch && a.known > b.known)
 

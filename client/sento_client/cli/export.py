@@ -15,6 +15,7 @@ from sento_client.cli.parameters import deadline_option, purpose_options
 from sento_client.cli.waiting import bar_of
 from sento_client.client import SentoClient
 from sento_client.exporting.face import Exported, Wanted
+from sento_proto.governance.gaps import gap_sentence, gap_value
 from sento_proto.strict_json import load
 from sento_proto.wire import Malformed
 
@@ -126,6 +127,7 @@ def _show(app: App, exported: Exported) -> None:
         "erasure_certificates": exported.certificates,
         "fraud": exported.frauds,
         "size_bytes": exported.size_bytes,
+        "gaps": [gap_value(gap) for gap in exported.gaps],
     }
 
     def people(console: Console) -> None:
@@ -135,6 +137,8 @@ def _show(app: App, exported: Exported) -> None:
         )
         if exported.hidden:
             console.print(f"{exported.hidden} of them with their hash alone.")
+        for gap in exported.gaps:
+            console.print(f"{gap_sentence(gap)} The file says so, too.")
         console.print(
             f"Prove it anywhere: python audit_kit.py --ledger-id {checkpoint.ledger_id.hex()} {exported.path}"
         )

@@ -34,8 +34,9 @@ def run_governing(
     exit_code: Callable[[SentoError | SetupError], Exit] = exit_of,
     if_interrupted: Callable[[], str] = lambda: ONLY_READ,
     heading: bool = True,
+    waits: bool = True,
 ) -> T:
-    """Open, say which ledger it is, work, close; an error is shown and ends the command."""
+    """Open, say which ledger it is, work, close; an error is shown and ends the command. `waits`: with a spinner; False for work with its own."""
 
     async def within() -> T:
         client = app.open_governing(app.config)
@@ -43,7 +44,7 @@ def run_governing(
         if heading and not app.as_json:
             click.echo(ledger_words(genesis.purpose, genesis.name, genesis.ledger_id))
         async with client:
-            if app.as_json:
+            if app.as_json or not waits:
                 return await work(client)
             limit_s = client.place.deadline_ms / 1000
             with spinner_after(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -35,8 +36,8 @@ class Commands(click.Group):
 
     def add_later(self, names: tuple[str, ...], package: str) -> None:
         """Commands that are loaded when they are asked for, so that a command's start does not wait for what the others need. Each stands in a module of
-        `package` under its own name, with _ for -."""
-        self._modules = {name: f"{package}.{name.replace('-', '_')}" for name in names}
+        `package` under its own name, with _ for -, and one behind a word of the language."""
+        self._modules = {name: f"{package}.{_module_of(name)}" for name in names}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order in which they were added."""
@@ -50,3 +51,8 @@ class Commands(click.Group):
         command = getattr(importlib.import_module(module), module.rpartition(".")[2])
         assert isinstance(command, click.Command), module
         return command
+
+
+def _module_of(name: str) -> str:
+    """A command's module, in which the command has the same name."""
+    return f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")

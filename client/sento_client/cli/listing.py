@@ -16,6 +16,10 @@ from sento_client.client import SentoClient
 from sento_client.confirming.values import Confirming
 from sento_client.results import HiddenTally, Version
 from sento_client.verifying import Stored
+from sento_proto.governance.gaps import as_of_ms, as_of_words
+
+FIRST = 0
+"""The position that is below every gap: nothing stands where an entry may be missing."""
 
 
 def show_part(
@@ -32,10 +36,11 @@ def show_part(
     an entry that is hidden."""
     hidden, told = HiddenTally(), Confirming() if confirmed else None
 
-    async def work(sento: SentoClient) -> list[Version]:
-        return [version async for version in ask(sento, hidden, told)]
+    async def work(sento: SentoClient) -> tuple[list[Version], int | None]:
+        found = [version async for version in ask(sento, hidden, told)]
+        return found, None if found else as_of_ms(sento.followed.governance, FIRST)
 
-    versions = app.run(work, site=site, deadline_ms=deadline_ms)
+    versions, empty_as_of_ms = app.run(work, site=site, deadline_ms=deadline_ms)
     next_before = versions[-1].position if versions and has_older(versions[-1]) else None
     oldest = hidden.oldest
     if oldest is not None and (not versions or oldest.position < versions[-1].position):
@@ -46,6 +51,8 @@ def show_part(
             print_history(console, versions)
         elif not hidden.count:
             console.print("Nothing stands under this name in this part of the ledger.")
+        if empty_as_of_ms is not None:
+            console.print(f"The ledger is {as_of_words(empty_as_of_ms)}.")
         if hidden.count:
             console.print(hidden.words)
         if told is not None:
@@ -61,6 +68,7 @@ def show_part(
         "hidden": hidden.count,
         "more": next_before is not None,
         "next_before": next_before,
+        "empty_as_of_ms": empty_as_of_ms,
     }
     if told is not None:
         value["confirmed"] = confirmed_value(told.word)

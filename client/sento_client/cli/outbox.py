@@ -63,6 +63,7 @@ def outbox(ctx: click.Context, app: App, limit: int) -> None:
     """Look at what this institution has handed over and no quorum holds yet; no site is asked.
 
     Records stay in the outbox until a quorum of sites has cosigned a ledger that holds them; programs that run send them, and take over what others left.
+    Where the ledger has sites abroad, what stands is held on until one of them has it, so that it is sent again should all sites at home be lost.
     Ends with 0 when nothing needs a person, with 5 when a record was refused with nobody there to be told, or a file is damaged.
 
     \b
@@ -89,6 +90,8 @@ def outbox(ctx: click.Context, app: App, limit: int) -> None:
         "needs_people": needs_people,
         "records": records,
         "refused": sum(shelf.refused for shelf in shelves),
+        "held_for_abroad": sum(shelf.held for shelf in shelves),
+        "let_go_for_room": sum(shelf.let_go for shelf in shelves),
         "files": [file_value(shelf) for shelf in shelves],
         "kept_records": [kept_value(record) for record in kept],
         "refused_records": [refused_value(record) for record in refused],

@@ -30,6 +30,13 @@ def sentence(shelves: list[ShelfLook]) -> str:
     pending = sum(shelf.pending_abroad for shelf in shelves)
     if pending:
         parts.append(f"{pending} of them are held by a quorum at home and wait for a site abroad alone")
+    held, let_go = sum(shelf.held for shelf in shelves), sum(shelf.let_go for shelf in shelves)
+    if held:
+        parts.append(
+            f"{held} records stand at home and are held until a site abroad has them ({sum(shelf.held_bytes for shelf in shelves) // 1024} KiB)"
+        )
+    if let_go:
+        parts.append(f"{let_go} submissions that were held so had to make room (outbox.hold_mib)")
     if refused:
         parts.append(f"{refused} were refused for good with nobody there to be told")
     if damaged:
@@ -109,6 +116,9 @@ def file_value(shelf: ShelfLook) -> dict[str, object]:
         "refused": shelf.refused,
         "trouble": shelf.trouble,
         "pending_abroad": shelf.pending_abroad,
+        "held_for_abroad": shelf.held,
+        "held_bytes": shelf.held_bytes,
+        "let_go_for_room": shelf.let_go,
     }
 
 

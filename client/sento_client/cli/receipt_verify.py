@@ -12,6 +12,7 @@ from rich.console import Console
 
 from sento_client.cli.app import App, pass_app
 from sento_client.cli.exits import Exit, exit_of
+from sento_client.cli.show import gap_fields
 from sento_client.cli.terminal import printable
 from sento_client.config import load_config
 from sento_client.governing.trust_file import trust_path
@@ -19,6 +20,7 @@ from sento_client.opening import open_trust_file
 from sento_client.receipts.checking import ReceiptJudge
 from sento_client.setup_errors import SetupError
 from sento_proto import header as header_layout
+from sento_proto.governance.gaps import as_of_words
 from sento_proto.receipt import RECEIPT_MAX_BYTES, Receipt, Verified
 from sento_proto.wire import Malformed
 
@@ -136,7 +138,7 @@ def _one(path: Path, judge: ReceiptJudge) -> dict[str, object]:
         "reach": judge.reach_words(receipt),
     }
     if verified.holds:
-        value |= _record_value(receipt, verified)
+        value |= _record_value(receipt, verified) | gap_fields(judge.as_of_ms(receipt))
     return value
 
 
@@ -170,6 +172,9 @@ def _lines(result: dict[str, object]) -> list[str]:
         )
     else:
         lines.append("  Who wrote it is not in this receipt (sento receipt get --with-record).")
+    as_of_ms = result["as_of_ms"]
+    if isinstance(as_of_ms, int):
+        lines.append(f"  The record is {as_of_words(as_of_ms)}.")
     if result["reach"]:
         lines.append(f"  {result['reach']}")
     return lines

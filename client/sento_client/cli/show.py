@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+from collections import Counter
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.text import Text
 from sento_client.cli.terminal import printable
 from sento_client.results import Version
 from sento_client.verifying import Findings, Verdict
+from sento_proto.governance.gaps import as_of_words, time_iso, time_words
 
 TABLE_MIN_COLUMNS = 100
 _VERDICT_STYLE = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.NOT_SHOWN: "yellow"}
@@ -60,7 +62,13 @@ def version_value(version: Version) -> dict[str, object]:
         "content": content_value(version.content),
         "closed_because": version.closed_because,
         "as_of": as_of._asdict(),
+        **gap_fields(version.as_of_ms),
     }
+
+
+def gap_fields(as_of_ms: int | None) -> dict[str, object]:
+    """As of when a record is that stands below an open gap, for programs: in ms since 1970 and as text (RFC 3339); both null for every other."""
+    return {"as_of_ms": as_of_ms, "as_of_time": None if as_of_ms is None else time_iso(as_of_ms)}
 
 
 def age_text(age_ms: int) -> str:
@@ -94,6 +102,8 @@ def version_table(version: Version, now_ms: int | None = None) -> Table:
         ),
         ("content", _content_text(version)),
     ]
+    if version.as_of_ms is not None:
+        rows.insert(-1, ("gap", as_of_words(version.as_of_ms)))
     for name, value in rows:
         table.add_row(name, Text(printable(value)))
     return table
@@ -107,7 +117,15 @@ def _content_text(version: Version) -> str:
 
 
 def print_history(console: Console, versions: list[Version]) -> None:
-    """Versions in the order given: a table with a line each, or two lines each where the terminal is too narrow for it."""
+    """Versions in the order given: a table with a line each, or two lines each where the terminal is too narrow for it; then what stands below an open gap."""
+    _print_lines(console, versions)
+    dated = Counter(version.as_of_ms for version in versions if version.as_of_ms is not None)
+    for as_of_ms, count in sorted(dated.items()):
+        of_these = f"{count} of these {'is' if count == 1 else 'are'}" if len(versions) > 1 else "It is"
+        console.print(f"{of_these} {as_of_words(as_of_ms)}.", markup=False)
+
+
+def _print_lines(console: Console, versions: list[Version]) -> None:
     if console.width < TABLE_MIN_COLUMNS:
         for version in versions:
             console.print(
@@ -135,9 +153,10 @@ def print_history(console: Console, versions: list[Version]) -> None:
 
 def change_line(version: Version) -> str:
     """One record of a stream in one line, in columns that a pipe can cut."""
+    gap = "" if version.as_of_ms is None else f"  as of {time_words(version.as_of_ms)}"
     return (
         f"{version.position:>10}  {time_text(version.header.time_ms)}  {_hash_begin(version)}  "
-        f"{version.author}  {version.header.kind}  {_content_words(version)}"
+        f"{version.author}  {version.header.kind}  {_content_words(version)}{gap}"
     )
 
 

@@ -23,8 +23,14 @@ from sento_client.cli.status_view import status_view
 from sento_client.cli.terminal import results_console
 from sento_client.cli.waiting import spinner_after
 from sento_client.client import SentoClient
+from sento_client.results import Freshness
+from sento_client.setup_errors import SetupError
 from sento_client.site_status import Judgement, judge, status_value
+from sento_client.site_status.governed import governed
 from sento_client.site_status.judging import SECOND_LOOK_MS
+from sento_proto.errors import SentoError
+from sento_proto.governance.gaps import open_gaps
+from sento_proto.governance.state import Governance
 
 REDRAWS_PER_S = 2
 WATCH_EVERY_S = 2.0
@@ -91,8 +97,21 @@ def _exit_of(judgement: Judgement | None) -> Exit:
 
 async def _look(sento: SentoClient, timeout_s: float, before: Judgement | None = None) -> Judgement:
     asked_at_ms = wall_ms()
-    reports = await sento.status(timeout_ms=int(timeout_s * 1000))
-    return judge(sento.genesis, reports, asked_at_ms, before)
+    timeout_ms = int(timeout_s * 1000)
+    reports, governance = await asyncio.gather(
+        sento.status(timeout_ms=timeout_ms), _governance(sento, timeout_ms)
+    )
+    genesis = governed(sento.genesis, governance)
+    return judge(genesis, reports, asked_at_ms, before, open_gaps(governance))
+
+
+async def _governance(sento: SentoClient, timeout_ms: int) -> Governance:
+    """Who votes and which gaps are open, as any site knows it now. Where none tells, what was followed before still stands; that sites are silent is told by
+    their reports."""
+    try:
+        return await sento.governance(freshness=Freshness.LOCAL, deadline_ms=timeout_ms)
+    except (SentoError, SetupError):
+        return sento.followed.governance
 
 
 async def _settled(app: App, sento: SentoClient, timeout_s: float) -> Judgement:

@@ -21,6 +21,7 @@ from sento_client.site_status.one_site import certificate_left_s, lag_records
 from sento_client.site_status.report import TIE_BREAKER, Look, SiteReport
 from sento_client.site_status.wording import size_text, span
 from sento_proto.genesis import Site
+from sento_proto.governance.gaps import gap_sentence
 from sento_proto.v1 import admin_pb2
 
 _STYLES = {
@@ -63,6 +64,7 @@ def status_view(console: Console, judgement: Judgement, age_ms: int | None = Non
         style = _STYLES[Writing.ONE_LOSS_STOPS]
     table, left_out = _fitting_table(console, judgement.look)
     parts: list[RenderableType] = [Text(judgement.sentence, style)]
+    parts += [Text(gap_sentence(gap), "bold yellow") for gap in judgement.gaps]
     if judgement.problems:
         parts.append(noted)
     parts += [Text(printable(line), "cyan") for line in _copying(judgement.look)]

@@ -22,6 +22,7 @@ from sento_client.client import SentoClient
 from sento_client.keyfiles import write_secret
 from sento_client.proving_face import Verification
 from sento_proto.checkpoint import Checkpoint, decode_checkpoint, encode_checkpoint
+from sento_proto.governance.gaps import as_of_words
 from sento_proto.limits import CHECKPOINT_MAX_BYTES
 from sento_proto.wire import Malformed
 
@@ -159,6 +160,8 @@ def _show(app: App, verification: Verification) -> None:
         what = f"record at position {version.position}" if version is not None else "ledger"
         if findings.ok:
             console.print(f"Verified: the {what}, under size {checkpoint.size} of epoch {checkpoint.epoch}.")
+            if version is not None and version.as_of_ms is not None:
+                console.print(f"The record is {as_of_words(version.as_of_ms)}.")
         else:
             console.print(f"NOT VERIFIED: {findings.why}. Keep this output and tell the operators.")
         console.print(findings_table(findings), soft_wrap=False)

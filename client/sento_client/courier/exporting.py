@@ -31,7 +31,7 @@ from sento_proto.checkpoint import decode_checkpoint
 from sento_proto.chunk import decode_chunk
 from sento_proto.erasure_certificate import Volume
 from sento_proto.errors import Code, SentoError
-from sento_proto.governance.state import Epoch
+from sento_proto.governance.epoch_parts import Epoch
 from sento_proto.keys import Signer
 from sento_proto.limits import CLEAR_CONTENT_REGISTRIES
 from sento_proto.volume import KEY_BYTES, SET_ID_BYTES, VolumeHeader, label_of, sealed_to

@@ -1,6 +1,7 @@
 """An export on disk: JSON lines, written beside its name and put there only when it is whole, compressed where the name ends in `.gz`.
 
-    {"format": "sento-export-1", "genesis": base64, "ledger_id": hex, "epoch", "size", "checkpoint": "<C2SP note>", "made_at_ms"}
+    {"format": "sento-export-1", "genesis": base64, "ledger_id": hex, "epoch", "size", "checkpoint": "<C2SP note>", "made_at_ms",
+     "gaps": [{"epoch", "as_of_ms", "known_missing", "from_size"}] (where a recovery left one that is open)}
     a record object for each position from 0 on (`sento_proto.record_object`)
     {"end": true, "records", "checkpoints": [note], "erasure_certificates": [object], "fraud": [object]}
 
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Protocol
 
 from sento_proto.checkpoint import Checkpoint, encode_checkpoint
+from sento_proto.governance.epoch_parts import Gap
+from sento_proto.governance.gaps import gap_value
 from sento_proto.record_object import RecordObject, record_value
 
 FORMAT = "sento-export-1"
@@ -37,19 +40,22 @@ class ExportFile:
     def __init__(self, lines: _Lines) -> None:
         self._lines = lines
 
-    def begin(self, genesis_bytes: bytes, checkpoint: Checkpoint, made_at_ms: int) -> None:
-        """The first line."""
-        self._line(
-            {
-                "format": FORMAT,
-                "genesis": base64.b64encode(genesis_bytes).decode(),
-                "ledger_id": checkpoint.ledger_id.hex(),
-                "epoch": checkpoint.epoch,
-                "size": checkpoint.size,
-                "checkpoint": encode_checkpoint(checkpoint).decode(),
-                "made_at_ms": made_at_ms,
-            }
-        )
+    def begin(
+        self, genesis_bytes: bytes, checkpoint: Checkpoint, made_at_ms: int, gaps: Sequence[Gap] = ()
+    ) -> None:
+        """The first line. `gaps`: those that are open at the checkpoint's size."""
+        first: dict[str, object] = {
+            "format": FORMAT,
+            "genesis": base64.b64encode(genesis_bytes).decode(),
+            "ledger_id": checkpoint.ledger_id.hex(),
+            "epoch": checkpoint.epoch,
+            "size": checkpoint.size,
+            "checkpoint": encode_checkpoint(checkpoint).decode(),
+            "made_at_ms": made_at_ms,
+        }
+        if gaps:
+            first["gaps"] = [gap_value(gap) for gap in gaps]
+        self._line(first)
 
     def put(self, record: RecordObject) -> None:
         """The next record."""

@@ -21,6 +21,8 @@ from sento_client.transport import CHANGES
 from sento_client.verifying import Verdict
 from sento_proto.checkpoint import Checkpoint
 from sento_proto.errors import Code, SentoError
+from sento_proto.governance.epoch_parts import Gap
+from sento_proto.governance.gaps import open_gaps
 from sento_proto.v1 import client_pb2
 
 OLDER_CHECKPOINTS = 8
@@ -29,7 +31,8 @@ PROGRESS_EVERY_RECORDS = 500
 
 
 class Exported(NamedTuple):
-    """What was written. `hidden`: records of which only the hash is there; `payloads`: how many came with theirs."""
+    """What was written. `hidden`: records of which only the hash is there; `payloads`: how many came with theirs; `gaps`: those that a recovery
+    left and that are open, which the file says in its first line."""
 
     path: Path
     checkpoint: Checkpoint
@@ -39,6 +42,7 @@ class Exported(NamedTuple):
     certificates: int
     frauds: int
     size_bytes: int
+    gaps: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,10 @@ class ExportingFace(Session):
         self._require_registries(wanted.registries)
         older = await self._older_checkpoints(checkpoint, timeout_ms)
         ledger = ExportedLedger(checkpoint, older, wanted.registries, with_payloads=wanted.with_payloads)
+        gaps = open_gaps(self._follower.followed.at(checkpoint.size))
         frauds = [] if self._archive is None else [json.loads(data) for _, data in self._archive.frauds()]
         with export_file(path) as file:
-            file.begin(self._installation.genesis_bytes, checkpoint, self._ports.wall_ms())
+            file.begin(self._installation.genesis_bytes, checkpoint, self._ports.wall_ms(), gaps)
             await self._put_records(file, ledger, wanted, checkpoint.size, timeout_ms, on_progress)
             proven = ledger.prove()
             file.end(checkpoint.size, proven, wanted.certificates, frauds)
@@ -89,6 +94,7 @@ class ExportingFace(Session):
             len(wanted.certificates),
             len(frauds),
             path.stat().st_size,
+            gaps,
         )
 
     def _require_registries(self, registries: Collection[str]) -> None:

@@ -107,6 +107,7 @@ class ExtractFace(Session):
         got = await asker.ask(
             EXTRACT, request, accept, Terms(purpose, case_number, timeout_ms=timeout_ms, site=site)
         )
+        await self._follower.keep_up(got.header.site, got.header.epoch, timeout_ms)
         with opened_log(self.extracts_directory) as log:
             log.raised(self._ports.wall_ms())
         opener = self._installation.keyring.opener

@@ -30,6 +30,7 @@ from sento_proto.extract import (
     decode_extract,
     open_extract,
 )
+from sento_proto.governance.gaps import as_of_ms
 from sento_proto.sealing import CannotOpen
 from sento_proto.wire import Malformed
 
@@ -181,5 +182,13 @@ def _versions(
             # An order that reached this computer since the extract was made.
             content, closed = None, f"officers ordered it erased, at position {order}"
         yield Version(
-            stored.position, author, record, stored, as_of, Findings([*findings, quorum]), content, closed
+            stored.position,
+            author,
+            record,
+            stored,
+            as_of,
+            Findings([*findings, quorum]),
+            content,
+            closed,
+            as_of_ms=as_of_ms(reader.trust.governance, stored.position),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -20,7 +20,7 @@ from sento_client.governing.trust_file import encode_trust
 from sento_client.grpc_transport import GrpcTransport
 from sento_client.proving import Prover
 from sento_client.results import Freshness
-from sento_client.transport import SUBMIT_ACT, USAGE, Transport
+from sento_client.transport import SUBMIT_ACT, USAGE, Method, ReplyT, RequestT, Transport
 from sento_client.verifying import Finding
 from sento_proto.checkpoint import Checkpoint
 from sento_proto.errors import STANDING_CODES, Code, SentoError
@@ -69,6 +69,23 @@ class GoverningClient:
     def asker(self) -> Asker:
         """How sites are asked."""
         return self._asker
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of the sites that this computer has an address of, in order."""
+        return self._transport.sites
+
+    async def call_site(
+        self, site: str, method: Method[RequestT, ReplyT], request: RequestT, *, timeout_ms: int
+    ) -> ReplyT:
+        """One question to one site, answered or not; nothing is verified here. Raises SentoError."""
+        return await self._transport.call(site, method, request, timeout_ms)
+
+    def stream_site(
+        self, site: str, method: Method[RequestT, ReplyT], request: RequestT, *, silence_ms: int
+    ) -> AsyncIterator[ReplyT]:
+        """Answers of one site, one by one; nothing is verified here. Raises SentoError, DEADLINE after so long without one."""
+        return self._transport.stream(site, method, request, silence_ms)
 
     @property
     def epoch(self) -> int:

@@ -10,6 +10,7 @@ it is kept on disk, or asked behind. Until then it counts, because it may be a s
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from sento_client.asker import Asker, Terms, damaged
 from sento_client.governing.fitting import can_change
@@ -29,8 +30,11 @@ from sento_proto.v1 import governance_pb2
 
 NEWS_EVERY_MS = 1_000
 NEWS_TIMEOUT_MS = 3_000
+KEEP_UP_EVERY_MS = 60_000
+KEEP_UP_TIMEOUT_MS = 1_000
 PROOF_TIMEOUT_MS = 2_000
 RUNS_AT_ONCE = LIST_PAGE_MAX // 2
+_LOG = logging.getLogger(__name__)
 
 
 class Follower:
@@ -48,6 +52,8 @@ class Follower:
         self._keep = keep
         self._lock = asyncio.Lock()
         self._asked_ms: int | None = None
+        self._kept_up_ms: int | None = None
+        self._told_epoch = 0
         self._proven = followed
         self._gave = ""
         self._avoid: str | None = None
@@ -76,8 +82,10 @@ class Follower:
             return self.followed
         async with self._lock:
             terms = Terms("", "", freshness, timeout_ms=timeout_ms, site=site)
+            asked_ms = self._asker.now_ms
             found = await self._followed(terms)
             proven, proof = await self._prove(found, freshness)
+            self._kept_up_ms = asked_ms
             later = found.governance.epoch > self.followed.governance.epoch
             if later or len(found.steps) >= len(self.followed.steps):
                 self.followed = found
@@ -136,6 +144,27 @@ class Follower:
         except SentoError:
             return False
         return followed.position != known
+
+    async def keep_up(self, site: str, epoch: int, timeout_ms: int) -> None:
+        """An answer of this epoch (0 too where it does not say) came from `site`. Asks that site what officers changed, where the epoch is not known here
+        or nobody asked for a minute.
+
+        What dates a record (`governance.gaps`) leaves nothing in it to doubt: who only reads would never learn of a recovery. Raises SetupError
+        RULES_UNKNOWN."""
+        known, now_ms = max(self.epoch, self._told_epoch), self._asker.now_ms
+        asked_lately = self._kept_up_ms is not None and now_ms - self._kept_up_ms < KEEP_UP_EVERY_MS
+        if (asked_lately and epoch <= known) or not can_change(self.followed.governance):
+            return
+        try:
+            await self.refresh(min(timeout_ms, KEEP_UP_TIMEOUT_MS), freshness=Freshness.LOCAL, site=site)
+        except SentoError as error:
+            _LOG.info(
+                "%s did not say what officers changed (%s): asked again with the next answer",
+                site,
+                error.code.name,
+            )
+            return
+        self._told_epoch = max(epoch, self._told_epoch)
 
     async def _page(self, before: Followed, terms: Terms) -> tuple[Followed, bool]:
         """What was followed with one page more, and whether there is more."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from sento_proto.governance.gaps import gap_of, gap_sentence, time_iso, time_words
 from sento_proto.governance.parts import Scope
 from sento_proto.governance.state import AuthorKey, ErasureOrder, Governance
 from sento_proto.keys import Suite
@@ -49,6 +50,7 @@ def sections(governance: Governance, usage: Sequence[AuthorUse] | None) -> list[
         _recovery(governance),
         _erasures(governance),
         _read_log(governance),
+        _epochs(governance),
     ]
 
 
@@ -315,3 +317,38 @@ def _scopes(scopes: Iterable[Scope]) -> str:
 
 def _scope_values(scopes: Iterable[Scope]) -> list[dict[str, str]]:
     return [{"registry": scope.registry, "compartment": scope.compartment} for scope in scopes]
+
+
+def _epochs(governance: Governance) -> Section:
+    """Epochs that acts began, each with the gap that its recovery left."""
+    lines, value = [], []
+    for epoch in governance.epochs:
+        lines.append(
+            f"epoch {epoch.number}, begun at position {epoch.act_at} to {epoch.reason}: the first {epoch.fork_size} records of epoch {epoch.parent} stay"
+        )
+        gap = gap_of(governance, epoch.number)
+        if gap is not None and gap.open:
+            lines.append(f"    {gap_sentence(gap)}")
+        elif gap is not None:
+            lines.append(
+                f"    the gap as of {time_words(gap.as_of_ms)} is closed; known to stay missing: {gap.known_missing} records"
+            )
+        value.append(
+            {
+                "epoch": epoch.number,
+                "parent": epoch.parent,
+                "fork_size": epoch.fork_size,
+                "begun_at": epoch.act_at,
+                "reason": epoch.reason,
+                "plan": epoch.plan.hex(),
+                "gap": None
+                if gap is None
+                else {
+                    "as_of_ms": gap.as_of_ms,
+                    "as_of_time": time_iso(gap.as_of_ms),
+                    "known_missing": gap.known_missing,
+                    "open": gap.open,
+                },
+            }
+        )
+    return Section("epochs", "Epochs", tuple(lines), value)

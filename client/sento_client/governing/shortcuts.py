@@ -12,18 +12,22 @@
     delay-read-log NAME REGISTRY,... CASE_NUMBER...   release-read-log NAME
     require-key-agent SCOPE AGENT                     end-key-agent SCOPE
     set-site-place SITE ADDRESS|none [ORDERING_URL]   set-site-votes SITE yes|no
+    set-gap EPOCH open TIME MISSING                   set-gap EPOCH closed MISSING
     unlock RECOVERY_KEY REGISTRY,... KEY_EPOCH,... OFFICER,...
 
 ORDER is the position of the act that ordered an erasure. Case numbers go into the act as salted hashes alone.
+TIME is like 2026-03-11T08:46Z, with its zone: the recovered state is as of then; MISSING counts the acknowledged records known to be missing.
 SCOPE is `health` (the open part), `health:clinic-a` (a compartment) or `health:*` (all). Changes that carry keys or whole institutions come in a file.
 Pure.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from sento_proto.governance.gaps import gap_of
 from sento_proto.governance.reader_changes import MAY, PREVIOUS
 from sento_proto.governance.state import Governance, delayed_case
 
@@ -57,6 +61,7 @@ FORMS: dict[str, str] = {
     "end-key-agent": "SCOPE",
     "set-site-place": "SITE ADDRESS|none [ORDERING_URL]",
     "set-site-votes": "SITE yes|no",
+    "set-gap": "EPOCH open TIME MISSING | EPOCH closed MISSING",
     "unlock": "RECOVERY_KEY REGISTRY,... KEY_EPOCH,... OFFICER,...",
 }
 
@@ -66,7 +71,8 @@ class NotAShortcut(Exception):
 
 
 class Given(NamedTuple):
-    """What a change takes from elsewhere: the next key epoch from `governance`, the act's `reason`, and a fresh `salt` of 16 random bytes."""
+    """What a change takes from elsewhere: the next key epoch and an open gap's time from `governance`, the act's `reason`, and a fresh `salt` of 16 random
+    bytes."""
 
     governance: Governance
     reason: str
@@ -213,6 +219,28 @@ def _site_votes(rest: Sequence[str], _given: Given) -> Value:
     return {"name": name, "votes": {"yes": True, "no": False}[votes]}
 
 
+def _gap(rest: Sequence[str], given: Given) -> Value:
+    epoch, state, *time, missing = rest
+    is_open = {"open": True, "closed": False}[state]
+    known = gap_of(given.governance, int(epoch))
+    if is_open:
+        (text,) = time
+        as_of_ms = _time_ms(text)
+    elif time:
+        raise ValueError(time)
+    else:
+        # Without an open one this closes nothing, and is refused with that reason.
+        as_of_ms = 0 if known is None else known.as_of_ms
+    return {"epoch": int(epoch), "as_of_ms": as_of_ms, "known_missing": int(missing), "open": is_open}
+
+
+def _time_ms(text: str) -> int:
+    time = dt.datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(text)
+    return (time - dt.datetime.fromtimestamp(0, dt.UTC)) // dt.timedelta(milliseconds=1)
+
+
 def _unlock(rest: Sequence[str], given: Given) -> Value:
     recovery_key, registries, key_epochs, officers = rest
     return {
@@ -253,5 +281,6 @@ _READERS: dict[str, Callable[[Sequence[str], Given], Value]] = {
     "end-key-agent": _no_key_agent,
     "set-site-place": _site_place,
     "set-site-votes": _site_votes,
+    "set-gap": _gap,
     "unlock": _unlock,
 }

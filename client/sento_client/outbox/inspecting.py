@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sento_client.delivery_values import code_of
-from sento_client.outbox.shelf import BUSY_TIMEOUT_S, FORMAT_WITHOUT_ABROAD, Belongs, in_use, shelves_in
+from sento_client.outbox.shelf import (
+    BUSY_TIMEOUT_S,
+    FORMAT_WITHOUT_ABROAD,
+    FORMAT_WITHOUT_HELD,
+    Belongs,
+    in_use,
+    shelves_in,
+)
 from sento_proto import header as header_layout
 from sento_proto.errors import Code
 from sento_proto.header import Header
@@ -61,7 +68,12 @@ class ShelfLook(NamedTuple):
     belongs: Belongs | None
     trouble: str
     pending_abroad: int = 0
-    """Of the records those that a quorum at home holds, and no site abroad yet."""
+    """Of the records those that a quorum at home holds, and no site abroad yet, although that was asked for."""
+    held: int = 0
+    """Records that a quorum at home has and that are held on until a site abroad has them; `submissions`, `records` and `size_bytes` do not count them."""
+    held_bytes: int = 0
+    let_go: int = 0
+    """Submissions that were held and had to make room with no site abroad known to have them."""
 
 
 def look(directory: Path) -> list[ShelfLook]:
@@ -70,13 +82,13 @@ def look(directory: Path) -> list[ShelfLook]:
 
 
 def kept_records(directory: Path) -> Iterator[KeptRecord]:
-    """Records that wait, file by file, oldest first. Files that cannot be read are left out; `look` names them."""
+    """Records that wait, file by file, oldest first, but what is held for a site abroad alone. Files that cannot be read are left out; `look` names them."""
     for path in shelves_in(directory):
         try:
             with closing(_connect(path)) as database:
                 columns = ABROAD_COLUMNS if _knows_abroad(database) else "0, 0"
                 rows = database.execute(
-                    f"SELECT made_ms, rounds, code, submission, {columns} FROM kept ORDER BY id"  # noqa: S608
+                    f"SELECT made_ms, rounds, code, submission, {columns} FROM kept {_waits(database)} ORDER BY id"  # noqa: S608
                 )
                 for made_ms, rounds, code, submission, abroad, home_ms in rows:
                     told = code_of(code) if code else None
@@ -125,12 +137,17 @@ def discard_kept(directory: Path, record_id: bytes) -> list[bytes]:
 
 
 def _look(path: Path) -> ShelfLook:
-    held = in_use(path)
+    locked = in_use(path)
     try:
         with closing(_connect(path)) as database:
-            kept = database.execute(
-                "SELECT count(*), coalesce(sum(records), 0), coalesce(sum(length(submission)), 0), min(made_ms) FROM kept"
-            ).fetchone()
+            sums = "SELECT count(*), coalesce(sum(records), 0), coalesce(sum(length(submission)), 0), min(made_ms) FROM kept"
+            kept = database.execute(f"{sums} {_waits(database)}").fetchone()
+            held, held_bytes, let_go = 0, 0, 0
+            if _knows_held(database):
+                held, held_bytes = database.execute(
+                    "SELECT coalesce(sum(records), 0), coalesce(sum(length(submission)), 0) FROM kept WHERE id IN (SELECT id FROM held)"
+                ).fetchone()
+                (let_go,) = database.execute("SELECT coalesce(sum(submissions), 0) FROM let_go").fetchone()
             pending = 0
             if _knows_abroad(database):
                 (pending,) = database.execute(
@@ -139,15 +156,39 @@ def _look(path: Path) -> ShelfLook:
             (refused,) = database.execute("SELECT count(*) FROM refused").fetchone()
             belongs = Belongs(*database.execute("SELECT ledger_id, institution FROM belongs").fetchone())
     except (sqlite3.Error, TypeError) as error:
-        return ShelfLook(path, held, 0, 0, 0, None, 0, None, f"{type(error).__name__}: {error}")
+        return ShelfLook(path, locked, 0, 0, 0, None, 0, None, f"{type(error).__name__}: {error}")
     submissions, records, size_bytes, oldest_ms = kept
-    return ShelfLook(path, held, submissions, records, size_bytes, oldest_ms, refused, belongs, "", pending)
+    return ShelfLook(
+        path,
+        locked,
+        submissions,
+        records,
+        size_bytes,
+        oldest_ms,
+        refused,
+        belongs,
+        "",
+        pending,
+        held,
+        held_bytes,
+        let_go,
+    )
 
 
 def _knows_abroad(database: sqlite3.Connection) -> bool:
     """Whether the file's release knew sites abroad; one that did not is not changed by looking at it."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     return bool(version > FORMAT_WITHOUT_ABROAD)
+
+
+def _knows_held(database: sqlite3.Connection) -> bool:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return bool(version > FORMAT_WITHOUT_HELD)
+
+
+def _waits(database: sqlite3.Connection) -> str:
+    """Which rows are not merely held."""
+    return "WHERE id NOT IN (SELECT id FROM held)" if _knows_held(database) else ""
 
 
 def _headers(submission: bytes) -> list[Header]:

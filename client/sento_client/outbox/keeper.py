@@ -1,5 +1,7 @@
 """The shell around keeping: carries out what the core decides, with the outbox on disk, questions to the sites, and the writer that delivers.
 
+What a quorum holds then is held on for a site abroad (`holding_look.py`) where the ledger has one.
+
 Writer ── keep ──► Outbox (flush) ── told ──► Writer delivers ── settled ──► Keeping ──► forget, deliver again, look for it under a checkpoint
                                                                                   ▲ stored ── Archive (flush) ◄── store receipts ◄── proven ──┘
 """
@@ -8,11 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 from sento_client.composing import Ports
 from sento_client.delivery_values import Settle
 from sento_client.outbox.abroad_look import AbroadLook
+from sento_client.outbox.holding import HeldCounts
+from sento_client.outbox.holding import Settings as HoldingSettings
+from sento_client.outbox.holding_look import HoldingLook
 from sento_client.outbox.keeping import (
     AskCheckpoint,
     AskProofs,
@@ -31,7 +36,7 @@ from sento_client.outbox.keeping import (
     StoreReceipts,
 )
 from sento_client.outbox.outbox import Found, Outbox, Told
-from sento_client.outbox.shelf import NewRefused
+from sento_client.outbox.shelf import HeldAs, NewRefused
 from sento_client.proving import Prover, RunProof
 from sento_client.receipts.archive import Archive, NotStored
 from sento_client.receipts.histories import RECEIPTS_LOOKED_AT
@@ -39,6 +44,8 @@ from sento_client.receipts.store import NO_ID, ProvenRun
 from sento_client.setup_errors import SetupError
 from sento_proto.checkpoint import Checkpoint
 from sento_proto.errors import Code, SentoError
+from sento_proto.governance.epoch_parts import Epoch
+from sento_proto.governance.state import Governance
 from sento_proto.limits import LIST_PAGE_MAX
 from sento_proto.record import Record
 
@@ -46,8 +53,8 @@ ADOPT_EVERY_S = 30.0
 ASK_TIMEOUT_MS = 5_000
 RUNS_AT_ONCE = LIST_PAGE_MAX // 2
 _LOG = logging.getLogger(__name__)
-DeliverAgain = Callable[[int, bytes, str | None], bool]
-"""Offer the kept submission again, avoiding a site; False when the bytes are not a submission."""
+DeliverAgain = Callable[[int, bytes, str | None, tuple[int, ...]], bool]
+"""Offer the kept submission again, avoiding a site, and without the records at these places; False when the bytes are not a submission."""
 
 
 class Keeper:
@@ -60,7 +67,11 @@ class Keeper:
         ports: Ports,
         settings: Settings | None = None,
         archive: Archive | None = None,
+        governance: Callable[[], Governance] | None = None,
+        holding: HoldingSettings | None = None,
+        follow: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
+        """`governance`: what is followed now; None: nothing is held for sites abroad, and no epoch is looked for. `follow`: asks the sites for more of it."""
         self._outbox = outbox
         self._archive = archive
         self._record_ids: dict[int, dict[bytes, bytes]] = {}
@@ -72,6 +83,20 @@ class Keeper:
             prover, ports, self._store_abroad, self._stands_abroad, self._not_as_said, self._spawn
         )
         """The look for cosignatures from abroad."""
+        self._holding: HoldingLook | None = None
+        if governance is not None:
+            self._holding = HoldingLook(
+                outbox,
+                prover,
+                ports,
+                governance,
+                self._send_held,
+                self._in_epoch,
+                self._spawn,
+                holding,
+                follow,
+            )
+        self._at_home: dict[int, HeldAs] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
@@ -83,6 +108,11 @@ class Keeper:
     def counts(self) -> Counts:
         """What is kept, by state."""
         return self._keeping.counts
+
+    @property
+    def held(self) -> HeldCounts:
+        """What is held for the sake of sites abroad alone."""
+        return HeldCounts() if self._holding is None else self._holding.counts
 
     def start(self, deliver: DeliverAgain) -> None:
         """Begin to send what earlier processes left, and look every half minute for more."""
@@ -110,6 +140,14 @@ class Keeper:
                 self._set_aside(record, effect)
         self._apply(effects)
 
+    def replaced(self, kept: int) -> None:
+        """Another submission, which is on disk, has taken over what of it is to be sent."""
+        self._apply(self._keeping.gone(kept, self._ports.steady_ms()))
+
+    def not_replaced(self, kept: int) -> None:
+        """No other submission could be made to take its place."""
+        self._apply(self._keeping.put_off(kept, self._ports.steady_ms()))
+
     async def wait_covered(self, timeout_ms: int) -> None:
         """Wait until everything that stands is proven, at most so long."""
         if self._keeping.counts.uncovered:
@@ -120,6 +158,8 @@ class Keeper:
         """Stop; what is kept stays on disk."""
         self._closed = True
         self.abroad.close()
+        if self._holding is not None:
+            self._holding.close()
         if self._timer is not None:
             self._timer.cancel()
         for task in list(self._tasks):
@@ -133,7 +173,7 @@ class Keeper:
         for effect in effects:
             if isinstance(effect, Forget):
                 self._record_ids.pop(effect.kept, None)
-                self._outbox.forget(effect.kept)
+                self._forget(effect.kept)
             elif isinstance(effect, StoreReceipts):
                 self._spawn(self._store_receipts(effect.runs))
             elif isinstance(effect, Deliver):
@@ -153,6 +193,21 @@ class Keeper:
         if self._covered is not None and not self._covered.done() and not self._keeping.counts.uncovered:
             self._covered.set_result(None)
         self._plan()
+
+    def _forget(self, kept: int) -> None:
+        """Or hold it, where a quorum has it now and a site abroad may come to have it."""
+        held = self._at_home.pop(kept, None)
+        if held is not None and self._holding is not None and self._holding.wanted:
+            self._holding.hold(kept, held)
+        else:
+            self._outbox.forget(kept)
+
+    def _send_held(self, kept: Sequence[int]) -> None:
+        found = [(each, self._outbox.size_of(each)[0]) for each in kept]
+        self._apply(self._keeping.adopted(found, self._ports.steady_ms()))
+
+    def _in_epoch(self, epoch: Epoch) -> None:
+        self._apply(self._keeping.epoch_began(epoch.number, self._ports.steady_ms()))
 
     def _plan(self) -> None:
         wake_ms = self._keeping.wake_ms
@@ -195,21 +250,33 @@ class Keeper:
             return
         if data is None:
             self._apply(self._keeping.gone(effect.kept, self._ports.steady_ms()))
-        elif not self._deliver(effect.kept, data, effect.avoid):
+        elif not self._deliver(effect.kept, data, effect.avoid, self._left_out(effect.kept)):
             self._record_ids.pop(effect.kept, None)
             self._apply(self._keeping.unreadable(effect.kept, self._ports.steady_ms()))
+
+    def _left_out(self, kept: int) -> tuple[int, ...]:
+        """Places of records that were refused when the others came to stand: what a later epoch would say of them must not surprise who was told."""
+        held = self._outbox.held_as(kept)
+        return () if held is None else held.left_out
 
     async def _ask_checkpoint(self, effect: AskCheckpoint) -> None:
         try:
             checkpoint = await self._prover.checkpoint(0, ASK_TIMEOUT_MS, effect.avoid)
         except SentoError:
             # No site has one, or none answers: what stands stays kept, and it is asked again.
+            self._look_at_epochs()
             self._apply(self._keeping.check_failed(self._ports.steady_ms()))
             return
         except Exception:
             # Not foreseen, so it is told; but what stands must be looked for again all the same.
             self._apply(self._keeping.check_failed(self._ports.steady_ms()))
             raise
+        if self._holding is not None:
+            try:
+                await self._holding.heard(checkpoint)
+            except Exception:
+                self._apply(self._keeping.check_failed(self._ports.steady_ms()))
+                raise
         self._checkpoint = checkpoint
         self._apply(self._keeping.checkpoint(checkpoint.epoch, checkpoint.size, self._ports.steady_ms()))
 
@@ -252,7 +319,21 @@ class Keeper:
             except Exception:
                 self._apply(self._keeping.not_stored(runs, self._ports.steady_ms()))
                 raise
+        assert self._checkpoint is not None
+        for run in runs:
+            so_far = self._at_home.get(run.kept)
+            needs_size = run.position + len(run.record_hashes)
+            self._at_home[run.kept] = HeldAs(
+                self._checkpoint.epoch,
+                max(needs_size, 0 if so_far is None else so_far.needs_size),
+                self._keeping.refused(run.kept),
+            )
         self._apply(self._keeping.stored(runs, self._ports.steady_ms()))
+        self._at_home.clear()
+
+    def _look_at_epochs(self) -> None:
+        if self._holding is not None:
+            self._holding.look_at_epochs()
 
     async def _store_abroad(self, checkpoint: Checkpoint, proven: Sequence[tuple[Run, RunProof]]) -> bool:
         """Receipts under a checkpoint that a site abroad cosigned; whether they are on disk now."""
@@ -300,4 +381,7 @@ class Keeper:
 
     def _adopt(self, found: Sequence[Found]) -> None:
         abroad = {each.kept for each in found if self._outbox.is_abroad(each.kept)}
+        if self._holding is not None:
+            sent = set(self._holding.adopt([each.kept for each in found]))
+            found = [each for each in found if each.kept in sent]
         self._apply(self._keeping.adopted(found, self._ports.steady_ms(), abroad))

@@ -11,7 +11,9 @@ The rules, all of them:
 4. What has no end goes on being sent: soon when no site could be reached, with pauses that double up to five minutes when the ledger says "not yet".
 5. A record that is refused for good after its caller has gone is kept aside for people to see; one whose caller was told is not.
 6. Of what nobody waits for, so many submissions are on their way at a time, oldest first: a backlog does not stand in the way of callers.
-7. One that is to survive the country is handed to `abroad.py` when it stands, and kept beyond its receipts until that says that a site abroad cosigned, too.
+7. When a later epoch has begun, nothing waits for the end of a pause: what stood by a word or for a site abroad in a former epoch, and what was told "not
+   yet", is sent again at once.
+8. One that is to survive the country is handed to `abroad.py` when it stands, and kept beyond its receipts until that says that a site abroad cosigned, too.
 
 Pure: events in, effects out; no clock, no chance, no disk of its own.
 """
@@ -330,6 +332,26 @@ class Keeping:
         """Under a checkpoint of a site abroad something else stands, or the epoch is another: it is sent again."""
         if kept in self._uncovered or kept in self._at_home:
             self._doubt(kept)
+        return self.tick(now_ms)
+
+    def put_off(self, kept: int, now_ms: int) -> list[Effect]:
+        """What was to be delivered could not be made ready: it is tried again after a while."""
+        self._end_round(kept)
+        heapq.heappush(self._due, (now_ms + self._settings.not_yet_first_ms, kept))
+        return self.tick(now_ms)
+
+    def refused(self, kept: int) -> tuple[int, ...]:
+        """Places in the submission of records that were refused for good."""
+        state = self._kept.get(kept)
+        return () if state is None else tuple(sorted(state.refused))
+
+    def epoch_began(self, epoch: int, now_ms: int) -> list[Effect]:
+        """The ledger goes on in this epoch: what a former one said does not count, and its pauses are over."""
+        for kept in [*self._uncovered, *self._at_home]:
+            if self._kept[kept].epoch < epoch:
+                self._doubt(kept)
+        self._due = [(min(due_ms, now_ms), kept) for due_ms, kept in self._due]
+        heapq.heapify(self._due)
         return self.tick(now_ms)
 
     def not_stored(self, runs: Sequence[Run], now_ms: int) -> list[Effect]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from sento_client.outbox.shelf import Belongs, Changes, NewKept, NewRefused, Row, Shelf
+from sento_client.outbox.committing import commit, is_full
+from sento_client.outbox.shelf import Belongs, Changes, HeldAs, NewKept, NewRefused, Row, Shelf
 from sento_client.outbox.taking_over import Taken, flush_directory, let_go_of, new_shelf, take_over
 from sento_client.setup_errors import Setup, SetupError
 from sento_proto.errors import Code, SentoError
@@ -26,6 +26,8 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 KEPT_MOST = 100_000
 """Submissions of one process; each costs some hundred bytes of memory beside its place on disk."""
+HELD_FILES_MOST = 64
+"""Files that earlier programs left with nothing but what is held; of more the oldest are let go, so that short programs do not open more and more of them."""
 FULL_AGAIN_S = 1.0
 RESERVE_BYTES = 8 * 1024 * 1024
 """What keeping leaves free on the disk: removing needs room, too, twice what SQLite's log holds. Without it an outbox that fills its disk never empties."""
@@ -46,13 +48,22 @@ class _Place(NamedTuple):
     shelf: Shelf
     row: int
     size_bytes: int
+    records: int
     abroad: bool = False
+    held: HeldAs | None = None
 
 
 class Outbox:
     """Open with `open`, take over with `adopt` what others left behind, now and then, and end with `close`. Used on one event loop."""
 
-    def __init__(self, directory: Path, belongs: Belongs, max_bytes: int, wall_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        belongs: Belongs,
+        max_bytes: int,
+        wall_ms: Callable[[], int],
+        hold_bytes: int = 0,
+    ) -> None:
         self._directory = directory
         self._belongs = belongs
         self._max_bytes = max_bytes
@@ -61,6 +72,8 @@ class Outbox:
         self._places: dict[int, _Place] = {}
         self._held_bytes = 0
         self._others_bytes = 0
+        self._hold_bytes = hold_bytes
+        self._holding: set[int] = set()
         self._next = 1
         self._next_row = 1
         self._new: list[tuple[int, NewKept, Told]] = []
@@ -68,6 +81,10 @@ class Outbox:
         self._notes: dict[Shelf, list[tuple[int, int, int]]] = {}
         self._at_home: dict[Shelf, list[tuple[int, int]]] = {}
         self._refuse: list[NewRefused] = []
+        self._hold: dict[Shelf, list[tuple[int, HeldAs]]] = {}
+        self._let_go = 0
+        self.when_full: Callable[[], None] = lambda: None
+        """Called when the disk has no room for what is new, so that something may be let go."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sento-outbox")
         self._committing: asyncio.Task[None] | None = None
         self._in_commit: frozenset[Shelf] = frozenset()
@@ -79,9 +96,18 @@ class Outbox:
         """What `open` found of processes that had ended."""
 
     @classmethod
-    def open(cls, directory: Path, belongs: Belongs, max_bytes: int, wall_ms: Callable[[], int]) -> Outbox:
-        """Make the directory and this process's shelf. Raises SetupError OUTBOX_UNUSABLE or OUTBOX_FOREIGN."""
-        outbox = cls(directory, belongs, max_bytes, wall_ms)
+    def open(
+        cls,
+        directory: Path,
+        belongs: Belongs,
+        max_bytes: int,
+        wall_ms: Callable[[], int],
+        hold_bytes: int = 0,
+    ) -> Outbox:
+        """Make the directory and this process's shelf. `hold_bytes`: what each program may hold beyond `max_bytes` for the sake of sites abroad.
+
+        Raises SetupError OUTBOX_UNUSABLE or OUTBOX_FOREIGN."""
+        outbox = cls(directory, belongs, max_bytes, wall_ms, hold_bytes)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -90,7 +116,7 @@ class Outbox:
         outbox._shelves.append(own)
         try:
             flush_directory(directory)
-            outbox.left_behind = outbox._take(*take_over(directory, belongs, {own.path}))
+            outbox.left_behind = outbox._take(*take_over(directory, belongs, {own.path}, hold_bytes))
         except BaseException as error:
             own.close()
             if isinstance(error, OSError):
@@ -100,7 +126,7 @@ class Outbox:
 
     @property
     def held_bytes(self) -> int:
-        """Submissions that this process keeps."""
+        """Submissions that this process keeps, without those that it holds for the sake of sites abroad alone."""
         return self._held_bytes
 
     def keep(self, submission: bytes, records: int, told: Told, *, abroad: bool = False) -> int:
@@ -112,11 +138,11 @@ class Outbox:
         size_bytes = len(submission)
         if self._held_bytes + self._others_bytes + size_bytes > self._max_bytes:
             raise SentoError(Code.OUTBOX_FULL, f"its bound is {self._max_bytes} bytes")
-        if len(self._places) >= KEPT_MOST:
+        if len(self._places) - len(self._holding) >= KEPT_MOST:
             raise SentoError(Code.OUTBOX_FULL, f"its bound is {KEPT_MOST} submissions")
         kept, self._next = self._next, self._next + 1
         row, self._next_row = self._next_row, self._next_row + 1
-        self._places[kept] = _Place(self._shelves[0], row, size_bytes, abroad)
+        self._places[kept] = _Place(self._shelves[0], row, size_bytes, records, abroad)
         self._held_bytes += size_bytes
         self._new.append((kept, NewKept(row, self._wall_ms(), records, submission, abroad), told))
         self._came.set()
@@ -126,7 +152,10 @@ class Outbox:
     def forget(self, kept: int) -> None:
         """Remove a submission; on disk with the next commit, for nothing is lost if that never comes."""
         place = self._places.pop(kept)
-        self._held_bytes -= place.size_bytes
+        if kept in self._holding:
+            self._holding.remove(kept)
+        else:
+            self._held_bytes -= place.size_bytes
         self._forget.setdefault(place.shelf, []).append(place.row)
         self._plan_commit()
 
@@ -145,6 +174,31 @@ class Outbox:
         place = self._places[kept]
         self._at_home.setdefault(place.shelf, []).append((place.row, self._wall_ms()))
         self._plan_commit()
+
+    def hold(self, kept: int, held: HeldAs) -> None:
+        """Keep a submission for the sake of a site abroad alone, out of callers' room until it is forgotten; on disk with the next commit that there is."""
+        place = self._places[kept]
+        if kept not in self._holding:
+            self._holding.add(kept)
+            self._held_bytes -= place.size_bytes
+        self._places[kept] = place._replace(held=held)
+        self._hold.setdefault(place.shelf, []).append((place.row, held))
+
+    def let_go(self, kept: Sequence[int], *, uncovered: bool) -> None:
+        """Remove what was held. `uncovered`: without a site abroad that has it, which is counted on disk."""
+        for each in kept:
+            self.forget(each)
+        if uncovered:
+            self._let_go += len(kept)
+
+    def held_as(self, kept: int) -> HeldAs | None:
+        """As what it is held; None when it is not."""
+        return self._places[kept].held
+
+    def size_of(self, kept: int) -> tuple[int, int]:
+        """How many records, and bytes."""
+        place = self._places[kept]
+        return place.records, place.size_bytes
 
     def set_aside(self, refused: NewRefused) -> None:
         """Keep a record that was refused for good, for people to see."""
@@ -169,12 +223,15 @@ class Outbox:
             *self._forget,
             *self._notes,
             *self._at_home,
+            *self._hold,
         }
         for shelf in [shelf for shelf in self._shelves[1:] if shelf not in in_use | self._in_commit]:
             self._shelves.remove(shelf)
             await self._run(shelf.close)
         known = {shelf.path for shelf in self._shelves} | self._damaged
-        taking = asyncio.ensure_future(self._run(take_over, self._directory, self._belongs, known))
+        taking = asyncio.ensure_future(
+            self._run(take_over, self._directory, self._belongs, known, self._hold_bytes)
+        )
         try:
             return self._take(*await asyncio.shield(taking))
         except asyncio.CancelledError:
@@ -185,12 +242,20 @@ class Outbox:
     def _take(self, taken: Sequence[tuple[Shelf, Sequence[Row]]], others_bytes: int) -> list[Found]:
         self._others_bytes = others_bytes
         found: list[Found] = []
+        too_many = [shelf for shelf, rows in taken if all(row.held for row in rows)][:-HELD_FILES_MOST]
         for shelf, rows in taken:
             self._shelves.append(shelf)
-            for row, records, size_bytes, abroad in rows:
+            if shelf in too_many:
+                self._forget[shelf] = [row.row for row in rows]
+                self._let_go += len(rows)
+                continue
+            for row, records, size_bytes, abroad, held in rows:
                 kept, self._next = self._next, self._next + 1
-                self._places[kept] = _Place(shelf, row, size_bytes, bool(abroad))
-                self._held_bytes += size_bytes
+                self._places[kept] = _Place(shelf, row, size_bytes, records, bool(abroad), held)
+                if held is None:
+                    self._held_bytes += size_bytes
+                else:
+                    self._holding.add(kept)
                 found.append(Found(kept, records))
         return found
 
@@ -258,23 +323,40 @@ class Outbox:
         notes, self._notes = self._notes, {}
         at_home, self._at_home = self._at_home, {}
         refuse, self._refuse = self._refuse, []
+        hold, self._hold = self._hold, {}
+        let_go, self._let_go = self._let_go, 0
         own = self._shelves[0]
         # This process's shelf goes first: a record stands there set aside before its submission is forgotten elsewhere.
         keep = [each[1] for each in new]
-        work = {own: Changes(keep, forget.get(own, ()), notes.get(own, ()), refuse, at_home.get(own, ()))}
-        for shelf in (*forget, *notes, *at_home):
-            changes = Changes((), forget.get(shelf, ()), notes.get(shelf, ()), (), at_home.get(shelf, ()))
-            work.setdefault(shelf, changes)
+
+        def changes(shelf: Shelf) -> Changes:
+            return Changes(
+                (),
+                forget.get(shelf, ()),
+                notes.get(shelf, ()),
+                (),
+                at_home.get(shelf, ()),
+                hold.get(shelf, ()),
+            )
+
+        work = {own: changes(own)._replace(keep=keep, refuse=refuse, let_go=let_go)}
+        for shelf in (*forget, *notes, *at_home, *hold):
+            if shelf is not own:
+                work[shelf] = changes(shelf)
         self._in_commit = frozenset(work)
-        room, errors = await self._run(_commit, self._directory, list(work.items()))
-        full = [shelf for shelf, error in errors.items() if _is_full(error)]
+        room, errors = await self._run(commit, self._directory, list(work.items()), RESERVE_BYTES)
+        full = [shelf for shelf, error in errors.items() if is_full(error)]
         for shelf in full:
             self._forget.setdefault(shelf, []).extend(forget.get(shelf, ()))
             self._notes.setdefault(shelf, []).extend(notes.get(shelf, ()))
             self._at_home.setdefault(shelf, []).extend(at_home.get(shelf, ()))
+            self._hold.setdefault(shelf, []).extend(hold.get(shelf, ()))
         self._in_commit = frozenset()
+        if own in full or not room:
+            self.when_full()
         if own in full:
             self._refuse += refuse
+            self._let_go += let_go
             self._refuse_new(new, SentoError(Code.OUTBOX_FULL, "its disk is full"))
         elif not room and own not in errors:
             self._refuse_new(
@@ -312,47 +394,8 @@ class Outbox:
         return self._failed
 
 
-def _commit(
-    directory: Path, work: Sequence[tuple[Shelf, Changes]]
-) -> tuple[bool, dict[Shelf, sqlite3.Error]]:
-    """Whether there was room for what is new, and what failed, by shelf; nothing is done to the others when the first fails."""
-    errors: dict[Shelf, sqlite3.Error] = {}
-    room = _has_room(directory, work[0][1].keep)
-    for place, (shelf, wanted) in enumerate(work):
-        changes = wanted if room else wanted._replace(keep=())
-        if not any(changes):
-            continue
-        try:
-            shelf.commit(changes)
-        except sqlite3.Error as error:
-            if place == 0:
-                return room, {each: error for each, _ in work}
-            errors[shelf] = error
-        else:
-            # The commit stands already; a disk that is in trouble will say so at the next one.
-            with contextlib.suppress(sqlite3.Error):
-                shelf.give_back_space()
-    return room, errors
-
-
-def _has_room(directory: Path, keep: Sequence[NewKept]) -> bool:
-    """Whether the disk takes them twice, in SQLite's log and in the file, and has the reserve left."""
-    if not keep:
-        return True
-    try:
-        disk = os.statvfs(directory)
-    except OSError:
-        # The commit will say what is wrong.
-        return True
-    return disk.f_bavail * disk.f_frsize >= RESERVE_BYTES + 2 * sum([len(new.submission) for new in keep])
-
-
 def _mib(size_bytes: int) -> str:
     return f"{size_bytes // (1024 * 1024)} MiB"
-
-
-def _is_full(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 
 def _let_go(taking: asyncio.Future[Taken]) -> None:

@@ -10,8 +10,13 @@ anyone may take over.
                                              signed submissions, byte for byte; `abroad`: to be kept until a site abroad cosigned, too;
                                              `home_ms`: when a quorum at home had it, 0 before
                                  table refused: record_id, at_ms, code, header, payload        refused for good when nobody was there to be told
+                                 table held: id, epoch, needs_size, left_out
+                                             of `kept`: a quorum at home has it, and it is held for the sake of a site abroad (`holding.py`);
+                                             `left_out`: places of its records that were refused, "2 5"
+                                 table let_go: submissions                                     how many were let go with no site abroad that has them
 
-A file of format 1, of a release that knew no sites abroad, gets the two columns when a program takes it over.
+A row of `held` goes to disk with the next commit that there is: nothing is lost without it, for what is not known as held is sent again and found standing.
+Files of earlier formats get what they lack when a program takes them over: of format 1, of a release that knew no sites abroad, two columns; of 2 two tables.
 
 Blocking calls; `outbox.py` runs them in a thread of its own.
 """
@@ -28,7 +33,8 @@ from typing import NamedTuple, Self
 
 from sento_client.setup_errors import Setup, SetupError
 
-FORMAT = 2
+FORMAT = 3
+FORMAT_WITHOUT_HELD = 2
 FORMAT_WITHOUT_ABROAD = 1
 APPLICATION_ID = 0x53454E54
 """The four letters SENT, so that `file` and people know what it is."""
@@ -37,7 +43,11 @@ BUSY_TIMEOUT_S = 5.0
 FREE_PAGES_MOST = 1024
 LOG_MOST_BYTES = 4 * 1024 * 1024
 """What SQLite's log beside the file keeps of a large commit's room once the file has it."""
-_SCHEMA = """
+_HELD_SCHEMA = """
+CREATE TABLE held (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, needs_size INTEGER NOT NULL, left_out TEXT NOT NULL);
+CREATE TABLE let_go (submissions INTEGER NOT NULL)
+"""
+_SCHEMA = f"""
 CREATE TABLE belongs (ledger_id BLOB NOT NULL, institution TEXT NOT NULL);
 CREATE TABLE kept (
     id INTEGER PRIMARY KEY, made_ms INTEGER NOT NULL, records INTEGER NOT NULL, submission BLOB NOT NULL,
@@ -45,7 +55,7 @@ CREATE TABLE kept (
     abroad INTEGER NOT NULL DEFAULT 0, home_ms INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE refused (
     record_id BLOB PRIMARY KEY, at_ms INTEGER NOT NULL, code INTEGER NOT NULL, header BLOB NOT NULL, payload BLOB NOT NULL);
-"""
+{_HELD_SCHEMA}"""
 
 
 class NewKept(NamedTuple):
@@ -68,14 +78,25 @@ class NewRefused(NamedTuple):
     payload: bytes
 
 
+class HeldAs(NamedTuple):
+    """All of a submission but the records at the places `left_out` stands in `epoch` under `needs_size` records."""
+
+    epoch: int
+    needs_size: int
+    left_out: tuple[int, ...] = ()
+
+
 class Changes(NamedTuple):
-    """What one commit does. `notes`: (row, rounds, code); `at_home`: (row, ms since 1970 at which a quorum had it)."""
+    """What one commit does. `notes`: (row, rounds, code); `at_home`: (row, ms since 1970 at which a quorum had it); `let_go`: submissions that are among
+    `forget` although no site abroad is known to have them."""
 
     keep: Sequence[NewKept] = ()
     forget: Sequence[int] = ()
     notes: Sequence[tuple[int, int, int]] = ()
     refuse: Sequence[NewRefused] = ()
     at_home: Sequence[tuple[int, int]] = ()
+    held: Sequence[tuple[int, HeldAs]] = ()
+    let_go: int = 0
 
 
 class Row(NamedTuple):
@@ -85,6 +106,7 @@ class Row(NamedTuple):
     records: int
     size_bytes: int
     abroad: int = 0
+    held: HeldAs | None = None
 
 
 class Belongs(NamedTuple):
@@ -130,11 +152,11 @@ class Shelf:
 
     def rows(self) -> list[Row]:
         """What is kept, oldest first. Raises sqlite3.Error."""
-        found = self._database.execute("SELECT id, records, length(submission), abroad FROM kept ORDER BY id")
-        rows = [Row(*row) for row in found]
-        if not all(type(value) is int for row in rows for value in row):
-            raise sqlite3.DatabaseError("a row of it is damaged")
-        return rows
+        found = self._database.execute(
+            "SELECT k.id, records, length(submission), abroad, epoch, needs_size, left_out "
+            "FROM kept k LEFT JOIN held h ON h.id = k.id ORDER BY k.id"
+        )
+        return [_row(*row) for row in found]
 
     def load(self, row: int) -> bytes | None:
         """The submission's bytes; None when it is not kept any more. Raises sqlite3.Error."""
@@ -156,7 +178,9 @@ class Shelf:
                     changes.keep,
                 )
             if changes.forget:
-                database.executemany("DELETE FROM kept WHERE id = ?", [(row,) for row in changes.forget])
+                rows = [(row,) for row in changes.forget]
+                database.executemany("DELETE FROM kept WHERE id = ?", rows)
+                database.executemany("DELETE FROM held WHERE id = ?", rows)
             if changes.notes:
                 notes = [(rounds, code, row) for row, rounds, code in changes.notes]
                 database.executemany("UPDATE kept SET rounds = ?, code = ? WHERE id = ?", notes)
@@ -164,6 +188,18 @@ class Shelf:
                 times = [(at_ms, row) for row, at_ms in changes.at_home]
                 # Since when it waits for a site abroad alone; the first time counts, also when it was sent again since.
                 database.executemany("UPDATE kept SET home_ms = ? WHERE id = ? AND home_ms = 0", times)
+            if changes.held:
+                # What was discarded meanwhile is not held.
+                database.executemany(
+                    "INSERT OR REPLACE INTO held SELECT id, ?, ?, ? FROM kept WHERE id = ?",
+                    [(h.epoch, h.needs_size, " ".join(map(str, h.left_out)), row) for row, h in changes.held],
+                )
+            if changes.let_go:
+                database.execute(
+                    "INSERT OR REPLACE INTO let_go (rowid, submissions) "
+                    "VALUES (1, ? + coalesce((SELECT submissions FROM let_go), 0))",
+                    (changes.let_go,),
+                )
             if changes.refuse:
                 database.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?)", changes.refuse)
             database.execute("COMMIT")
@@ -222,10 +258,12 @@ def _prepare(path: Path, database: sqlite3.Connection, belongs: Belongs) -> None
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database.execute(f"PRAGMA user_version = {FORMAT}")
         database.execute("COMMIT")
-    elif version == FORMAT_WITHOUT_ABROAD:
+    elif version in (FORMAT_WITHOUT_ABROAD, FORMAT_WITHOUT_HELD):
         database.execute("BEGIN IMMEDIATE")
-        for column in ("abroad", "home_ms"):
+        for column in ("abroad", "home_ms") if version == FORMAT_WITHOUT_ABROAD else ():
             database.execute(f"ALTER TABLE kept ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+        for statement in _HELD_SCHEMA.split(";"):
+            database.execute(statement)
         database.execute(f"PRAGMA user_version = {FORMAT}")
         database.execute("COMMIT")
     elif version != FORMAT:
@@ -241,6 +279,20 @@ def _prepare(path: Path, database: sqlite3.Connection, belongs: Belongs) -> None
             Setup.OUTBOX_FOREIGN,
             f"{path} is {found.institution}'s, of ledger {found.ledger_id.hex()[:16]}",
         )
+
+
+def _row(row: object, records: object, size_bytes: object, abroad: object, *held: object) -> Row:
+    """Raises sqlite3.DatabaseError for what this release has not written."""
+    match row, records, size_bytes, abroad, held:
+        case int(), int(), int(), int(), (None, None, None):
+            return Row(row, records, size_bytes, abroad)
+        case int(), int(), int(), int(), (int() as epoch, int() as needs_size, str() as left_out):
+            places = left_out.split()
+            if all(place.isascii() and place.isdigit() for place in places):
+                return Row(
+                    row, records, size_bytes, abroad, HeldAs(epoch, needs_size, tuple(map(int, places)))
+                )
+    raise sqlite3.DatabaseError("a row of it is damaged")
 
 
 def lock_of(path: Path) -> Path:

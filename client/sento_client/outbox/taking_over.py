@@ -31,8 +31,9 @@ def new_shelf(directory: Path, belongs: Belongs, now_ms: int) -> Shelf:
             continue
 
 
-def take_over(directory: Path, belongs: Belongs, known: set[Path]) -> Taken:
-    """Shelves whose process has died, open now, with what they hold; and the bytes of those that others have in use."""
+def take_over(directory: Path, belongs: Belongs, known: set[Path], spare_bytes: int = 0) -> Taken:
+    """Shelves whose process has died, open now, with what they hold; and the bytes of those that others have in use, each less `spare_bytes`, which it may
+    hold for the sake of sites abroad."""
     taken: list[tuple[Shelf, list[Row]]] = []
     others_bytes = 0
     for path in shelves_in(directory):
@@ -42,7 +43,7 @@ def take_over(directory: Path, belongs: Belongs, known: set[Path]) -> Taken:
             shelf, rows = _open_left_behind(path, belongs)
         except InUse:
             with contextlib.suppress(FileNotFoundError):
-                others_bytes += path.stat().st_size
+                others_bytes += max(0, path.stat().st_size - spare_bytes)
             continue
         except SetupError as error:
             if error.code is Setup.OUTBOX_FOREIGN:

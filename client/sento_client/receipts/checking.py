@@ -8,6 +8,7 @@ from typing import Self
 
 from sento_client.governing.following import Followed
 from sento_client.governing.trust_file import FILE_MAX_BYTES, Trusted, decode_trust_alone
+from sento_proto.governance.gaps import as_of_ms
 from sento_proto.governance.state import Governance
 from sento_proto.receipt import Receipt, Verified, decode_receipt, verify_receipt
 
@@ -42,6 +43,10 @@ class ReceiptJudge:
         """The receipt in `data`, and what verifying it found. Raises Malformed when it is not in form."""
         receipt = decode_receipt(data)
         return receipt, verify_receipt(receipt, self.governance, expected_hash=expected_hash)
+
+    def as_of_ms(self, receipt: Receipt) -> int | None:
+        """As of when the record is, where it stands below a gap that is open as far as the trust file reaches; None for every other."""
+        return as_of_ms(self.governance, receipt.position)
 
     def reach_words(self, receipt: Receipt) -> str:
         """How far the trust file reaches, in words for people; empty where it reaches beyond the receipt."""

@@ -9,6 +9,7 @@
                      already, unless `come_back` of them come back; null: cannot be said
     receipts         {state, critical_sites}: the same for checkpoints and receipts
     lead             the site that leads, null while the sites do not agree
+    gaps             [{epoch, as_of_ms, known_missing, from_size}]: what recoveries left and officers have not closed; no site's fault, so nothing is degraded
     sites            [...], a flat object for each site of the genesis file; units are in the names; `role`: voting | embassy | tie-breaker, and
                      `follows_through`: the site through which an embassy follows the order
 
@@ -22,6 +23,7 @@ from sento_client.site_status.contacts import contacts_of
 from sento_client.site_status.judging import Judgement
 from sento_client.site_status.one_site import certificate_left_s, lag_records, takes_records
 from sento_client.site_status.report import VOTES, Look
+from sento_proto.governance.gaps import gap_value
 from sento_proto.v1 import admin_pb2
 
 FORMAT = "sento-status-1"
@@ -114,6 +116,7 @@ def status_value(judgement: Judgement) -> dict[str, object]:
             "critical_sites": list(judgement.receipts.critical_sites),
         },
         "lead": judgement.lead,
+        "gaps": [gap_value(gap) for gap in judgement.gaps],
         "sites": [_site_value(look, site.name) for site in look.genesis.sites],
     }
 

@@ -17,6 +17,7 @@ from sento_client.site_status.report import HOLDS, SERVING, VOTES, Look, SiteRep
 from sento_client.site_status.sentence import Count, Writing
 from sento_client.site_status.survivability import Loss, critical_sites, majority, possible_loss
 from sento_proto.genesis import Genesis
+from sento_proto.governance.epoch_parts import Gap
 
 SECOND_LOOK_MS = 4_000
 """Longer than an election, the nodes' questions to each other (a second, or three while one is silent) and two checkpoints."""
@@ -33,7 +34,7 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """`sentence`: for people, first thing they read. `may_be_lost`: None when it cannot be said from here. `receipts`: whether a quorum of the receipt set
-    goes on cosigning."""
+    goes on cosigning. `gaps`: what recoveries left and officers have not closed; they date what is read, and are no problem of a site."""
 
     look: Look
     sentence: str
@@ -45,6 +46,7 @@ class Judgement:
     lead: str | None
     count: Count
     look_again: bool
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def degraded(self) -> bool:
@@ -58,9 +60,15 @@ class Judgement:
 
 
 def judge(
-    genesis: Genesis, reports: Sequence[SiteReport], now_ms: int, before: Judgement | None = None
+    genesis: Genesis,
+    reports: Sequence[SiteReport],
+    now_ms: int,
+    before: Judgement | None = None,
+    gaps: tuple[Gap, ...] = (),
 ) -> Judgement:
-    """What the reports mean. `now_ms`: when the sites were asked, by this computer's clock (ms since 1970). `before`: an earlier judgement to compare with."""
+    """What the reports mean. `now_ms`: when the sites were asked, by this computer's clock (ms since 1970). `before`: an earlier judgement to compare with.
+
+    `gaps`: the open ones, as far as governance was followed."""
     look = look_at(genesis, reports, now_ms)
     earlier = None if before is None else before.look
     count = _count(look)
@@ -87,6 +95,7 @@ def judge(
         look_again=before is None
         and bool(look.answers)
         and (passing or writing in (Writing.STOPPED, Writing.UNKNOWN)),
+        gaps=gaps,
     )
 
 

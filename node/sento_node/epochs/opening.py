@@ -1,4 +1,5 @@
-"""Opening an epoch: its first record is ordered, what the plan lists is taken over again, and only then does this site take anything else.
+"""Opening an epoch: its first record is ordered, then the plan's further acts in their order, each standing before the next; what the plan lists is taken over
+again, and only then does this site take anything else.
 
 Every site of the plan may do all of it: the act is one record by its id, and so is each submission, so that doing it twice does nothing. The first of the
 voting sites begins at once; the others wait for it and go on in its place after a while of no progress. What a site cannot offer, or what cannot stand any
@@ -24,9 +25,10 @@ from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.port import OrderingError
 from sento_node.runner import Runner
-from sento_proto.epoch_plan import EpochPlan, act_bytes, act_of, plan_hash
+from sento_proto.epoch_plan import EpochPlan, act_bytes, act_of, acts_behind, bytes_behind, plan_hash
 from sento_proto.errors import Code, SentoError
 
+ACT_ALARM = "act-does-not-stand"
 LOOK_AGAIN_MS = 50
 TURN_MS = 3_000
 """A site that is not the first waits so long for progress before it offers what it has."""
@@ -67,6 +69,7 @@ class Opener:
         """Until everything was offered and ingress is open. Raises OtherPlanStands, LedgerFailed, OSError."""
         self._runner.site.opening = True
         await self._act_stands()
+        await self._acts_behind_stand()
         report = Report()
         with self._orphans() as orphans:
             if orphans is not None:
@@ -88,7 +91,7 @@ class Opener:
         waited_ms = TURN_MS if self._is_first else 0
         while site.state.governance.epoch < self._plan.epoch:
             if self._runner.condition.takes_writes and waited_ms >= TURN_MS:
-                await self._offer(data)
+                await self._offer(data, "the act that begins the epoch")
             await asyncio.sleep(LOOK_AGAIN_MS / 1000)
             waited_ms += LOOK_AGAIN_MS
         begun = site.state.governance.epochs[-1]
@@ -98,6 +101,26 @@ class Opener:
                 "Ask the officers which one stands; this site takes no further part until it has that one."
             )
         self._log.info("epoch begun", epoch=begun.number, act=record_hash.hex()[:16])
+
+    async def _acts_behind_stand(self) -> None:
+        """Order the plan's further acts one behind the other, or see them ordered. One that may not stand keeps the epoch shut, and is an alarm: officers
+        decided it together with the epoch, and what it revokes must not be used in between."""
+        acts = acts_behind(self._plan)
+        for number, (record, data) in enumerate(zip(acts, bytes_behind(self._plan), strict=True), 1):
+            waited_ms = TURN_MS if self._is_first else 0
+            while not self._stands(record.record_hash):
+                if self._runner.condition.takes_writes and waited_ms >= TURN_MS:
+                    self._judge_act(number, await self._offer(data, f"act {number} of the plan"))
+                await asyncio.sleep(LOOK_AGAIN_MS / 1000)
+                waited_ms += LOOK_AGAIN_MS
+        if acts:
+            self._runner.condition.end_alarm(ACT_ALARM)
+
+    def _judge_act(self, number: int, code: Code | None) -> None:
+        if code is None or code in _STANDS or code in _TRY_AGAIN:
+            return
+        words = f"Act {number} of the plan may not stand ({code.name}), and the epoch stays shut. Officers make and sign a plan with a higher number."
+        self._runner.condition.raise_alarm(ACT_ALARM, words)
 
     async def _take_over(self, item: Readmitted, report: Report) -> None:
         """Offer a submission until it has outcomes; the others watch the first site for a while before they offer it themselves."""
@@ -141,15 +164,17 @@ class Opener:
         ]
         return refused[0] if refused else None
 
-    async def _offer(self, data: bytes) -> None:
+    async def _offer(self, data: bytes, what: str) -> Code | None:
+        """Offer an act once: what it came to; None where that is not known."""
         try:
             reply = await self._runner.submit(data, opens=True)
         except SentoError as error:
-            self._log.info("the act that begins the epoch is tried again", why=error.code.name)
-            return
+            self._log.info("an act is tried again", act=what, why=error.code.name)
+            return None
         outcomes = [(one.code.name, one.position != NOWHERE) for one in reply.outcomes]
         code = None if reply.code is None else reply.code.name
-        self._log.info("the act that begins the epoch was ordered", code=code, outcomes=outcomes)
+        self._log.info("an act was ordered", act=what, code=code, outcomes=outcomes)
+        return reply.outcomes[0].code if reply.outcomes else reply.code
 
     def _note(self, item: Readmitted, report: Report, why: str) -> None:
         if not why:

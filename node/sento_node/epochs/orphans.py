@@ -7,16 +7,38 @@ record that the plan does not list, it is named with the reason and left to peop
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sento_node.ledger.results import SubmissionResult
-from sento_node.ledger.store import KeptRecord, LedgerDamaged, LedgerStore
+from sento_node.ledger.state import Tip
+from sento_node.ledger.store import KeptBlock, KeptRecord, LedgerDamaged
 from sento_proto.errors import Code
 from sento_proto.header import ZERO16
 from sento_proto.header import decode as decode_header
 from sento_proto.record import Record, record_of
 from sento_proto.submission import encode_submission
 from sento_proto.wire import Malformed
+
+
+class FormerLedger(Protocol):
+    """What is asked of a ledger that was set aside; see `LedgerStore`."""
+
+    @property
+    def tip(self) -> Tip:
+        """How far it goes."""
+        ...
+
+    def position_of_hash(self, record_hash: bytes) -> int | None:
+        """Position of a record hash."""
+        ...
+
+    def record(self, position: int, *, with_payload: bool = True) -> KeptRecord:
+        """The record at a position."""
+        ...
+
+    def block(self, number: int) -> KeptBlock:
+        """A block."""
+        ...
 
 
 class Readmitted(NamedTuple):
@@ -28,7 +50,7 @@ class Readmitted(NamedTuple):
 
 
 def submissions_again(
-    orphans: LedgerStore, ledger_id: bytes, listed: Sequence[bytes], fork_size: int
+    orphans: FormerLedger, ledger_id: bytes, listed: Sequence[bytes], fork_size: int
 ) -> Iterator[Readmitted]:
     """Each submission that brought one of the listed records, once, in the order of their former positions.
 
@@ -47,7 +69,7 @@ def submissions_again(
 
 
 def _positions(
-    orphans: LedgerStore, listed: Sequence[bytes], nowhere: list[bytes]
+    orphans: FormerLedger, listed: Sequence[bytes], nowhere: list[bytes]
 ) -> Iterator[tuple[int, bytes]]:
     for record_hash in listed:
         position = orphans.position_of_hash(record_hash)
@@ -58,7 +80,7 @@ def _positions(
 
 
 def _again(
-    orphans: LedgerStore,
+    orphans: FormerLedger,
     ledger_id: bytes,
     submission: SubmissionResult,
     wanted: frozenset[bytes],

@@ -5,6 +5,9 @@
     data/epoch-<n>.done         everything that the plan takes over again was offered here; ingress is open since then
     data/epoch-draft/           the ledger cut back to the fork, while it is made; dropped and begun again after a kill, unless it is ready
     data/epoch-draft-ready      the number and the plan: the draft is whole and flushed; whatever happens, the epoch begins with it
+    data/epoch-asked.plan.json  a plan that the running node was asked to carry out: its next life begins with that, before anything is opened
+    data/epoch-asked.refused    why the last one could not be carried out after all, in words; the plan itself beside it
+    data/epoch-<n>.plan.offered.json    a plan that another site showed and that officers signed, where this site stands elsewhere: it takes no part since
     data/epoch-<m>-orphans/     the whole ledger of epoch m as it was before, with what no epoch has any more; an erasure alone takes from it
 
 Boot numbers, memories of boots, and the ordering member's directory are each epoch's own.
@@ -50,6 +53,8 @@ class EpochPlaces:
         self.data_dir = data_dir
         self.draft = data_dir / "epoch-draft"
         self._ready = data_dir / "epoch-draft-ready"
+        self._asked = data_dir / "epoch-asked.plan.json"
+        self._refused = data_dir / "epoch-asked.refused"
 
     def plan_path(self, epoch: int) -> Path:
         """Where the plan of an epoch is kept."""
@@ -58,6 +63,14 @@ class EpochPlaces:
     def orphans(self, epoch: int) -> Path:
         """The ledger of a former epoch."""
         return self.data_dir / f"epoch-{epoch:04d}-orphans"
+
+    def newest_orphans(self, epoch: int) -> Path | None:
+        """The ledger of a former epoch that was set aside last; None where none was."""
+        newest, number, path = None, 1, self.orphans(epoch)
+        while path.exists():
+            newest, number = path, number + 1
+            path = path.with_name(f"{self.orphans(epoch).name}-{number}")
+        return newest
 
     def plan(self, epoch: int) -> EpochPlan | None:
         """The plan by which this site began an epoch; None where it took it over from other sites. Raises BootFileDamaged."""
@@ -107,6 +120,69 @@ class EpochPlaces:
         while free.exists():
             number, free = number + 1, orphans.with_name(f"{orphans.name}-{number}")
         return free
+
+    # -- asked at a running node -----------------------------------------------------------------------------------------
+
+    def ask(self, plan: EpochPlan) -> None:
+        """The next life begins with this plan, flushed; what was refused before is forgotten. Raises OSError."""
+        write_durably(self._asked, encode_plan(plan))
+        self._refused.unlink(missing_ok=True)
+        self._refused_plan.unlink(missing_ok=True)
+
+    def asked(self) -> EpochPlan | None:
+        """The plan that the next life is to begin with. Raises Malformed."""
+        try:
+            return decode_plan(self._asked.read_bytes())
+        except FileNotFoundError:
+            return None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the next life is to begin with a plan."""
+        return self._asked.exists()
+
+    def asked_is_done(self) -> None:
+        """It was carried out. Raises OSError."""
+        self._asked.unlink(missing_ok=True)
+        sync_directory(self.data_dir)
+
+    def refuse_asked(self, words: str) -> None:
+        """It cannot be carried out: it is set aside with the reason. Raises OSError."""
+        write_durably(self._refused, words.encode() + b"\n")
+        self._asked.rename(self._refused_plan)
+        sync_directory(self.data_dir)
+
+    def refused(self) -> str:
+        """Why the plan that was asked for last could not be carried out; empty when it could. Raises OSError."""
+        try:
+            return self._refused.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return ""
+
+    @property
+    def _refused_plan(self) -> Path:
+        return self.data_dir / "epoch-asked.refused.plan.json"
+
+    # -- shown by another site -------------------------------------------------------------------------------------------
+
+    def keep_offered(self, plan: EpochPlan) -> None:
+        """Another site began this epoch, and this one did not, or by another plan; flushed. Raises OSError."""
+        write_durably(self._offered(plan.epoch), encode_plan(plan))
+
+    def offered(self) -> tuple[EpochPlan, ...]:
+        """The plans that other sites showed, by their epochs. Raises BootFileDamaged."""
+        found: list[EpochPlan] = []
+        for path in sorted(self.data_dir.glob("epoch-[0-9][0-9][0-9][0-9].plan.offered.json")):
+            try:
+                found.append(decode_plan(path.read_bytes()))
+            except Malformed as error:
+                raise BootFileDamaged(
+                    f"{path} is not a plan ({error}). Check the disk; another site shows the plan again once the file is put aside."
+                ) from error
+        return tuple(found)
+
+    def _offered(self, epoch: int) -> Path:
+        return self.data_dir / f"epoch-{epoch:04d}.plan.offered.json"
 
     # -- taking over again ----------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 
 from sento_node.epochs.opening import LOOK_AGAIN_MS, Opener
 from sento_node.epochs.places import EpochPlaces
+from sento_node.epochs.showing import NEXT_EPOCH
 from sento_node.ordering.based import BasedLog
 from sento_node.ordering.port import OrderingLog
 from sento_node.runner import Runner
@@ -19,6 +20,13 @@ def log_of_epoch(node: NodeState, log: OrderingLog) -> OrderingLog:
     return BasedLog(log, node.epoch.base(node.governance), lambda: _ledger_epoch(node) >= node.epoch.number)
 
 
+def lent_log_of_epoch(node: NodeState, log: OrderingLog) -> OrderingLog:
+    """A log that other sites lend, which counts as the ledger does: a ledger that is not in the epoch yet copies before it follows."""
+    if not node.epoch.number:
+        return log
+    return BasedLog(log, 0, lambda: _ledger_epoch(node) >= node.epoch.number)
+
+
 def _ledger_epoch(node: NodeState) -> int:
     return node.store.tip.epoch if node.runner is None else node.runner.site.state.epoch
 
@@ -29,7 +37,7 @@ async def end_when_entered(node: NodeState, runner: Runner, epoch: int) -> None:
     while not entered:
         await asyncio.sleep(LOOK_AGAIN_MS / 1000)
         entered = node.store.tip.epoch > epoch
-    runner.halt("next-epoch", f"The ledger has come into epoch {node.store.tip.epoch}, and goes on there.")
+    runner.halt(NEXT_EPOCH, f"The ledger has come into epoch {node.store.tip.epoch}, and goes on there.")
 
 
 def start_opening(node: NodeState, runner: Runner) -> None:

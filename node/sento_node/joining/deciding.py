@@ -3,7 +3,8 @@
     set aside ─► make an empty ledger ─► (boot number confirmed) ─► remove the former member ─► add a learner ─► start it
         ─► copy the ledger ─► promote the learner ─► the ledger is whole: serve
 
-A site that does not vote has no member and leaves those steps out. Each step is derived anew from what is there: a step that was done before a kill is not
+A site that does not vote has no member and leaves those steps out; one that runs and was given a vote (kind `vote`) has its ledger and begins with the
+learner. Each step is derived anew from what is there: a step that was done before a kill is not
 seen as missing, and one whose answer was lost is done again, which every one of them allows.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sento_node.joining.note import JOIN, Note
+from sento_node.joining.note import JOIN, VOTE, Note
 from sento_node.ordering.etcd.members import Member
 
 GAP_MAX_ENTRIES = 50
@@ -47,7 +48,8 @@ def local_step(note: Note) -> LocalStep:
 
 class Seen(NamedTuple):
     """What is seen of the ordering log. `url`: where the others reach this site's member. `has_log`: this disk holds a log of it. `is_up`: it runs.
-    `behind`: how many entries it lacks to the lead's (None: unknown). `copied`: the ledger was copied to its end."""
+    `behind`: how many entries it lacks to the lead's (None: unknown). `copied`: the ledger was copied to its end. `by_lead`: the lead's own member told the
+    members, so that one which is not among them is none."""
 
     site: str
     url: str
@@ -56,6 +58,7 @@ class Seen(NamedTuple):
     is_up: bool = False
     behind: int | None = None
     copied: bool = False
+    by_lead: bool = False
 
 
 class Remove(NamedTuple):
@@ -72,6 +75,10 @@ class Adopt(NamedTuple):
 
 class AddLearner(NamedTuple):
     """Add a learner for this disk."""
+
+
+class PutAway(NamedTuple):
+    """The member that this disk became was removed, and another is to take its place: its log is put away, and its number forgotten."""
 
 
 class StartMember(NamedTuple):
@@ -102,13 +109,19 @@ class GiveUp(NamedTuple):
     words: str
 
 
-MemberStep = Remove | Adopt | AddLearner | StartMember | Promote | Wait | Voting | GiveUp
+MemberStep = Remove | Adopt | AddLearner | PutAway | StartMember | Promote | Wait | Voting | GiveUp
 
 
 def member_step(note: Note, seen: Seen) -> MemberStep:
     """What is next with the ordering member."""
     own = next((one for one in seen.members if note.member_id and one.member_id == note.member_id), None)
     former = [one for one in seen.members if one is not own and _is_of(one, seen)]
+    if own is None and note.member_id and seen.has_log and note.kind == VOTE and not seen.is_up:
+        return (
+            PutAway()
+            if seen.by_lead
+            else Wait("Whether this site's member was removed is asked of the lead's node.")
+        )
     if own is None and note.member_id and seen.has_log:
         return GiveUp(
             "The member that this disk became is no member of the ordering log any more: somebody removed it. "
@@ -123,6 +136,11 @@ def member_step(note: Note, seen: Seen) -> MemberStep:
             return GiveUp(
                 f"The ordering log has a member of {seen.site} already, so this site is not new. "
                 "If its disk was lost, run `sento-node replace-disk`; if it runs elsewhere, stop this one."
+            )
+        if note.kind == VOTE and former[0].votes:
+            return GiveUp(
+                f"The ordering log has a member of {seen.site} that votes, and this disk does not hold its log. "
+                "Run `sento-node replace-disk`, which takes that member out; if it runs elsewhere, stop this site."
             )
         return Remove(former[0].member_id)
     if own is None:

@@ -29,6 +29,15 @@ class GatedLog:
         """The member votes."""
         self._opened.set()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the member votes."""
+        return self._opened.is_set()
+
+    async def opened(self) -> None:
+        """Return when the member votes."""
+        await self._opened.wait()
+
     def _require_open(self) -> None:
         if not self._opened.is_set():
             raise OutcomeUnknown(_NOT_YET)

@@ -23,8 +23,9 @@ from sento_proto.strict_json import Fields, load
 from sento_proto.wire import Malformed
 
 FORMAT = "sento-joining-1"
-JOIN, REPLACE_DISK = "join", "replace-disk"
-KINDS = (JOIN, REPLACE_DISK)
+JOIN, REPLACE_DISK, VOTE = "join", "replace-disk", "vote"
+KINDS = (JOIN, REPLACE_DISK, VOTE)
+"""`vote`: a running site was given a vote; it keeps its ledger, answers and follows meanwhile, and joins the ordering log only."""
 NOTE_FILE, BOOTSTRAP_FILE = "joining", "joining-bootstrap"
 TIE_BREAKER_FILE = "tie-breaker-bootstrap"
 ASIDE = "replaced-"

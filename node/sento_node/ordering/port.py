@@ -74,6 +74,7 @@ class OrderingMember:
     member_id: int
     site: str
     votes: bool
+    peer_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sento_node.epochs.beginning import cut_to
+from sento_node.epochs.copies import cut_to
 from sento_node.importing.taking import fill_awaited
 from sento_node.ledger.adopt import NotProven, adopt_chunk
 from sento_node.ledger.lmdb_store import LmdbStore

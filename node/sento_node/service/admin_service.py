@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from importlib.metadata import version
 
 import grpc
 import grpc.aio
 
+from sento_node.epochs.ended import votes_here
 from sento_node.erasure.deciding import due_orders
 from sento_node.erasure.kept import recall_certificates, recall_erasures
 from sento_node.importing.desk import ImportDesk
 from sento_node.ledger.rows import POSITION_MAX
 from sento_node.service.access import require_role
+from sento_node.service.epoch_service import EpochService, add_epoch
 from sento_node.service.import_stream import import_reports
+from sento_node.service.member_removal import hand_over_lead, remove_member
 from sento_node.service.node_state import NodeState
+from sento_node.service.orphan_service import OrphanService
+from sento_node.service.standing import standing
+from sento_node.service.surroundings import add_ordering, add_peers
+from sento_node.service.survey_service import SurveyDesk
 from sento_node.sync.progress import Progress
 from sento_node.tls import caller_of
 from sento_proto.checkpoint import cosigners, decode_checkpoint
@@ -25,7 +33,8 @@ from sento_proto.v1 import admin_pb2, admin_pb2_grpc
 from sento_proto.wire import Malformed
 
 Context = grpc.aio.ServicerContext[object, object]
-HAND_OVER_TIMEOUT_MS = 5_000
+OFFICIALS = ("operator", "officer")
+"""After the majority is gone officers ask themselves; what they bring is signed by k of them, or by the authors."""
 AWAITED_COUNTED_MAX = 100_000
 """More awaited payloads than this are told as this many."""
 
@@ -36,10 +45,13 @@ class AdminService(admin_pb2_grpc.AdminServicer):
     def __init__(self, node: NodeState) -> None:
         self._node = node
         self._desk = ImportDesk(node)
+        self._epochs = EpochService(node)
+        self._orphans = OrphanService(node)
+        self._surveys = SurveyDesk(node)
 
     async def Status(self, request: admin_pb2.StatusRequest, context: Context) -> admin_pb2.StatusReply:
         """How this site stands. Authors and readers may ask too: it holds nothing about persons."""
-        require_role(caller_of(context), "operator", "site", "author", "reader")
+        require_role(caller_of(context), *OFFICIALS, "site", "author", "reader")
         return status_of(self._node)
 
     async def HandOverLead(
@@ -47,12 +59,50 @@ class AdminService(admin_pb2_grpc.AdminServicer):
     ) -> admin_pb2.HandOverLeadReply:
         """Hand the ordering log's lead to another site."""
         require_role(caller_of(context), "operator")
-        if request.to_site not in self._node.genesis.voting_sites:
-            raise SentoError(
-                Code.BAD_REQUEST, f"to_site must be one of {', '.join(self._node.genesis.voting_sites)}"
-            )
-        await self._node.running().handed_over(request.to_site, HAND_OVER_TIMEOUT_MS)
+        await hand_over_lead(self._node, request.to_site)
         return admin_pb2.HandOverLeadReply()
+
+    async def RemoveMember(
+        self, request: admin_pb2.RemoveMemberRequest, context: Context
+    ) -> admin_pb2.RemoveMemberReply:
+        """Take the ordering member of a site out that has no vote any more."""
+        require_role(caller_of(context), "operator")
+        return admin_pb2.RemoveMemberReply(removed=await remove_member(self._node, request.site))
+
+    async def BeginEpoch(
+        self, request: admin_pb2.BeginEpochRequest, context: Context
+    ) -> admin_pb2.BeginEpochReply:
+        """Carry a signed plan of a new epoch out at this site."""
+        require_role(caller_of(context), *OFFICIALS)
+        return await self._epochs.begin(request)
+
+    async def Standing(self, request: admin_pb2.StandingRequest, context: Context) -> admin_pb2.StandingReply:
+        """Where records stand, by hash."""
+        require_role(caller_of(context), *OFFICIALS)
+        return await standing(self._node, request)
+
+    async def Survey(self, request: admin_pb2.SurveyRequest, context: Context) -> admin_pb2.SurveyReply:
+        """What this site holds, with its own ordering log, signed."""
+        require_role(caller_of(context), *OFFICIALS)
+        return await self._surveys.reply()
+
+    async def Orphans(
+        self, request: admin_pb2.OrphansRequest, context: Context
+    ) -> AsyncIterator[admin_pb2.Orphan]:
+        """Records set aside with a former epoch that the ledger lacks."""
+        require_role(caller_of(context), *OFFICIALS)
+        async with aclosing(self._orphans.orphans(request)) as found:
+            async for orphan in found:
+                yield orphan
+
+    async def Readmit(
+        self, request: admin_pb2.ReadmitRequest, context: Context
+    ) -> AsyncIterator[admin_pb2.Readmitted]:
+        """Orphans that were reviewed, offered again."""
+        require_role(caller_of(context), *OFFICIALS)
+        async with aclosing(self._orphans.readmit(request)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def Erasures(self, request: admin_pb2.ErasuresRequest, context: Context) -> admin_pb2.ErasuresReply:
         """Orders that this site still has to carry out, and its certificates of the others. They name records by hash and nothing about persons."""
@@ -103,13 +153,10 @@ def pending_erasures(node: NodeState) -> tuple[int, ...]:
 
 
 def role_of(node: NodeState) -> str:
-    """`voting`, `embassy` or `tie-breaker`, by governance; a site that does not stand there yet is what its node.toml makes it."""
+    """`voting`, `embassy` or `tie-breaker`, by the epoch's plan and governance; a site that does not stand there yet is what its node.toml makes it."""
     if not node.keeps_ledger:
         return "tie-breaker"
-    site = node.governance.sites.get(node.config.site)
-    if site is None:
-        return "embassy" if node.config.ordering is None else "voting"
-    return site.role
+    return "voting" if votes_here(node) else "embassy"
 
 
 def status_of(node: NodeState) -> admin_pb2.StatusReply:
@@ -157,20 +204,12 @@ def status_of(node: NodeState) -> admin_pb2.StatusReply:
     reply.scrub.CopyFrom(_scrub_of(node))
     if condition.sync is not None:
         reply.sync.CopyFrom(sync_status(condition.sync, node.clock.now_ms()))
+    add_epoch(reply, node)
     _add_runner(reply, node)
-    _add_ordering(reply, node)
+    add_ordering(reply, node)
     if node.access_log is not None:
         reply.access_records_spooled = len(node.access_log.spool)
-    listed = [peer.name for peer in node.config.peers]
-    for name in (*listed, *(name for name in node.contacts if name not in listed)):
-        contact = node.contacts.get(name)
-        reply.peers.add(
-            site=name,
-            reachable=node.reaches(name),
-            size=contact.flushed_size if contact else 0,
-            last_contact_ms=contact.at_ms if contact else 0,
-            clock_off_s=contact.clock_off_s if contact else 0,
-        )
+    add_peers(reply, node)
     return reply
 
 
@@ -209,16 +248,3 @@ def _scrub_of(node: NodeState) -> admin_pb2.ScrubStatus:
         healed=scrub.mending.healed,
         fenced=scrub.mending.fenced,
     )
-
-
-def _add_ordering(reply: admin_pb2.StatusReply, node: NodeState) -> None:
-    ordering = node.condition.ordering
-    if ordering is None:
-        return
-    reply.lead_site, reply.is_lead = ordering.lead_site, ordering.is_lead
-    reply.ordering_version = f"{ordering.engine} {ordering.version}"
-    reply.ordering_size_bytes = ordering.size_bytes
-    reply.ordering_in_use_bytes = ordering.in_use_bytes
-    reply.ordering_quota_bytes = ordering.quota_bytes
-    reply.ordering_resident_bytes = ordering.resident_bytes
-    reply.ordering_alarms.extend(ordering.alarms)

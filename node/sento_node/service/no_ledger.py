@@ -19,6 +19,7 @@ ANSWERED = frozenset(
     f"{OUR_METHODS}{method}"
     for method in (
         "Admin/Status",
+        "Admin/BeginEpoch",
         "Sync/AnnounceBoot",
         "Sync/PeerState",
         "Sync/ChangeMember",

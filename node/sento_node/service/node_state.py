@@ -14,12 +14,15 @@ from sento_node.clock import Clock
 from sento_node.condition import Condition
 from sento_node.config import NodeConfig
 from sento_node.epochs.here import EpochHere
+from sento_node.epochs.showing import FIRST, NEXT_EPOCH, Standing
 from sento_node.erasure.carrying_out import Eraser
 from sento_node.ledger.replay import governance_of
 from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.port import OrderingLog
+from sento_node.ordering.timeouts import Timeouts
 from sento_node.rebuild.boot_memories import BootMemories
 from sento_node.releases.access_log import AccessLog
+from sento_node.round_trips import RoundTrips
 from sento_node.runner import Runner
 from sento_node.scrub.progress import ScrubState
 from sento_node.tallies import Tallies
@@ -38,13 +41,14 @@ def _nobody() -> str:
 
 @dataclass(slots=True)
 class PeerContact:
-    """When another site was last heard, by the wall clock and by the clock that never goes back, how far it said it was, and how
-    far its clock is ahead of this one's."""
+    """When another site was last heard, by the wall clock and by the clock that never goes back, how far it said it was, how
+    far its clock is ahead of this one's, and where it stands among epochs."""
 
     at_ms: int
     heard_ms: int
     flushed_size: int
     clock_off_s: int
+    standing: Standing = FIRST
 
 
 @dataclass(slots=True)
@@ -68,7 +72,20 @@ class NodeState:
     """False at a tie-breaker, whose store is empty for ever."""
     stands_in: bool = False
     """Whether `store` only stands in for a ledger that is made anew first."""
+    ending: tuple[str, str] | None = None
+    """State and words with which this life's own part was asked to end; None while nothing was."""
+    part_ends: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once `ending` is."""
+    next_epoch: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the next life, in another epoch, is to begin at once."""
+    look_now: dict[str, asyncio.Event] = field(default_factory=dict)
+    """By site: set when it is to be asked at once how far it is, because it stands in another epoch."""
     contacts: dict[str, PeerContact] = field(default_factory=dict)
+    watched_since_ms: dict[str, int] = field(default_factory=dict)
+    """Since when each other site is asked in this life, by the clock that never goes back."""
+    round_trips: RoundTrips = field(default_factory=RoundTrips)
+    timeouts: Timeouts | None = None
+    """With which timeouts this site's ordering member runs."""
     tallies: Tallies = field(default_factory=Tallies)
     flushed_governance: Governance | None = None
     scrub: ScrubState = field(default_factory=ScrubState)
@@ -102,11 +119,36 @@ class NodeState:
             raise SentoError(self.condition.code, self.condition.shown_explanation)
         return self.runner
 
+    def end_life(self, state: str, words: str) -> None:
+        """This site takes no further part in what it does: whatever this life is at ends, and the services go on answering. NEXT_EPOCH: also they end, and
+        the next life begins."""
+        if state == NEXT_EPOCH:
+            self.next_epoch.set()
+        elif self.ending is not None or self.condition.state in ("stopped", "stopping", "diverged"):
+            return
+        self.ending = (state, words)
+        if self.runner is not None:
+            self.runner.halt(state, words)
+        self.condition.state, self.condition.explanation = state, words
+        self.part_ends.set()
+
+    def look_at(self, site: str) -> None:
+        """Ask this site at once where it stands."""
+        self.look_now.setdefault(site, asyncio.Event()).set()
+
     def heard(self, site: str, flushed_size: int, flushed_block: int, clock_off_s: int = 0) -> None:
         """Another site said how far it is, and its time."""
         now_ms = self.clock.now_ms()
         self.contacts[site] = PeerContact(self.clock.wall_ms(), now_ms, flushed_size, clock_off_s)
         self.condition.lag.heard(flushed_block, self.applied_block, now_ms)
+
+    def silent_ms(self, site: str) -> int:
+        """How long the other site has given no answer in this life; 0 while it answers."""
+        if self.reaches(site):
+            return 0
+        contact, now_ms = self.contacts.get(site), self.clock.now_ms()
+        since_ms = self.watched_since_ms.get(site, now_ms) if contact is None else contact.heard_ms
+        return now_ms - since_ms
 
     def reaches(self, site: str) -> bool:
         """Whether the other site answered a short while ago; a wall clock that is set does not matter."""

@@ -12,6 +12,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 
+from sento_node.epochs.ended import check_same_epoch
 from sento_node.ordering.port import Compacted, Head, LogEvent, OrderedBlock, OrderingError, OrderingLog
 from sento_node.ordering.relay_wire import encode_alive, encode_compacted, encode_event, refusal_of
 from sento_node.service.node_state import NodeState
@@ -40,7 +41,7 @@ class OrderService:
         self, caller: str, request: sync_pb2.FollowOrderRequest, still_allowed: Callable[[], None]
     ) -> AsyncGenerator[sync_pb2.OrderEvent, None]:
         """Events after a place, for ever. `still_allowed` raises SentoError when the caller's time is over. Raises SentoError."""
-        order = self._order()
+        order = self._order(request.epoch)
         after = Head(request.after_number, request.after_revision)
         with one_more(self._streams, caller, STREAMS_MAX):
             events = with_signs_of_life(order.follow(after), after, self._alive_every_ms)
@@ -59,7 +60,7 @@ class OrderService:
         self, caller: str, request: sync_pb2.AppendForRequest, remaining_s: float | None
     ) -> sync_pb2.AppendForReply:
         """Order a block of the caller's. Raises SentoError."""
-        order = self._order()
+        order = self._order(request.epoch)
         if not request.lane.startswith(f"{caller}/"):
             raise SentoError(Code.IDENTITY_REFUSED, f"{caller} appends to lanes of its own only")
         with one_more(self._calls, caller, CALLS_MAX):
@@ -73,9 +74,9 @@ class OrderService:
             number=placed.number, revision=placed.revision, repeated=placed.repeated
         )
 
-    async def head(self, caller: str, remaining_s: float | None) -> sync_pb2.OrderHeadReply:
-        """The linearizable head. Raises SentoError."""
-        order = self._order()
+    async def head(self, caller: str, remaining_s: float | None, epoch: int = 0) -> sync_pb2.OrderHeadReply:
+        """The linearizable head of this epoch's log. Raises SentoError."""
+        order = self._order(epoch)
         with one_more(self._calls, caller, CALLS_MAX):
             try:
                 head = await order.head(timeout_ms=_timeout_ms(remaining_s))
@@ -83,9 +84,10 @@ class OrderService:
                 raise refusal_of(error) from error
         return sync_pb2.OrderHeadReply(number=head.number, revision=head.revision)
 
-    def _order(self) -> OrderingLog:
-        """This site's own log, if it has a member and that may be asked. Raises SentoError."""
+    def _order(self, epoch: int) -> OrderingLog:
+        """This site's own log, if it has a member, that may be asked, and it is of this epoch. Raises SentoError."""
         condition = self._node.condition
+        check_same_epoch(self._node, epoch, "the order is asked for")
         if self._node.member_log is None or condition.state not in LENDING:
             raise SentoError(condition.code, condition.shown_explanation)
         return self._node.member_log

@@ -20,6 +20,7 @@ from sento_node.epochs.ended import check_announced, shown
 from sento_node.ledger.store import KeptCheckpoint
 from sento_node.service.access import require_role, require_unexpired
 from sento_node.service.chunk_giving import chunk_pieces, plan_reply
+from sento_node.service.epoch_service import EpochService, peer_state
 from sento_node.service.errors import error_message
 from sento_node.service.member_service import MemberService
 from sento_node.service.node_state import NodeState
@@ -49,6 +50,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         self._copying: Counter[str] = Counter()
         self._orders = OrderService(node)
         self._members = MemberService(node)
+        self._epochs = EpochService(node)
 
     def _caller(self, context: Context) -> str:
         """The calling site's name. Raises SentoError."""
@@ -71,7 +73,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             raise SentoError(
                 Code.WRONG_LEDGER, "the announcement is of another site or ledger than expected here"
             )
-        check_announced(self._node, request.epoch)
+        check_announced(self._node, caller, request.epoch)
         if len(request.life) != LIFE_BYTES or request.boot_number == 0:
             raise SentoError(
                 Code.BAD_REQUEST, f"life must have {LIFE_BYTES} bytes and boot numbers start at 1"
@@ -136,18 +138,15 @@ class SyncService(sync_pb2_grpc.SyncServicer):
     async def PeerState(
         self, request: sync_pb2.PeerStateRequest, context: Context
     ) -> sync_pb2.PeerStateReply:
-        """How far this site is."""
+        """How far this site is, and in which epoch."""
+        return peer_state(self._node, self._caller(context), request)
+
+    async def ShowEpoch(
+        self, request: sync_pb2.ShowEpochRequest, context: Context
+    ) -> sync_pb2.ShowEpochReply:
+        """The plan by which the caller's epoch began."""
         self._caller(context)
-        tip, kept = self._node.store.tip, self._node.store.checkpoint()
-        return sync_pb2.PeerStateReply(
-            site=self._node.config.site,
-            flushed_block=tip.block,
-            flushed_size=tip.size,
-            quorum_size=kept.size if kept else 0,
-            quorum_block=kept.block if kept else 0,
-            boot_number=self._node.boot_number,
-            now_ms=self._node.clock.wall_ms(),
-        )
+        return await self._epochs.shown(request)
 
     async def Plan(self, request: sync_pb2.PlanRequest, context: Context) -> sync_pb2.PlanReply:
         """Which spines this site would give after a block."""
@@ -220,7 +219,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         self, request: sync_pb2.OrderHeadRequest, context: Context
     ) -> sync_pb2.OrderHeadReply:
         """The linearizable head."""
-        return await self._orders.head(self._caller(context), context.time_remaining())
+        return await self._orders.head(self._caller(context), context.time_remaining(), request.epoch)
 
     def _require_reads(self) -> None:
         if not self._node.condition.answers_reads:

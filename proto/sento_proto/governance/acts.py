@@ -29,6 +29,7 @@ from sento_proto.governance.author_changes import (
 from sento_proto.governance.changing import Change, NotYetFit, Unfit
 from sento_proto.governance.epoch_changes import BeginEpoch
 from sento_proto.governance.erasure_changes import CarryOutErasure, Erase, EraseSubject, WithdrawErasure
+from sento_proto.governance.gap_changes import SetGap
 from sento_proto.governance.ledger_changes import SetRecoveryKey, SetRules, Unlock
 from sento_proto.governance.officer_changes import (
     EnrolOfficer,
@@ -83,7 +84,7 @@ CHANGES: dict[str, type[Change]] = {
         SetRules, Erase, SetRecoveryKey, Unlock,
         EraseSubject, CarryOutErasure, WithdrawErasure,
         DelayReadLog, ReleaseReadLog, RequireKeyAgent, EndKeyAgent,
-        SetSitePlace, SetSiteVotes, EnrolTieBreaker, BeginEpoch,
+        SetSitePlace, SetSiteVotes, EnrolTieBreaker, BeginEpoch, SetGap,
     )
 }  # fmt: skip
 """Every change by its name in the act."""

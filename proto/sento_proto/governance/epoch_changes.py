@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple, Self
 
 from sento_proto.governance.changing import Unfit
+from sento_proto.governance.epoch_parts import Epoch
 from sento_proto.governance.parts import ReceiptSet, read_receipt_set
 from sento_proto.governance.site_changes import check_voters
 from sento_proto.governance.site_keys import receipt_quorum
-from sento_proto.governance.state import Epoch, Governance
+from sento_proto.governance.state import Governance
 from sento_proto.strict_json import Fields
 
 REASONS = ("restore", "recover", "relocate")

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from sento_proto.checkpoint import SiteKeys
 from sento_proto.errors import Code
 from sento_proto.genesis import Genesis
+from sento_proto.governance.epoch_parts import Epoch, Gap
 from sento_proto.governance.parts import (
     Author,
     Budget,
@@ -145,20 +146,6 @@ class RecoveryKey(NamedTuple):
     act_at: int
 
 
-class Epoch(NamedTuple):
-    """A life of the ordering log that the act at position `act_at` began: `fork_size` records and the blocks through `block_base` of epoch `parent` stay, and
-    the new log's block 1 is the ledger's block `block_base` + 1. `plan`: SHA-256 of the plan that the officers signed."""
-
-    number: int
-    parent: int
-    fork_size: int
-    fork_root: bytes
-    act_at: int
-    block_base: int
-    plan: bytes
-    reason: str
-
-
 @dataclass(frozen=True, slots=True)
 class Governance:
     """The value in force. `last_act` is the record hash of the newest act, zeros before the first; `acts` counts them."""
@@ -194,6 +181,8 @@ class Governance:
     site_rules: Mapping[str, frozenset[int]] = field(default_factory=dict)
     epochs: tuple[Epoch, ...] = ()
     """The epochs that acts began, in order; a ledger begins in epoch 0, for which there is no act."""
+    gaps: tuple[Gap, ...] = ()
+    """What officers last said of the gap that a recovery left, one for each recovered epoch of which they spoke, in the epochs' order."""
     acts: int = 0
     last_act: bytes = ZERO32
     last_act_at: int = -1

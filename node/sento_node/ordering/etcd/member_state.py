@@ -35,7 +35,13 @@ def ordering_status(
         resident_bytes=resident_bytes,
         alarms=alarms_in(status.errors),
         members=tuple(
-            OrderingMember(member.ID, member.name, votes=not member.isLearner) for member in members
+            OrderingMember(
+                member.ID,
+                member.name,
+                votes=not member.isLearner,
+                peer_url=member.peerURLs[0] if member.peerURLs else "",
+            )
+            for member in members
         ),
     )
 
