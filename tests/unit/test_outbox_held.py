@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from outbox_at_work import until
+from killed_shelf import BELONGS
+from outbox_at_work import leave_behind, until
 from sento_client import Acknowledgement, Draft, SentoClient, WriteError
 from sento_client.outbox import inspecting
+from sento_client.outbox import outbox as outbox_module
 from sento_client.outbox.holding import HeldCounts
 from sento_client.outbox.keeping import Counts
+from sento_client.outbox.outbox import Outbox
+from sento_client.outbox.shelf import Changes, HeldAs, Shelf
 from sento_client.testing import Registry
 from sento_client.testing.ledger import EPOCH
 from sento_proto.governance.epoch_parts import Epoch
@@ -192,3 +198,38 @@ async def test_a_verified_checkpoint_of_a_later_epoch_asks_for_the_acts_that_beg
         assert not asked
         await holding.heard(checkpoint)
         assert asked == [EPOCH]
+
+
+# On disk.
+
+
+def test_a_file_of_the_format_before_gets_its_tables_and_keeps_what_it_holds(tmp_path: Path) -> None:
+    path = leave_behind(tmp_path, b"one", b"two")
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.executescript("DROP TABLE held; DROP TABLE let_go; PRAGMA user_version = 2")
+    assert inspecting.look(tmp_path)[0].submissions == 2, "it is read as it is"
+    with closing(Shelf.open(path, BELONGS)) as shelf:
+        assert [(row.row, row.held) for row in shelf.rows()] == [(1, None), (2, None)]
+        shelf.commit(Changes(held=[(2, HeldAs(3, 70, (0, 5))), (9, HeldAs(3, 70))]))
+        assert [row.held for row in shelf.rows()] == [None, HeldAs(3, 70, (0, 5))]
+        shelf.commit(Changes(forget=[2], let_go=1))
+    look = inspecting.look(tmp_path)[0]
+    assert (look.submissions, look.held, look.let_go) == (1, 0, 1)
+
+
+async def test_of_too_many_files_with_nothing_but_held_ones_the_oldest_are_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "HELD_FILES_MOST", 2)
+    for number in range(4):
+        path = leave_behind(tmp_path, b"held", name=f"{number}-dead.outbox")
+        with closing(Shelf.open(path, BELONGS)) as shelf:
+            shelf.commit(Changes(held=[(1, HeldAs(0, 7))]))
+    leave_behind(tmp_path, b"to be sent", name="0-waits.outbox")
+    opened = Outbox.open(tmp_path, BELONGS, 1 << 20, lambda: 1)
+    held_as = [opened.held_as(found.kept) for found in opened.left_behind]
+    assert held_as.count(HeldAs(0, 7)) == 2
+    assert held_as.count(None) == 1, "what waits is never let go"
+    await opened.close()
+    assert sum(one.let_go for one in inspecting.look(tmp_path)) == 2
+    assert sum(one.held for one in inspecting.look(tmp_path)) == 2
