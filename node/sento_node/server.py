@@ -22,6 +22,7 @@ from sento_node.compose import Life, compose_site, recall_rebuild
 from sento_node.condition import NEXT_LIFE, Condition, Rebuilding
 from sento_node.config import NodeConfig
 from sento_node.epochs.asked import show_refused
+from sento_node.epochs.at_fork import begin_at_fork
 from sento_node.epochs.ended import hold_back, votes_here
 from sento_node.epochs.here import epoch_here, finish_beginning
 from sento_node.epochs.showing import ENDED, NEXT_EPOCH, TWO
@@ -89,6 +90,7 @@ class Node:
         )
         begun = joining_at_start(config.data_dir, self._genesis.ledger_id)
         finish_beginning(config.data_dir)
+        begin_at_fork(config.data_dir)
         self._here = epoch_here(config.data_dir)
         self._boot_files = boot_keeper.BootFiles(config.data_dir, self._here.number)
         self._request: sync_pb2.AnnounceBootRequest | None = None

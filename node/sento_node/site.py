@@ -119,6 +119,8 @@ class Site:
         self.ingress_closed: Code | None = None
         self.opening = False
         """While an epoch is opened: submissions that are not taken over from the former one are NOT_READY."""
+        self.by_officers: Checkpoint | None = None
+        """The tree at a recovery's fork, as officers signed it: what is copied up to it needs no quorum's cosignatures."""
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -194,7 +196,7 @@ class Site:
     def adopt(self, blocks: Sequence[OfferedBlock], checkpoint: Checkpoint, now_ms: int) -> list[Effect]:
         """A chunk of another site's ledger, proven here. Raises NotProven, with the ledger unchanged. The log no longer holds what it brings."""
         effects: list[Effect] = []
-        results = adopt_chunk(self.state, blocks, checkpoint)
+        results = adopt_chunk(self.state, blocks, checkpoint, self.by_officers)
         if awaits_payloads(results, self.state.governance):
             self.checkpoints.hold_back(PAYLOADS_AWAITED, on=True)
         self._retained.clear()

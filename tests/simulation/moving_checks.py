@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from tests.simulation.checkers import Violation
 from tests.simulation.reference import OFFICERS, SITE
 
+from sento_proto.epoch_plan import act_of, acts_behind
+
 if TYPE_CHECKING:
     from tests.simulation.moving import MovingWorld
 
@@ -40,6 +42,9 @@ def _accounted(world: MovingWorld) -> None:
     known = set(world.returning.listed)
     known.update(*(client.knows for client in world.clients))
     known.update(act.record.record_hash for officers in world.officers for act in officers.acts)
+    for epoch in world.epochs:
+        if epoch.plan is not None:
+            known.update(act.record_hash for act in (act_of(epoch.plan), *acts_behind(epoch.plan)))
     for epoch in world.epochs:
         for (author, _), told in epoch.checkers.acknowledged.items():
             if told.record_hash in standing:

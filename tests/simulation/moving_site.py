@@ -101,7 +101,8 @@ class MovingSite(SiteHost):
             self.epoch.ordering.start_member(self.name)
         if self.state == "running" and plan is not None and plan.epoch not in self._opened:
             self.site.opening = True
-            self.site.checkpoints.hold_back(OPENING, on=self.site.state.governance.epoch < plan.epoch)
+            if self.site.state.governance.epoch < plan.epoch:
+                self.site.checkpoints.hold_back(OPENING, on=True)
             self._opening_ms = self.heap.now_ms
             self.later(OPEN_AGAIN_MS, self._open, plan)
 
@@ -194,9 +195,9 @@ class MovingSite(SiteHost):
 
     def _open(self, plan: EpochPlan) -> None:
         """Order the plan's acts, each once the one before it stands; then ingress opens."""
-        if self.site.state.governance.epoch >= plan.epoch:
-            self.site.checkpoints.hold_back(OPENING, on=False)
         acts = (act_of(plan), *acts_behind(plan))
+        if self.disk.store.position_of_hash(acts[0].record_hash) is not None:
+            self.site.checkpoints.hold_back(OPENING, on=False)
         data = (act_bytes(plan), *bytes_behind(plan))
         count = self.around.hooks.acts_before_ingress(len(acts))
         left = [at for at in range(count) if self.disk.store.position_of_hash(acts[at].record_hash) is None]

@@ -12,7 +12,7 @@ from tests.simulation.planted import ForgottenWhenAcknowledged, Found
 
 from sento_node.ledger.memory_store import MemoryDisk
 from sento_node.ordering.port import OrderedBlock
-from sento_proto.header import Header
+from sento_proto.header import ZERO16, Header
 from sento_proto.record import make_record
 from sento_proto.submission import decode_submission, sign_submission
 
@@ -41,7 +41,7 @@ class LateEntriesUnderNewIds(Hooks):
         old = decode_submission(data)
         keys = [author_signers(author).get(old.author_key_id) for author in AUTHORS]
         signer = next((key for key in keys if key is not None), None)
-        if signer is None:
+        if signer is None or any(record.header.group != ZERO16 for record in old.records):
             return data
         records = [make_record(_under_another_id(record.header), record.payload) for record in old.records]
         return sign_submission(old.ledger_id, records, signer)
@@ -90,7 +90,7 @@ class PlantedMoving(NamedTuple):
 
 PLANTED_MOVING = (
     PlantedMoving(TailThrownAway, ("survivors-keep",), range(40)),
-    PlantedMoving(KeepsWhatTheForkCutsOff, ("same-ledger",), range(40)),
+    PlantedMoving(KeepsWhatTheForkCutsOff, ("permission-decision-equality", "same-ledger"), range(40)),
     PlantedMoving(LateEntriesUnderNewIds, ("orphans-accounted", "once"), range(40)),
     PlantedMoving(OldCapitalGoesOn, ("ended-is-silent",), range(40)),
     PlantedMoving(TwoPlansGoOn, ("ended-is-silent",), range(40)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from sento_node.epochs.at_fork import is_at_fork, officers_tree
 from sento_node.epochs.opening import LOOK_AGAIN_MS, Opener
 from sento_node.epochs.places import EpochPlaces
 from sento_node.epochs.showing import NEXT_EPOCH
@@ -32,16 +33,19 @@ def _ledger_epoch(node: NodeState) -> int:
 
 
 async def end_when_entered(node: NodeState, runner: Runner, epoch: int) -> None:
-    """This life ends when the ledger has come into a later epoch than it began in, from other sites: the next one takes part there."""
-    entered = False
-    while not entered:
+    """This life ends when the ledger has come into a later epoch than it began in, from other sites, or to that one's fork: the next one takes part there."""
+    entered = at_fork = False
+    while not (entered or at_fork):
         await asyncio.sleep(LOOK_AGAIN_MS / 1000)
         entered = node.store.tip.epoch > epoch
-    runner.halt(NEXT_EPOCH, f"The ledger has come into epoch {node.store.tip.epoch}, and goes on there.")
+        at_fork = is_at_fork(node.store, node.epoch.plan)
+    where = f"into epoch {node.store.tip.epoch}" if entered else f"to the fork of epoch {node.epoch.number}"
+    runner.halt(NEXT_EPOCH, f"The ledger has come {where}, and goes on there.")
 
 
 def start_opening(node: NodeState, runner: Runner) -> None:
     """Keep ingress closed and open the epoch that this site began by a plan, unless that was done in a former life."""
+    runner.site.by_officers = officers_tree(node.epoch.plan)
     runner.also_run(end_when_entered(node, runner, runner.site.state.epoch), "watch-epoch")
     plan, places = node.epoch.plan, EpochPlaces(node.config.data_dir)
     if plan is None or places.is_done(plan.epoch):

@@ -100,9 +100,14 @@ class OfferedBlock(NamedTuple):
 
 
 def adopt_chunk(
-    state: LedgerState, blocks: Sequence[OfferedBlock], checkpoint: Checkpoint
+    state: LedgerState,
+    blocks: Sequence[OfferedBlock],
+    checkpoint: Checkpoint,
+    by_officers: Checkpoint | None = None,
 ) -> list[BlockResult]:
-    """Prove the chunk and make it part of `state`. Raises NotProven or UnknownRules, with the state unchanged."""
+    """Prove the chunk and make it part of `state`. `by_officers`: a tree that officers signed a plan over, which needs no cosignatures.
+
+    Raises NotProven or UnknownRules, with the state unchanged."""
     if checkpoint.ledger_id != state.governance.ledger_id or checkpoint.epoch < state.epoch:
         raise NotProven("The checkpoint is of another ledger or an older epoch.")
     scratch = Scratch(state)
@@ -135,7 +140,8 @@ def adopt_chunk(
     if (frontier.size, frontier.root()) != (checkpoint.size, checkpoint.root):
         raise OtherTree(f"The tree after block {number} is not the one that the quorum cosigned.")
     receipt = scratch.governance.receipt_quorum_at(checkpoint.size)
-    if len(cosigners(checkpoint, receipt.keys)) < receipt.quorum:
+    signed_by_officers = by_officers is not None and checkpoint.text == by_officers.text
+    if not signed_by_officers and len(cosigners(checkpoint, receipt.keys)) < receipt.quorum:
         raise NotProven("The checkpoint at the chunk's end has no quorum of cosignatures.")
     for result, governance, epoch in results:
         if epoch != state.epoch:

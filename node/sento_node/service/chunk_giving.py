@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from sento_node import bounds
+from sento_node.epochs.at_fork import kept_fork
 from sento_node.ledger.store import LedgerDamaged
 from sento_node.service.node_state import NodeState
 from sento_node.sync.making import NotPlanned, payload_chunk, plan, spine_chunk
@@ -21,14 +22,17 @@ from sento_proto.v1 import sync_pb2
 
 async def plan_reply(node: NodeState, request: sync_pb2.PlanRequest) -> sync_pb2.PlanReply:
     """The chunks after a block. Raises SentoError OUT_OF_RANGE, DAMAGED."""
-    tip, newest = node.store.tip, node.store.checkpoint()
+    tip, fork = node.store.tip, kept_fork(node.store, node.epoch.plan)
+    newest = fork or node.store.checkpoint()
     reply = sync_pb2.PlanReply(epoch=tip.epoch)
     if newest is None:
         return reply
     reply.size, reply.block = newest.size, newest.block
     limit = bounds.PLAN_CHUNKS_PROVEN_MAX if request.anchor_size else bounds.PLAN_CHUNKS_MAX
     try:
-        chunks = await asyncio.to_thread(plan, node.store, request.after_block, request.anchor_size, limit)
+        chunks = await asyncio.to_thread(
+            plan, node.store, request.after_block, request.anchor_size, limit, fork
+        )
     except IndexError:
         raise SentoError(
             Code.OUT_OF_RANGE, f"this ledger is flushed through block {node.store.tip.block}"
@@ -71,7 +75,8 @@ async def _made(node: NodeState, shelf: Shelf, request: sync_pb2.FetchChunkReque
 
     def make() -> bytes:
         if asked.kind is Kind.SPINE:
-            return spine_chunk(store, governance, asked.after_block, asked.through_block)
+            fork = kept_fork(store, node.epoch.plan)
+            return spine_chunk(store, governance, asked.after_block, asked.through_block, fork)
         return payload_chunk(store, governance, asked.registry, asked.from_position, asked.to_position)
 
     try:

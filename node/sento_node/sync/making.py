@@ -58,16 +58,23 @@ class PlannedChunk:
     consistency: tuple[bytes, ...] = ()
 
 
-def plan(store: LedgerStore, after_block: int, anchor_size: int, limit: int) -> list[PlannedChunk]:
+def plan(
+    store: LedgerStore,
+    after_block: int,
+    anchor_size: int,
+    limit: int,
+    fork: KeptCheckpoint | None = None,
+) -> list[PlannedChunk]:
     """The spines after a block, rising, at most `limit`; each ends at a kept checkpoint, the last one at the newest when nothing cut the plan short.
 
-    `anchor_size`: prove each end consistent with the tree of that size, where the ledger has it (0: no proofs).
+    `anchor_size`: prove each end consistent with the tree of that size, where the ledger has it (0: no proofs). `fork`: one more end, behind all kept ones,
+    that officers signed (`epochs/at_fork.py`).
 
     Raises LedgerDamaged, IndexError beyond the tip."""
     chunks: list[PlannedChunk] = []
     start = (after_block, _size_after(store, after_block))
     end: KeptCheckpoint | None = None
-    for kept in _checkpoints_after(store, after_block):
+    for kept in _with_fork(_checkpoints_after(store, after_block), after_block, fork):
         if end is not None and (kept.size - start[1] > SPINE_RECORDS or kept.block - start[0] > SPINE_BLOCKS):
             chunks.append(_planned(store, start, end, anchor_size))
             if len(chunks) == limit:
@@ -92,6 +99,14 @@ def _checkpoints_after(store: LedgerStore, block: int) -> Iterator[KeptCheckpoin
         kept = store.checkpoint(kept.size + 1)
 
 
+def _with_fork(
+    checkpoints: Iterator[KeptCheckpoint], after_block: int, fork: KeptCheckpoint | None
+) -> Iterator[KeptCheckpoint]:
+    yield from checkpoints
+    if fork is not None and fork.block > after_block:
+        yield fork
+
+
 def _planned(
     store: LedgerStore, start: tuple[int, int], end: KeptCheckpoint, anchor_size: int
 ) -> PlannedChunk:
@@ -101,10 +116,18 @@ def _planned(
     return PlannedChunk(start[0], end.block, start[1], end.size, tuple(proof))
 
 
-def spine_chunk(store: LedgerStore, governance: Governance, after_block: int, through_block: int) -> bytes:
-    """The bytes of the spine (after_block, through_block]. Raises NotPlanned when no kept checkpoint ends it or it has more than a chunk may have: whoever
+def spine_chunk(
+    store: LedgerStore,
+    governance: Governance,
+    after_block: int,
+    through_block: int,
+    fork: KeptCheckpoint | None = None,
+) -> bytes:
+    """The bytes of the spine (after_block, through_block]. `fork`: see `plan`. Raises NotPlanned when no kept checkpoint ends it or it has more than a chunk may have: whoever
     asks for a whole ledger at once does not get this site to hold it in memory. Raises LedgerDamaged."""
     kept = store.checkpoint_by_block(through_block)
+    if kept is None and fork is not None and fork.block == through_block:
+        kept = fork
     if kept is None or kept.block != through_block or not 0 <= after_block < through_block:
         raise NotPlanned(f"no checkpoint is kept that ends at block {through_block}")
     if kept.size > store.tip.size:
