@@ -43,7 +43,7 @@ from tests.simulation.reference import OFFICERS, Judged, Reference, is_final
 
 from sento_node.ledger.results import BlockResult
 from sento_node.ledger.state import Batch, LedgerState, Tip
-from sento_node.ledger.store import LedgerStore
+from sento_node.ledger.store import KeptBlock, LedgerStore
 from sento_node.ordering.port import OrderedBlock, OrderingError
 from sento_node.quorum.effects import Cosigned
 from sento_node.site import Alarm, AlarmOver, Reply
@@ -470,10 +470,7 @@ class Checkers(OrderFeed):
             if kept.payload != stand.record.payload and kept.position not in destroyed:
                 raise Violation("same-ledger", f"{site} keeps another payload at position {kept.position}")
         for judged, block in zip(self.reference.blocks, self.order, strict=True):
-            one = store.block(judged.number)
-            mine_of_block = (one.lane, one.seq, one.revision, one.size_after, one.refusal)
-            if mine_of_block != (block.lane, block.seq, block.revision, judged.size_after, judged.refusal):
-                raise Violation("same-ledger", f"{site} keeps another block {judged.number}")
+            self._same_block(site, store.block(judged.number), judged, block)
         for (author, record_id), told in self.acknowledged.items():
             if store.position_of_id(author, record_id) != told.position:
                 raise Violation("acknowledged-kept", f"{site} does not have position {told.position}")
@@ -481,6 +478,11 @@ class Checkers(OrderFeed):
         self._abroad(site, store)
         if words := false_head(store, facts.stands, head_in):
             raise Violation("heads-are-true", f"{site}: {words}")
+
+    def _same_block(self, site: str, one: KeptBlock, judged: Judged, block: OrderedBlock) -> None:
+        mine_of_block = (one.lane, one.seq, one.revision, one.size_after, one.refusal)
+        if mine_of_block != (block.lane, block.seq, block.revision, judged.size_after, judged.refusal):
+            raise Violation("same-ledger", f"{site} keeps another block {judged.number}")
 
     def hashes_standing(self) -> dict[bytes, int]:
         """Every record hash that stands, with its position."""

@@ -16,10 +16,13 @@ from tests.simulation.heap import EventHeap
 from tests.simulation.members import AppendOp, Entry, Member, TrimOp
 from tests.simulation.network import Network
 from tests.simulation.ordering import QUOTA_BYTES, OrderFeed, SimOrdering
+from tests.simulation.reference import Judged
 from tests.simulation.relaying import OwnOrder, RelayedOrder
 from tests.simulation.watch import Broken, Deliver
 
 from sento_node.epochs.showing import Standing
+from sento_node.ledger.results import BlockResult
+from sento_node.ledger.store import KeptBlock
 from sento_node.ordering.based import NEVER_IN_THIS_LOG
 from sento_node.ordering.engine import OrderEngine
 from sento_node.ordering.port import Compacted, Head, OrderedBlock, OrderingError
@@ -115,7 +118,7 @@ class EpochCheckers(Checkers):
         for block in kept:
             self.order.append(block)
             self.reference.apply(block)
-        self.fork_size = self.reference.size
+        self.fork_size, self.fork_block = self.reference.size, len(self.order)
 
     def ordered(self, block: OrderedBlock) -> None:
         """A block was committed; an epoch's first records are the plan's acts, and nothing comes between them."""
@@ -126,6 +129,26 @@ class EpochCheckers(Checkers):
                 raise Violation(
                     "plan-before-ingress", f"position {stand.position} is not act {at} of the epoch's plan"
                 )
+
+    def _same(self, site: str, result: BlockResult, judged: Judged) -> None:
+        """Below the fork a block that brought no record may be another one: a plan names tree and number, and such a block changes no tree."""
+        if result.number > self.fork_block or result.standing or judged.standing:
+            super()._same(site, result, judged)
+        elif (result.size_after, result.root) != (judged.size_after, judged.root):
+            raise Violation(
+                "same-ledger", f"{site} and the reference differ at block {result.number} in size or root"
+            )
+
+    def _same_block(self, site: str, one: KeptBlock, judged: Judged, block: OrderedBlock) -> None:
+        if judged.number > self.fork_block or judged.standing:
+            super()._same_block(site, one, judged, block)
+        elif one.size_after != judged.size_after:
+            raise Violation("same-ledger", f"{site} keeps another block {judged.number}")
+        else:
+            self._heap.faults["other block without records below a fork"] += (one.lane, one.seq) != (
+                block.lane,
+                block.seq,
+            )
 
     def replied(self, site: str, data: bytes, reply: Reply) -> None:
         """A site answered a submission."""

@@ -29,7 +29,7 @@ Epochs = Callable[[], Sequence[Epoch]]
 
 
 class MovingChecks(OfficeChecks):
-    """What must hold of one office over all epochs. `aside`: record hashes that its outbox put aside, or its people gave up."""
+    """What must hold of one office over all epochs. `aside`: record hashes that its outbox put aside, its people gave up, or a caller was told are refused."""
 
     def __init__(self, epochs: Epochs, office: str) -> None:
         super().__init__(epochs()[-1].checkers, office)
@@ -45,7 +45,8 @@ class MovingChecks(OfficeChecks):
         return any(_covers(epoch.checkers, record_hash) for epoch in self._epochs())
 
     def refusal_told(self, record_hash: bytes, because: bytes | None) -> None:
-        """A caller was told that the record is refused for good."""
+        """A caller was told that the record is refused for good, whatever a site of an ended epoch had said before."""
+        self.aside.add(record_hash)
         self._never.add(record_hash)
 
     def set_aside(self, write: Write, index: int) -> None:

@@ -93,6 +93,9 @@ class Story:
             if not self._away and all(host.is_gone or host.epoch is former for host in world.hosts.values()):
                 return
             yield LOOK_MS
+        for _ in range(heap.between(0, 2)):
+            self._revoke()
+            yield heap.between(20, 250)
         lost = self._lose(former)
         survivors = [
             host for host in world.at_home() if host not in [*lost, *self._away] and not host.is_gone
@@ -138,6 +141,14 @@ class Story:
         for host in there:
             heap.after(heap.between(10, 900), self._give, host, epoch)
         return epoch
+
+    def _revoke(self) -> None:
+        """A key is revoked a moment before the loss."""
+        officers = self._world.officers[-1]
+        governance = officers.sees()
+        changes = [] if governance is None else officers.desk._revoke(governance)
+        if governance is not None and changes:
+            officers.act(governance, changes)
 
     def _survivors_at_most(self, epoch: Epoch) -> int:
         """How many sites of the epoch are left when just a majority of its voters is lost."""
@@ -247,7 +258,8 @@ class Story:
         """Changes of acts that officers were told stand, and that the chosen state does not hold, in their order."""
         store = MemoryStore(chosen.disk)
         officers = self._world.officers[-1]
-        lost = [act for act in officers.stood if store.position_of_hash(act.record.record_hash) is None]
+        said = [act for act in officers.acts if act.said_to_stand_ms is not None]
+        lost = [act for act in said if store.position_of_hash(act.record.record_hash) is None]
         return [tuple(json.loads(act.record.header.content)["changes"]) for act in lost]
 
     def _two_plans(self, survivors: list[MovingSite], first: Epoch, second: Epoch) -> Iterator[int]:

@@ -89,3 +89,19 @@ def test_a_pause_of_minutes_ends_with_the_epoch() -> None:
     bench.settle(1, 0, Code.DEADLINE, word=Code.HELD)
     assert bench.wait(SETTINGS.again_ms) == []
     assert bench.core.epoch_began(1, bench.now_ms) == [Deliver(1, None)]
+
+
+def test_the_oldest_goes_again_first_for_later_versions_follow_it() -> None:
+    """What was held is older than what only stood by one site's word, and a site answers a version whose former one it lacks with a pause."""
+    bench = Bench()
+    held = range(1, SETTINGS.window + 2)
+    newest = SETTINGS.window + 2
+    bench.stands(newest, 7, epoch=0)
+    bench.wait(1)
+    sent = bench.core.adopted([(kept, 1) for kept in held], bench.now_ms)
+    sent += bench.core.epoch_began(1, bench.now_ms)
+    for kept in held:
+        if Deliver(newest, A) not in sent:
+            sent += bench.core.gone(kept, bench.now_ms)
+    order = [effect.kept for effect in sent if isinstance(effect, Deliver)]
+    assert order == [*held, newest]

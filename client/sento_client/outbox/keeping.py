@@ -346,11 +346,11 @@ class Keeping:
         return () if state is None else tuple(sorted(state.refused))
 
     def epoch_began(self, epoch: int, now_ms: int) -> list[Effect]:
-        """The ledger goes on in this epoch: what a former one said does not count, and its pauses are over."""
+        """The ledger goes on in this epoch: what a former one said does not count, and its pauses are over. The oldest goes first, for later ones follow it."""
         for kept in [*self._uncovered, *self._at_home]:
             if self._kept[kept].epoch < epoch:
                 self._doubt(kept)
-        self._due = [(min(due_ms, now_ms), kept) for due_ms, kept in self._due]
+        self._due = [(now_ms, kept) for _, kept in self._due]
         heapq.heapify(self._due)
         return self.tick(now_ms)
 

@@ -123,8 +123,10 @@ def spine_chunk(
     through_block: int,
     fork: KeptCheckpoint | None = None,
 ) -> bytes:
-    """The bytes of the spine (after_block, through_block]. `fork`: see `plan`. Raises NotPlanned when no kept checkpoint ends it or it has more than a chunk may have: whoever
-    asks for a whole ledger at once does not get this site to hold it in memory. Raises LedgerDamaged."""
+    """The bytes of the spine (after_block, through_block]. `fork`: see `plan`.
+
+    Raises NotPlanned when no kept checkpoint ends it or it has more than a chunk may have: whoever asks for a whole ledger at once does not get this site to
+    hold it in memory. Raises LedgerDamaged."""
     kept = store.checkpoint_by_block(through_block)
     if kept is None and fork is not None and fork.block == through_block:
         kept = fork
