@@ -17,7 +17,7 @@ from sento_node.quorum.checkpoints import Checkpoints
 from sento_node.quorum.effects import Cosigned, TreeAt
 from sento_node.quorum.trimming import RetainedBlock
 from sento_node.rebuild.deciding import NOTE_NAME, Note, Rebuild, decode_note, encode_note
-from sento_node.site import PAYLOADS_AWAITED, Site, SiteParts
+from sento_node.site import OPENING, PAYLOADS_AWAITED, Site, SiteParts
 from sento_proto import limits
 from sento_proto.checkpoint import SiteSigners, decode_checkpoint
 from sento_proto.genesis import Genesis
@@ -166,7 +166,9 @@ def compose_site(store: LedgerStore, genesis: Genesis, life: Life, now_ms: int) 
     checkpoints.hold_back(REBUILDING, on=recall_rebuild(store) is not None)
     if store.awaited(1):
         checkpoints.hold_back(PAYLOADS_AWAITED, on=True)
-    base = tip.block if is_opening(governance, tip.epoch) else governance.block_base
+    opening = is_opening(governance, tip.epoch)
+    checkpoints.hold_back(OPENING, on=opening)
+    base = tip.block if opening else governance.block_base
     return Site(SiteParts(state, lanes, checkpoints, _retained(store, base)))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sento_node.boot_keeper import BootFiles
+from sento_node.epochs.at_fork import is_behind_fork
 from sento_node.epochs.here import EpochHere
 from sento_node.epochs.starting import lent_log_of_epoch, log_of_epoch
 from sento_node.joining.leaving import clear_left, leave_log, put_away
@@ -40,6 +41,8 @@ async def open_order(
     lent = lent_order(peers, lambda: node.governance, here)
     lent = replace(lent, log=lent_log_of_epoch(node, lent.log))
     await clear_left(files)
+    if is_behind_fork(node.store, here.plan):
+        return _through_others(node, lent)
     if joining is not None and joining.for_vote and not (joining.has_learner and joining.votes):
         return _through_others(node, lent)
     if joining is not None and joining.votes:

@@ -38,6 +38,8 @@ from sento_proto.submission import Submission
 FLUSH_WITH_READER_MS = 20
 FLUSH_AT_MOST_MS = 250
 FLUSH_RECORDS = 4_096
+OPENING = "the act that begins this epoch is not on disk yet"
+"""A recovery forks where no quorum may have cosigned: a note of the new epoch over the former one's tree proves nothing, and nobody can adopt under it."""
 PAYLOADS_AWAITED = "payloads-awaited"
 """Why this site vouches for nothing while payloads are missing that no order covers: it holds them not."""
 REMOVAL_GRACE_MS = 5_000
@@ -112,6 +114,7 @@ class Site:
         self._flushing: Batch | None = None
         self.flushed_head = Head(self.state.block, self.state.revision)
         self.flushed_size = self.state.size
+        self._began_size = self.state.size
         self.trimmed_block = 0
         self._clocks = clocks.Clocks()
         self.current_since_ms: int | None = None
@@ -297,6 +300,8 @@ class Site:
         self._flushing = None
         self.flushed_head = Head(batch.tip.block, batch.tip.revision)
         self.flushed_size = batch.tip.size
+        if batch.tip.size > self._began_size:
+            self.checkpoints.hold_back(OPENING, on=False)
         served = [ticket for revision, ticket in self._reads if revision <= batch.tip.revision]
         self._reads = [item for item in self._reads if item[0] > batch.tip.revision]
         effects: list[Effect] = [ServeRead(ticket) for ticket in served]

@@ -252,6 +252,11 @@ class EpochRelayedOrder(RelayedOrder):
         self._moving = host
         self._log = ordering
 
+    def close(self) -> None:
+        """This site has a member of its own now, or begins another epoch: what was asked for in its streams is not heard any more."""
+        self._stream += 1
+        self._broken_stream = self._stream
+
     @property
     def relay(self) -> MovingSite:
         """The site whose log is used now."""

@@ -196,7 +196,7 @@ class MovingWorld:
         if not self.officers[-1].settled:
             words.append("officers wait for an act")
         if not self.returning.done or any(
-            host.aside and host.epoch is not newest for host in self.hosts.values()
+            host.aside and host.epoch is not newest and not host.is_gone for host in self.hosts.values()
         ):
             words.append("orphans wait")
         return "; ".join(words)

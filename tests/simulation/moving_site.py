@@ -65,6 +65,8 @@ class MovingSite(SiteHost):
 
     def _take_order(self) -> None:
         """How this site reaches its epoch's log: through its own member from the moment on in which that votes."""
+        if isinstance(self.relayed, EpochRelayedOrder):
+            self.relayed.close()
         ordering = self.epoch.ordering
         self.votes = self.name in ordering.voters
         self.relayed = EpochRelayedOrder(self, ordering)
@@ -114,9 +116,10 @@ class MovingSite(SiteHost):
 
     def change_order(self) -> None:
         """The site's member got a vote, or lost it: from here on the log is reached the other way, within this life."""
-        former = self.votes
+        if self.votes == (self.name in self.epoch.ordering.voters):
+            return
         self._take_order()
-        if self.votes != former and self.state == "running":
+        if self.state == "running":
             self.disk.files.member_started = self.disk.files.member_started or self.votes
             self.epoch.ordering.relayed.pop(self.name, None)
             self.epoch.ordering.watches.unfollow(self.name)

@@ -66,7 +66,7 @@ class Relocation:
             return "give"
         if member is None or member.removed:
             return "learner"
-        if not member.votes:
+        if not member.votes or not target.votes:
             return "promote"
         if retired.name in governance.voting_sites:
             return "retire"

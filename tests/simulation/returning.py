@@ -57,10 +57,6 @@ class Returning:
         items = submissions_again(store, store.snapshot().ledger_id, hashes, fork_size)
         self._left += [(item, 0) for item in items]
 
-    def look_again(self, epoch_hashes: set[bytes]) -> list[bytes]:
-        """Records on the person's list that stand all the same."""
-        return [one for one in self.listed if one in epoch_hashes]
-
     def _next(self) -> None:
         if not self._left:
             self._busy = False

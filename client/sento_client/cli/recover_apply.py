@@ -63,6 +63,13 @@ _STAYS = "Interrupted. What the sites have begun goes on; the same command shows
 @click.argument("path", type=PLAN_FILE, metavar="PLAN")
 @click.option("--dry-run", is_flag=True, help="Every site judges the plan and changes nothing.")
 @click.option(
+    "--site",
+    "also",
+    multiple=True,
+    metavar="SITE",
+    help="Bring this site over as well, which has no part in the plan: an old capital that is back, an embassy.",
+)
+@click.option(
     "--wait",
     "wait_s",
     type=click.FloatRange(0, 86_400),
@@ -73,7 +80,9 @@ _STAYS = "Interrupted. What the sites have begun goes on; the same command shows
 )
 @operator_option
 @pass_app
-def apply(app: App, path: Path, dry_run: bool, wait_s: float, operator: Path | None) -> None:  # fmt: skip
+def apply(
+    app: App, path: Path, dry_run: bool, also: tuple[str, ...], wait_s: float, operator: Path | None
+) -> None:
     """Have every site of the plan judge it, then carry it out, and watch until the new epoch serves.
 
     Nothing begins where a site that answers refuses the plan, or where no majority of its voters answers. A site that cannot be asked here takes the same file
@@ -90,6 +99,7 @@ def apply(app: App, path: Path, dry_run: bool, wait_s: float, operator: Path | N
     Example:
         sento recover apply plan.json --dry-run
         sento recover apply plan.json
+        sento recover apply plan.json --site jp-fukuoka
     """
     opened = open_plan(app, path)
     must_be_recovery(opened.plan, wanted=True)
@@ -97,7 +107,10 @@ def apply(app: App, path: Path, dry_run: bool, wait_s: float, operator: Path | N
     journal = path.with_name(f"{path.name}.applied")
 
     async def work(client: GoverningClient) -> dict[str, SiteState]:
-        applying = _Applying(client, opened.plan, _Screen(app))
+        unknown = sorted(set(also) - set(client.sites))
+        if unknown:
+            raise SentoError(Code.BAD_REQUEST, f"this computer has no address of {unknown[0]}")
+        applying = _Applying(client, opened.plan, _Screen(app), also)
         if not applying.states:
             raise SentoError(Code.BAD_REQUEST, "this computer has the address of no site of the plan")
         with applying.screen.running():
@@ -151,12 +164,14 @@ def read_applied(path: Path) -> Applied | None:
 class _Applying:
     """One run of the command. `states`: each site of the plan as it was last seen."""
 
-    def __init__(self, client: GoverningClient, plan: EpochPlan, screen: _Screen) -> None:
+    def __init__(
+        self, client: GoverningClient, plan: EpochPlan, screen: _Screen, also: tuple[str, ...] = ()
+    ) -> None:
         self._client = client
         self._plan = plan
         self._file = encode_plan(plan)
         self.screen = screen
-        self.states = {site: SiteState(site, Stage.WAITING) for site in sites_of(plan, client.sites)}
+        self.states = {site: SiteState(site, Stage.WAITING) for site in sites_of(plan, client.sites, also)}
 
     async def judge(self) -> None:
         """A look, and a dry run at every site that has not begun."""

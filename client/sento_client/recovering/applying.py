@@ -53,9 +53,9 @@ class Applied(NamedTuple):
     serving_at_ms: int = 0
 
 
-def sites_of(plan: EpochPlan, configured: Sequence[str]) -> tuple[str, ...]:
-    """Whom to ask: the voters first, then the rest of the receipt set; of those that this computer knows."""
-    named = dict.fromkeys((*plan.voting, *plan.receipt_set.sites))
+def sites_of(plan: EpochPlan, configured: Sequence[str], also: Sequence[str] = ()) -> tuple[str, ...]:
+    """Whom to ask: the voters first, then the rest of the receipt set, then those who are named beside it; of those that this computer knows."""
+    named = dict.fromkeys((*plan.voting, *plan.receipt_set.sites, *also))
     return tuple(site for site in named if site in configured)
 
 

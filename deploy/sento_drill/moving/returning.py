@@ -28,7 +28,7 @@ async def the_old_capital_returns(
     drill.display.say(f"{site} says {ENDED}, and takes no part")
 
     drill.stage(f"{site} is brought over by the same plan; what the new epoch lacks is set aside there")
-    await officers.first("recover", "apply", str(recovered.plan), ends=(0, DEGRADED))
+    await officers.first("recover", "apply", str(recovered.plan), "--site", site, ends=(0, DEGRADED))
     await drill.cluster.wait_caught_up(site)
     orphans = officers.file("orphans.json")
     await officers.first(

@@ -47,6 +47,14 @@ def is_at_fork(store: LedgerStore, plan: EpochPlan | None) -> bool:
     return (tip.size, tip.block) == (parent.size, parent.block) and root_at(store, tip.size) == parent.root
 
 
+def is_behind_fork(store: LedgerStore, plan: EpochPlan | None) -> bool:
+    """Whether the ledger lacks a part of what the plan's epoch stands on. Its member is not started before it has all of that: what the new log's majorities
+    acknowledge could not be applied anywhere, if those that hold the fork were lost."""
+    if plan is None or plan.reason != RECOVER or store.tip.epoch >= plan.epoch:
+        return False
+    return store.tip.block < plan.parent.block
+
+
 def begin_at_fork(data_dir: Path) -> None:
     """Let a ledger that was copied up to the fork wait for the act that begins the epoch. Nobody has it open. Raises LedgerNotOpened, LedgerDamaged,
     LedgerFailed, BootFileDamaged, lmdb.Error, OSError."""

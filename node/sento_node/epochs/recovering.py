@@ -94,8 +94,10 @@ def judge_recovery(
             "The plan is of another ledger, or of an epoch that this site has left. Use the plan of this ledger."
         )
     if epoch < parent.epoch:
-        _check_signed(plan, governance_of(genesis, store))
-        return Fit(Way.BEHIND, tip.size)
+        raise PlanRefused(
+            f"This site stands in epoch {epoch} and missed epoch {parent.epoch}: what it holds behind that one's fork may be another history. "
+            f"Bring it over with the plan of epoch {epoch + 1} first, then with each later one."
+        )
     at_fork = _holds(store, parent)
     at_agreed = None if agreed is None else _holds(store, agreed)
     if at_fork:
