@@ -20,6 +20,7 @@ from sento_drill.moving.destroying import destroy_the_capital
 from sento_drill.moving.evacuating import evacuate_and_return
 from sento_drill.moving.recovering import recover_abroad
 from sento_drill.moving.returning import the_old_capital_returns
+from sento_drill.moving.unlocking import hold_the_ceremony, unlock_what_the_hospital_wrote
 from sento_drill.plaintext_search import search
 from sento_drill.plan import AUDITOR_BOARD
 from sento_drill.reading_back import ReadingBack
@@ -64,9 +65,11 @@ async def run_move(settings: RehearsalSettings, display: Display, verdict: Verdi
 async def move_the_capital(drill: Rehearsal, verdict: Verdict) -> None:
     """Evacuated and home again; lost, recovered abroad, found again; and everything read back at the sites that are left."""
     capital = drill.world.genesis.voting_sites[0]
+    await hold_the_ceremony(drill)
     await evacuate_and_return(drill, verdict, capital)
     destroyed = await destroy_the_capital(drill, capital)
     recovered = await recover_abroad(drill, verdict, destroyed)
+    await unlock_what_the_hospital_wrote(drill)
     await the_old_capital_returns(drill, verdict, destroyed, recovered)
     await stop_writing(drill, verdict)
     left = [site.name for site in drill.world.sites if drill.cluster.processes[site.name].node()]

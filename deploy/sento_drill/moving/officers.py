@@ -18,6 +18,7 @@ class Officers:
         self._world = world
         self._stick = world.directory / "officers-stick"
         self._stick.mkdir(mode=0o700, exist_ok=True)
+        self._acts = 0
 
     def file(self, name: str) -> Path:
         """A file on the stick."""
@@ -31,6 +32,15 @@ class Officers:
         """Each types the same command, one after the other. Raises CommandFailed."""
         for officer in SIGNERS:
             await sento(self._world.officer(officer).directory, *command, "--yes")
+
+    async def decide(self, reason: str, *changes: str) -> None:
+        """An act: proposed, signed by each, submitted. `changes`: as `sento govern propose` takes them. Raises CommandFailed."""
+        self._acts += 1
+        act = self.file(f"act-{self._acts}.json")
+        act.unlink(missing_ok=True)
+        await self.first("govern", "propose", "--reason", reason, "--out", str(act), *changes)
+        await self.sign("govern", "sign", str(act))
+        await self.first("govern", "submit", str(act))
 
     @property
     def operator(self) -> tuple[str, str]:
