@@ -35,6 +35,7 @@ from sento_proto.act_chain import (
     with_signatures,
 )
 from sento_proto.errors import Code
+from sento_proto.governance import epoch_changes
 from sento_proto.governance.acts import act_signatures_refusal, judge_act, with_act
 from sento_proto.governance.epoch_changes import EPOCH_MAX, REASONS, Parent, read_parent
 from sento_proto.governance.parts import ReceiptSet, read_receipt_set
@@ -50,7 +51,7 @@ PLAN_MAX_BYTES = 64 * 1024 * 1024
 _TIME_MAX_MS = 2**48 - 1
 _HASH_BYTES = 32
 _KEY_ID_BYTES = 16
-RECOVER = "recover"
+RECOVER = epoch_changes.RECOVER
 ACTS_MAX = 64
 _URL = re.compile(r"https://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[1-9][0-9]{0,4}")
 
@@ -226,7 +227,7 @@ def _read_urls(fields: Fields) -> tuple[tuple[str, str], ...]:
 def act_of(plan: EpochPlan) -> Record:
     """The record that begins the epoch: equal plans give equal records. Raises Malformed."""
     name = plan_hash(plan)
-    change = {
+    change: dict[str, object] = {
         "do": "begin-epoch",
         "epoch": plan.epoch,
         "parent": _parent_value(plan.parent),
@@ -235,6 +236,8 @@ def act_of(plan: EpochPlan) -> Record:
         "voting": list(plan.voting),
         "receipt_set": {"sites": list(plan.receipt_set.sites), "quorum": plan.receipt_set.quorum},
     }
+    if plan.reason == RECOVER and plan.agreed is not None:
+        change["agreed"] = plan.agreed.size
     return first_act(name, plan.made_at_ms, act_content(plan.legal_basis, [change]), plan.last_act)
 
 

@@ -8,8 +8,10 @@ the receipt set that was in force at the checkpoint's size cosigned, each site w
 key).
 
 What it shows: that this hash stands at this position in the history that those sites agreed on. Only with `record` does it show who wrote it, and nothing
-shows that no later version came after it. A receipt of an older epoch is good where its position lies below the place at which the next one forked off. By
-whose keys: those of a governance that the reader followed for itself (`trust.json`), never of the receipt.
+shows that no later version came after it. A receipt of an older epoch is good where its position lies below what a quorum is known to have agreed on when the
+next one began, and lost at or above the place where that one forked off. Between the two (only after a recovery) it proves nothing by itself: the ledger went
+on from one survivor's copy, and others may have come to another record there. What the ledger has at that position, proven under a checkpoint of a later epoch
+(`shown`), tells. By whose keys: those of a governance that the reader followed for itself (`trust.json`), never of the receipt.
 
 Pure. Source: RFC 6962 section 2.1.1; C2SP tlog-proof for the idea of a proof that carries its checkpoint.
 """
@@ -22,6 +24,8 @@ from typing import NamedTuple
 
 from sento_proto import limits
 from sento_proto.checkpoint import Checkpoint, cosigners, decode_checkpoint, encode_checkpoint
+from sento_proto.governance.doubts import doubted_by
+from sento_proto.governance.epoch_parts import Epoch
 from sento_proto.governance.state import Governance
 from sento_proto.merkle import HASH_BYTES, verify_inclusion
 from sento_proto.record_object import (
@@ -64,11 +68,12 @@ class Step(NamedTuple):
 
 class Verified(NamedTuple):
     """What verifying found, step by step. `cosigned`: sites of the receipt set that count, each with its time in s since 1970; `author`: who signed the
-    record, empty where the receipt does not have it."""
+    record, empty where the receipt does not have it; `doubted`: all else holds, and only the ledger itself can tell whether the record stands in it."""
 
     steps: tuple[Step, ...]
     cosigned: dict[str, int]
     author: str
+    doubted: bool = False
 
     @property
     def holds(self) -> bool:
@@ -148,11 +153,16 @@ def read_path(fields: Fields, name: str) -> tuple[bytes, ...]:
 
 
 def verify_receipt(
-    receipt: Receipt, governance: Governance, *, expected_hash: bytes | None = None
+    receipt: Receipt,
+    governance: Governance,
+    *,
+    expected_hash: bytes | None = None,
+    shown: Receipt | None = None,
 ) -> Verified:
     """Whether the receipt is good by this governance, which must reach to the checkpoint's size or be the newest that is known.
 
-    `expected_hash`: the record that it should be of; without it a good receipt of another record passes for this one."""
+    `expected_hash`: the record that it should be of; without it a good receipt of another record passes for this one. `shown`: what stands at the receipt's
+    position in the ledger that goes on, as a receipt of a later epoch; it counts where it is good itself, and only for a receipt that is in doubt."""
     checkpoint = receipt.checkpoint
     ledger = Step("ledger", governance.ledger_id == checkpoint.ledger_id, "it is of this ledger")
     if not ledger.holds:
@@ -163,21 +173,68 @@ def verify_receipt(
         same = receipt.record_hash == expected_hash
         words = "it is of the record that is meant" if same else "it is of another record than the one meant"
         steps.append(Step("record", same, words))
+    doubted = False
     if governance.epochs:
-        steps.append(_judge_epoch(receipt, governance))
+        step, doubted = _judge_epoch(receipt, governance, shown)
+        steps.append(step)
     quorum, cosigned = _judge_quorum(checkpoint, governance)
     found, author = ((), "") if receipt.record is None else _judge_record(receipt.record, governance)
-    return Verified((*steps, quorum, _judge_place(receipt), *found), cosigned, author)
+    steps += [quorum, _judge_place(receipt), *found]
+    doubted = doubted and all(step.holds for step in steps if step.check != "epoch")
+    return Verified(tuple(steps), cosigned, author, doubted)
 
 
-def _judge_epoch(receipt: Receipt, governance: Governance) -> Step:
-    """What stands below the place where a later epoch forked off stays; what stood above it is lost with its epoch."""
+def _judge_epoch(receipt: Receipt, governance: Governance, shown: Receipt | None) -> tuple[Step, bool]:
+    """What a quorum had agreed on stays; what stood above the place where a later epoch forked off is lost; between, what is shown to stand there tells. And
+    whether it is in doubt."""
     epoch, position = receipt.checkpoint.epoch, receipt.position
-    lost = governance.lost_with(epoch, position + 1)
+    lost, doubt = (
+        governance.lost_with(epoch, position + 1),
+        doubted_by(governance, epoch, position + 1),
+    )
+    if doubt is not None:
+        return _judge_shown(receipt, governance, shown, doubt)
     if lost is None:
-        return Step("epoch", True, f"position {position} of epoch {epoch} stands in epoch {governance.epoch}")
+        return Step(
+            "epoch", True, f"position {position} of epoch {epoch} stands in epoch {governance.epoch}"
+        ), False
     words = f"LOST WITH EPOCH {epoch}: epoch {lost.number} goes on from its first {lost.fork_size} records, and this one stood at position {position}"
-    return Step("epoch", False, words)
+    return Step("epoch", False, words), False
+
+
+def _judge_shown(
+    receipt: Receipt, governance: Governance, shown: Receipt | None, doubt: Epoch
+) -> tuple[Step, bool]:
+    """By what stands at the position in the ledger that goes on; without good proof of that, in doubt."""
+    epoch, position = receipt.checkpoint.epoch, receipt.position
+    if shown is None or not _shows(shown, receipt, governance):
+        words = (
+            f"not proven by this file alone: of epoch {epoch} a quorum is known to have agreed on {doubt.agreed_size} records, and behind them epoch "
+            f"{doubt.number} went on from another copy; ask a site"
+        )
+        return Step("epoch", False, words), True
+    later = shown.checkpoint.epoch
+    if shown.record_hash == receipt.record_hash:
+        return Step(
+            "epoch", True, f"position {position} of epoch {epoch} is shown to stand in epoch {later}"
+        ), False
+    words = f"LOST WITH EPOCH {epoch}: epoch {doubt.number} went on from another copy, and another record is proven to stand at position {position}"
+    return Step("epoch", False, words), False
+
+
+def _shows(shown: Receipt, receipt: Receipt, governance: Governance) -> bool:
+    """Whether this proves what stands at the receipt's position in the ledger that goes on."""
+    later = shown.checkpoint
+    same = (shown.ledger_id, shown.position) == (receipt.ledger_id, receipt.position)
+    return (
+        same
+        and later.ledger_id == receipt.ledger_id
+        and later.epoch > receipt.checkpoint.epoch
+        and governance.lost_with(later.epoch, shown.position + 1) is None
+        and doubted_by(governance, later.epoch, shown.position + 1) is None
+        and _judge_quorum(later, governance)[0].holds
+        and _judge_place(shown).holds
+    )
 
 
 def _judge_quorum(checkpoint: Checkpoint, governance: Governance) -> tuple[Step, dict[str, int]]:

@@ -260,7 +260,7 @@ class EpochRelayedOrder(RelayedOrder):
     @property
     def relay(self) -> MovingSite:
         """The site whose log is used now."""
-        voters = self._log.voters
+        voters = [name for name in self._log.voters if name != self._moving.name]
         return self._moving.peers[voters[self._at % len(voters)]]
 
     def follow(self, after: Head, deliver: Deliver, broken: Broken) -> None:

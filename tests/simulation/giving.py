@@ -64,11 +64,12 @@ def give_plan(giver: SiteHost, asker: SiteHost, life: int, question: int, after_
     if not gives(giver):
         return
     store = giver.disk.store
+    fork = giver.kept_fork
     chunks = [Planned(one.after_block, one.through_block, one.from_position, one.to_position) for one in
-              plan(store, min(after_block, store.tip.block), 0, PLANNED_AT_ONCE)]  # fmt: skip
+              plan(store, min(after_block, store.tip.block), 0, PLANNED_AT_ONCE, fork)]  # fmt: skip
     if after_block > store.tip.block:
         chunks = []
-    kept = store.checkpoint()
+    kept = fork or store.checkpoint()
     size = 0 if kept is None else kept.size
     lies = giver.false_giving
     told = Plan(tuple(chunks), len(chunks) == PLANNED_AT_ONCE, size)
@@ -121,7 +122,9 @@ def _chunk(giver: SiteHost, wanted: Wanted) -> bytes:
     if wanted.kind is Kind.SPINE:
         if wanted.through_block > store.tip.block:
             raise NotPlanned("beyond the tip")
-        return spine_chunk(store, governance, wanted.after_block, wanted.through_block)
+        return spine_chunk(
+            store, governance, wanted.after_block, wanted.through_block, giver.kept_fork
+        )
     data = giver.around.hooks.payload_chunk(
         store, governance, wanted.registry, wanted.from_position, wanted.to_position
     )

@@ -111,6 +111,9 @@ class Hooks:
         """How many of a plan's acts must stand before an epoch is open."""
         return count
 
+    votes_late = True
+    """Whether a site's member votes only once its ledger holds the fork."""
+
     def stops_when_shown(self, *, two: bool) -> bool:
         """Whether a site stops that is shown a later epoch, or (`two`) another plan of its own."""
         return True

@@ -9,7 +9,7 @@ MOVING_HAPPENED = (
     "acknowledged record known to be missing",
     "blocks taken from a survivor's log",
     "epoch recovered",
-    "fork carried to a site behind it",
+    "fork copied by the officers' word",
     "later epoch shown",
     "ledger came into the epoch from other sites",
     "lost act signed again in a plan",

@@ -15,15 +15,18 @@ from tests.simulation.epochs_host import Epoch, EpochOwnOrder, EpochRelayedOrder
 from tests.simulation.site_host import SiteHost
 
 from sento_node.compose import root_at
+from sento_node.epochs.at_fork import is_at_fork, is_behind_fork, kept_fork, officers_tree
+from sento_node.epochs.copies import is_of_the_log
 from sento_node.epochs.recovering import Way, judge_recovery
 from sento_node.epochs.showing import TWO, Standing, is_officers_word, is_to_be_shown, state_by
 from sento_node.ledger.apply import apply_block
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.replay import governance_of
 from sento_node.ledger.state import LedgerState
+from sento_node.ledger.store import KeptCheckpoint
 from sento_node.ordering.port import Head
 from sento_node.quorum.effects import Cosigned
-from sento_node.rebuild.deciding import OWN_BOOT_NAME, AgreedAt
+from sento_node.rebuild.deciding import AgreedAt
 from sento_node.site import Flush
 from sento_proto.epoch_plan import (
     EpochPlan,
@@ -34,11 +37,8 @@ from sento_proto.epoch_plan import (
     bytes_behind,
 )
 from sento_proto.genesis import Genesis
-from sento_proto.governance.epoch_changes import Parent
 from sento_proto.keys import Signer
-from sento_proto.wire import u64
 
-OPENING = "the act that begins this epoch does not stand yet"
 OPEN_AGAIN_MS = 150
 GREET_MS = 400
 TURN_MS = 1_200
@@ -64,13 +64,24 @@ class MovingSite(SiteHost):
         self._take_order()
 
     def _take_order(self) -> None:
-        """How this site reaches its epoch's log: through its own member from the moment on in which that votes."""
+        """How this site reaches its epoch's log: through its own member from the moment on in which that votes, and its ledger holds the fork."""
         if isinstance(self.relayed, EpochRelayedOrder):
             self.relayed.close()
         ordering = self.epoch.ordering
-        self.votes = self.name in ordering.voters
+        self.votes = self.may_vote
         self.relayed = EpochRelayedOrder(self, ordering)
         self.order = EpochOwnOrder(self, ordering) if self.votes else self.relayed
+
+    @property
+    def may_vote(self) -> bool:
+        """Whether this site's member takes part in majorities: not before its ledger holds what the epoch stands on."""
+        behind = self.around.hooks.votes_late and is_behind_fork(self.disk.store, self.epoch.plan)
+        return self.name in self.epoch.ordering.voters and not behind
+
+    @property
+    def kept_fork(self) -> KeptCheckpoint | None:
+        """What this site gives chunks up to by the officers' word."""
+        return kept_fork(self.disk.store, self.epoch.plan)
 
     def belongs(self, after: Head) -> bool:
         """Whether the ledger can be brought forward by this epoch's log."""
@@ -91,6 +102,9 @@ class MovingSite(SiteHost):
                 self.asked = None
         if self.stopped:
             return
+        self._begin_at_fork()
+        if self.votes != self.may_vote:
+            self._take_order()
         super().start()
         self.later(GREET_MS, self._greet)
 
@@ -99,12 +113,12 @@ class MovingSite(SiteHost):
         self._life_epoch = self.disk.store.tip.epoch
         super().run(boot_number)
         plan = self.epoch.plan
+        if self.state == "running":
+            self.site.by_officers = officers_tree(plan)
         if self.state == "running" and not self.votes and self.name in self.epoch.ordering.members:
             self.epoch.ordering.start_member(self.name)
         if self.state == "running" and plan is not None and plan.epoch not in self._opened:
             self.site.opening = True
-            if self.site.state.governance.epoch < plan.epoch:
-                self.site.checkpoints.hold_back(OPENING, on=True)
             self._opening_ms = self.heap.now_ms
             self.later(OPEN_AGAIN_MS, self._open, plan)
 
@@ -116,7 +130,7 @@ class MovingSite(SiteHost):
 
     def change_order(self) -> None:
         """The site's member got a vote, or lost it: from here on the log is reached the other way, within this life."""
-        if self.votes == (self.name in self.epoch.ordering.voters):
+        if self.votes == self.may_vote:
             return
         self._take_order()
         if self.state == "running":
@@ -134,8 +148,12 @@ class MovingSite(SiteHost):
 
     def _commit(self, flush: Flush) -> None:
         super()._commit(flush)
-        if self.state == "running" and self.disk.store.tip.epoch > self._life_epoch:
-            self.heap.faults["ledger came into the epoch from other sites"] += 1
+        if self.state != "running":
+            return
+        entered = self.disk.store.tip.epoch > self._life_epoch
+        if entered or is_at_fork(self.disk.store, self.epoch.plan):
+            what = "ledger came into the epoch from other sites" if entered else "fork copied by the officers' word"
+            self.heap.fault(what, self.name)
             self.crash()
             self.heap.after(self.heap.between(*NEXT_LIFE_MS), self.start)
 
@@ -178,29 +196,27 @@ class MovingSite(SiteHost):
         epoch.checkers.began_at(self.name, tip.block)
         self._take_order()
 
-    def bring(self, giver: MovingSite) -> None:
-        """An operator carries a copy of another site's ledger here, as it was at the fork: a ledger behind it needs a quorum's checkpoint to be copied by link,
-        and where this site is of that quorum there is none."""
-        plan, giver_disk = self.epoch.plan, giver.disk.store.snapshot()
-        if plan is None or not _is_fork(giver_disk, plan.parent):
+    def _begin_at_fork(self) -> None:
+        """A ledger that was copied up to the fork waits for the act that begins the epoch (the counterpart of `at_fork.begin_at_fork`)."""
+        plan, store = self.epoch.plan, self.disk.store
+        if plan is None or not is_at_fork(store, plan):
             return
-        self.heap.fault("fork carried to a site behind it", f"{giver.name} to {self.name}")
-        self.crash()
-        disk = cut_back(giver_disk, AgreedAt(plan.parent.size, plan.parent.block))
+        disk = store.snapshot()
         disk.tip = disk.tip._replace(epoch=plan.epoch, revision=0)
-        disk.remembered = {OWN_BOOT_NAME: u64(self.disk.files.boot_number)}
-        self.disk.store = self.disk.store.restore(disk)
+        disk.remembered = {
+            name: data for name, data in disk.remembered.items() if not is_of_the_log(name)
+        }
+        self.disk.store = store.restore(disk)
+        self.disk.files.memories.clear()
         self.disk.parts = {}
         self.epoch.checkers.disk_changed(self.name, disk.tip)
-        self.heap.after(self.heap.between(*NEXT_LIFE_MS), self.start)
+        self.heap.note(f"{self.name} begins epoch {self.epoch.name} at its fork")
 
     # -- opening it -----------------------------------------------------------------------------------------------------------
 
     def _open(self, plan: EpochPlan) -> None:
         """Order the plan's acts, each once the one before it stands; then ingress opens."""
         acts = (act_of(plan), *acts_behind(plan))
-        if self.disk.store.position_of_hash(acts[0].record_hash) is not None:
-            self.site.checkpoints.hold_back(OPENING, on=False)
         data = (act_bytes(plan), *bytes_behind(plan))
         count = self.around.hooks.acts_before_ingress(len(acts))
         left = [at for at in range(count) if self.disk.store.position_of_hash(acts[at].record_hash) is None]
@@ -283,14 +299,6 @@ def begun_disk(host: MovingSite, plan: EpochPlan, genesis: Genesis) -> tuple[Mem
 def _no_member(epoch: int) -> Path:
     """There are no files of a member: what its log holds was applied before."""
     return Path("/nonexistent")
-
-
-def _is_fork(disk: MemoryDisk, fork: Parent) -> bool:
-    """Whether the tree at the fork is this ledger's, at the end of that block."""
-    if disk.tip.size < fork.size or disk.tip.block < fork.block:
-        return False
-    ends = disk.blocks[fork.block - 1].size_after == fork.size
-    return ends and root_at(MemoryStore(disk), fork.size) == fork.root
 
 
 def extended(host: MovingSite, genesis: Genesis, upto_block: int | None = None) -> MemoryDisk:

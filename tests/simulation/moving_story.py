@@ -305,20 +305,3 @@ class Story:
                 self._give(host, newest)
             elif host.asked is newest and host.epoch is not newest and reached:
                 host.start()
-        self._carry(newest)
-
-    def _carry(self, newest: Epoch) -> None:
-        """Where too few sites of the receipt set hold the fork for a quorum, one that is behind it gets a copy."""
-        plan = newest.plan
-        counted = [self._world.hosts[name] for name in (plan.receipt_set.sites if plan is not None else ())]
-        there = [host for host in self._world.at_home() if host.disk.store.tip.epoch == newest.number]
-        behind = [
-            host for host in counted if host.epoch is newest and host.disk.store.tip.epoch < newest.number
-        ]
-        enough = plan is None or sum(host in counted for host in there) >= plan.receipt_set.quorum
-        if enough or not there:
-            return
-        for host in behind:
-            if host.state == "running" and self._world.network.both_ways(host.name, there[0].name):
-                host.bring(there[0])
-                return

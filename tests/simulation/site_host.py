@@ -179,6 +179,11 @@ class SiteHost:
         return self.state not in ("down", "halted")
 
     @property
+    def kept_fork(self) -> KeptCheckpoint | None:
+        """What chunks are given up to without a quorum's checkpoint: nothing, in an epoch that no recovery began."""
+        return None
+
+    @property
     def lends(self) -> bool:
         """Whether a site without a member may use this one's."""
         return self.votes and self.state == "running" and self.serving

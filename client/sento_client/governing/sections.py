@@ -326,6 +326,10 @@ def _epochs(governance: Governance) -> Section:
         lines.append(
             f"epoch {epoch.number}, begun at position {epoch.act_at} to {epoch.reason}: the first {epoch.fork_size} records of epoch {epoch.parent} stay"
         )
+        if epoch.agreed_size < epoch.fork_size:
+            lines.append(
+                f"    a quorum is known to have cosigned the first {epoch.agreed_size}; receipts of epoch {epoch.parent} behind them are good where a site shows it"
+            )
         gap = gap_of(governance, epoch.number)
         if gap is not None and gap.open:
             lines.append(f"    {gap_sentence(gap)}")
@@ -338,6 +342,7 @@ def _epochs(governance: Governance) -> Section:
                 "epoch": epoch.number,
                 "parent": epoch.parent,
                 "fork_size": epoch.fork_size,
+                "agreed_size": epoch.agreed_size,
                 "begun_at": epoch.act_at,
                 "reason": epoch.reason,
                 "plan": epoch.plan.hex(),

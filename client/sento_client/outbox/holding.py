@@ -8,8 +8,10 @@ The rules, all of them:
    everything that is held: nothing is proven again, for it was proven under a quorum's checkpoint of this very epoch, and two such checkpoints of which one
    does not extend the other are a fraud that is found elsewhere.
 3. Held are so many bytes and so many submissions at most; of more the oldest are let go, and counted. So are the oldest when the disk is full.
-4. A later epoch takes away what stands at or above its fork: each submission with a position there is sent again at once, the oldest first. What stands
-   below every fork since stands in the new epoch, too, at the same positions, and is held on for it: the ledger that went on may have one copy alone.
+4. A later epoch takes away what stands at or above its fork, and what stands between the tree that a quorum is known to have agreed on and the fork may be
+   another record there: each submission with a position above what was agreed on is sent again at once, the oldest first (what stands is known, and stands
+   once). What stands below that in every epoch since stands in the new one, too, at the same positions, and is held on for it: the ledger that went on may
+   have one copy alone.
 5. What an earlier program held is held on from where it was, and is sent again at once if its epoch has ended meanwhile.
 6. A ledger without a site abroad holds nothing.
 7. Letting go is spread over time, so that nobody's write waits behind the removal of a day's holdings. After a question that brought nothing comes a
@@ -181,8 +183,10 @@ class Holding:
     # How it is done.
 
     def _stands(self, held: Held) -> bool:
-        """Whether no epoch since has forked off below it."""
-        return all(held.needs_size <= epoch.fork_size for epoch in self._epochs if epoch.number > held.epoch)
+        """Whether every epoch since goes on from a tree with it in it that a quorum of its own epoch is known to have agreed on."""
+        return all(
+            held.needs_size <= epoch.agreed_size for epoch in self._epochs if epoch.number > held.epoch
+        )
 
     @property
     def _newest(self) -> int:

@@ -100,6 +100,10 @@ def judge_recovery(
         )
     at_fork = _holds(store, parent)
     at_agreed = None if agreed is None else _holds(store, agreed)
+    if at_fork and at_agreed is False:
+        raise PlanRefused(
+            "The plan's fork does not go on from the tree that it says a quorum agreed on: receipts of others would be called good. Make the plan anew."
+        )
     if at_fork:
         check_plan(plan, governance_of(genesis, store, size=parent.size))
         kept = store.checkpoint()

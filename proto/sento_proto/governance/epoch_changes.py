@@ -1,10 +1,12 @@
 """The change that begins a new epoch: the ledger goes on from an earlier size, with another ordering log, other voters and another receipt set.
 
     {"do": "begin-epoch", "epoch": n, "parent": {"epoch": m, "size": s, "root": hex, "block": b}, "plan": hex (SHA-256 of the plan),
-     "reason": "restore" | "recover" | "relocate", "voting": [sites], "receipt_set": {"sites", "quorum"}}
+     "reason": "restore" | "recover" | "relocate", "voting": [sites], "receipt_set": {"sites", "quorum"}, "agreed": a (only of "recover")}
 
 It stands alone in its act, the act is signed for epoch n, and it is the first record of that epoch, at position s: positions and block numbers go on from the
-parent, and whatever stood above it in epoch m stands no more. What governance can tell is judged here; that root and block are the ledger's own, whoever
+parent, and whatever stood above it in epoch m stands no more. A recovery goes on from the end of one survivor's copy, of which the first a records, at most s,
+are known to have been cosigned by a quorum (without the member: none): a capital that was only cut off may have come to other records behind them, so what
+epoch m's sites vouched for there is good only where it is shown to stand in the ledger that goes on. What governance can tell is judged here; that root and block are the ledger's own, whoever
 has the ledger judges (`sento_node.ledger.judging`). Pure.
 """
 
@@ -21,7 +23,8 @@ from sento_proto.governance.site_keys import receipt_quorum
 from sento_proto.governance.state import Governance
 from sento_proto.strict_json import Fields
 
-REASONS = ("restore", "recover", "relocate")
+RECOVER = "recover"
+REASONS = ("restore", RECOVER, "relocate")
 EPOCH_MAX = 9_999
 """The number stands in names of directories with four digits."""
 _POSITION_MAX = 2**63 - 1
@@ -49,7 +52,8 @@ def read_parent(fields: Fields) -> Parent:
 
 @dataclass(frozen=True, slots=True)
 class BeginEpoch:
-    """A new epoch, with its parent, its voters and its receipt set. `plan`: SHA-256 of the plan that the officers signed."""
+    """A new epoch, with its parent, its voters and its receipt set. `plan`: SHA-256 of the plan that the officers signed. `agreed`: of a recovery, the size of
+    the largest tree known that a quorum cosigned; None where none is known."""
 
     DO: ClassVar[str] = "begin-epoch"
     RULES: ClassVar[int] = 5
@@ -59,6 +63,7 @@ class BeginEpoch:
     reason: str
     voting: tuple[str, ...]
     receipt_set: ReceiptSet
+    agreed: int | None = None
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
@@ -69,7 +74,13 @@ class BeginEpoch:
             fields.choice("reason", REASONS),
             fields.institutions("voting"),
             fields.inner("receipt_set", read_receipt_set),
+            fields.number("agreed", 1, _POSITION_MAX) if fields.has("agreed") else None,
         )
+
+    @property
+    def agreed_size(self) -> int:
+        """Size up to which what the former epoch's sites vouched for stays good."""
+        return self.parent.size if self.reason != RECOVER else self.agreed or 0
 
     def effect(self, governance: Governance, at: int) -> Governance:
         parent = self.parent
@@ -79,10 +90,22 @@ class BeginEpoch:
             )
         if parent.size != at:
             raise Unfit(f"The epoch forks off at size {parent.size}, and the ledger has {at} records.")
+        if self.reason != RECOVER and self.agreed is not None:
+            raise Unfit(f"Only a recovery says what was agreed on, and this is to {self.reason}.")
+        if self.agreed_size > parent.size:
+            raise Unfit(f"A tree of {self.agreed_size} records is not below the fork, at {parent.size}.")
         self._check_sites(governance)
         sites = {name: replace(site, votes=name in self.voting) for name, site in governance.sites.items()}
         begun = Epoch(
-            self.epoch, parent.epoch, parent.size, parent.root, at, parent.block, self.plan, self.reason
+            self.epoch,
+            parent.epoch,
+            parent.size,
+            parent.root,
+            at,
+            parent.block,
+            self.plan,
+            self.reason,
+            self.agreed_size,
         )
         kept = tuple(known for known in governance.receipt_quorums if known.from_size <= at)
         after = governance.changed(
@@ -110,7 +133,10 @@ class BeginEpoch:
             raise Unfit("The quorum must be more than half of the receipt set's sites, and no more than all.")
 
     def words(self, governance: Governance) -> str:
+        agreed = ""
+        if self.reason == RECOVER:
+            agreed = f"A quorum is known to have cosigned the first {self.agreed_size} of them. "
         return (
             f"Epoch {self.epoch} begins from the first {self.parent.size} records of epoch {self.parent.epoch} ({self.reason}); what stood behind them "
-            f"stands no more. {', '.join(self.voting)} vote; a receipt needs {self.receipt_set.quorum} of {', '.join(self.receipt_set.sites)}."
+            f"stands no more. {agreed}{', '.join(self.voting)} vote; a receipt needs {self.receipt_set.quorum} of {', '.join(self.receipt_set.sites)}."
         )

@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 class Epoch(NamedTuple):
     """A life of the ordering log that the act at position `act_at` began: `fork_size` records and the blocks through `block_base` of epoch `parent` stay, and
-    the new log's block 1 is the ledger's block `block_base` + 1. `plan`: SHA-256 of the plan that the officers signed."""
+    the new log's block 1 is the ledger's block `block_base` + 1. `plan`: SHA-256 of the plan that the officers signed.
+
+    `agreed_size`: the first records of it that a quorum of `parent` is known to have cosigned. The rest up to the fork is what one survivor's copy ended with:
+    others of the parent epoch may have come to other records there, so that what its sites vouched for proves nothing about these by itself."""
 
     number: int
     parent: int
@@ -17,6 +20,7 @@ class Epoch(NamedTuple):
     block_base: int
     plan: bytes
     reason: str
+    agreed_size: int
 
 
 class Gap(NamedTuple):
