@@ -78,6 +78,19 @@ async def members_are(sites: LiveSites, *wanted: str) -> None:
         await sites.wait_status(site, as_wanted, f"the members are {wanted}", deadline_s=90)
 
 
+async def voters_become(sites: LiveSites, directory: Path, *wanted: str) -> None:
+    """Arrange who votes, whatever the tests before left, with a certificate for the embassy."""
+    for file in (sites.world.directory / "safe" / "epoch-0000" / EMBASSY).iterdir():
+        shutil.copy(file, sites.files(EMBASSY).directory / file.name)
+    changes = []
+    for site in (FUKUOKA, ISHIKAWA, IBARAKI, EMBASSY):
+        if ((await sites.status(site)).role == "voting") != (site in wanted):
+            changes.append(votes(site, yes=site in wanted))
+    if changes:
+        await enact(sites, directory, *changes)
+    await members_are(sites, *wanted)
+
+
 async def is_embassy(sites: LiveSites, site: str) -> None:
     await sites.wait_status(
         site,
@@ -162,9 +175,11 @@ async def test_an_embassy_is_given_a_vote_and_the_lead_and_a_voter_loses_its_vot
         assert '"alarm": "ordering-members"' not in sites.log(site), "what an act says is no alarm"
 
 
+@pytest.mark.long
 async def test_a_site_that_is_killed_twice_while_it_becomes_a_voter_goes_on_and_votes(
     sites: LiveSites, tmp_path: Path
 ) -> None:
+    await voters_become(sites, tmp_path, FUKUOKA, ISHIKAWA, EMBASSY)
     await enact(sites, tmp_path, votes(IBARAKI, yes=True))
     await becomes_learner(sites, IBARAKI)
     sites.cluster.kill_site(IBARAKI)
@@ -184,9 +199,11 @@ async def test_a_site_that_is_killed_twice_while_it_becomes_a_voter_goes_on_and_
     await writes_again(sites, IBARAKI)
 
 
+@pytest.mark.long
 async def test_two_sites_lose_their_votes_in_one_act_the_lead_among_them_and_leave_one_after_the_other(
     sites: LiveSites, tmp_path: Path
 ) -> None:
+    await voters_become(sites, tmp_path, FUKUOKA, ISHIKAWA, EMBASSY, IBARAKI)
     async with SteadyWriter(sites, callers=2) as writer:
         await writer.more(20)
         await lead_to(sites, FUKUOKA)
@@ -201,9 +218,11 @@ async def test_two_sites_lose_their_votes_in_one_act_the_lead_among_them_and_lea
     await nothing_is_lost(sites, writer, "two votes given back")
 
 
+@pytest.mark.long
 async def test_the_member_of_a_dead_site_is_removed_once_its_vote_is_ended_and_it_comes_back_as_an_embassy(
     sites: LiveSites, tmp_path: Path
 ) -> None:
+    await voters_become(sites, tmp_path, FUKUOKA, ISHIKAWA, EMBASSY, IBARAKI)
     sites.cluster.kill_site(EMBASSY)
     standing: Sequence[str] = (FUKUOKA, ISHIKAWA, IBARAKI)
     async with sites.operator(FUKUOKA) as operator:
@@ -226,9 +245,11 @@ async def test_the_member_of_a_dead_site_is_removed_once_its_vote_is_ended_and_i
     await writes_again(sites, EMBASSY)
 
 
+@pytest.mark.long
 async def test_a_vote_that_is_ended_before_it_was_taken_leaves_no_member_behind(
     sites: LiveSites, tmp_path: Path
 ) -> None:
+    await voters_become(sites, tmp_path, FUKUOKA, ISHIKAWA, IBARAKI)
     await enact(sites, tmp_path, votes(EMBASSY, yes=True))
     await becomes_learner(sites, EMBASSY)
     sites.cluster.kill_site(EMBASSY)
@@ -243,9 +264,11 @@ async def test_a_vote_that_is_ended_before_it_was_taken_leaves_no_member_behind(
     await members_are(sites, FUKUOKA, ISHIKAWA, IBARAKI)
 
 
+@pytest.mark.long
 async def test_a_member_that_was_taken_out_by_hand_stops_its_site_in_words_and_its_next_start_too(
-    sites: LiveSites,
+    sites: LiveSites, tmp_path: Path
 ) -> None:
+    await voters_become(sites, tmp_path, FUKUOKA, ISHIKAWA, IBARAKI)
     changes = MemberChanges(f"unix:{sites.data(FUKUOKA)}/ordering/epoch-0000/run/{CLIENT_SOCKET}")
     listed = await changes.listed(timeout_ms=5_000)
     (victim,) = (member.member_id for member in listed if member.site == ISHIKAWA)

@@ -27,7 +27,7 @@ from sento_proto.ids import RANDOM_BYTES, uuid7
 from sento_proto.rules import NEWEST_RULES, RULES_KNOWN
 from steady_writer import SteadyWriter, nothing_is_lost
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 OLDER = PLACES[2].site
 SIGNING = OFFICERS[:OFFICERS_THRESHOLD]

@@ -120,6 +120,7 @@ KILLED_AT = {
 """What was done, by the note and by the member that stands under the site's name, when the site is killed."""
 
 
+@pytest.mark.long
 async def test_a_replacement_that_is_killed_at_each_step_goes_on_and_makes_one_member_alone(
     sites: LiveSites,
 ) -> None:

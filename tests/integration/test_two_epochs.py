@@ -27,7 +27,7 @@ from recovered_sites import (
 from sento_drill.plan import PREPARED
 from sento_proto.errors import Code
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 FIRST, SECOND = EMBASSIES
 
 
