@@ -82,10 +82,11 @@ async def voters_become(sites: LiveSites, directory: Path, *wanted: str) -> None
     """Arrange who votes, whatever the tests before left, with a certificate for the embassy."""
     for file in (sites.world.directory / "safe" / "epoch-0000" / EMBASSY).iterdir():
         shutil.copy(file, sites.files(EMBASSY).directory / file.name)
-    changes = []
-    for site in (FUKUOKA, ISHIKAWA, IBARAKI, EMBASSY):
-        if ((await sites.status(site)).role == "voting") != (site in wanted):
-            changes.append(votes(site, yes=site in wanted))
+    changes = [
+        votes(site, yes=site in wanted)
+        for site in (FUKUOKA, ISHIKAWA, IBARAKI, EMBASSY)
+        if ((await sites.status(site)).role == "voting") != (site in wanted)
+    ]
     if changes:
         await enact(sites, directory, *changes)
     await members_are(sites, *wanted)
