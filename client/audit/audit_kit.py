@@ -43,8 +43,7 @@ def cut(data, form):  # n4: a number of 4 bytes; v1: bytes behind a 1-byte lengt
 FIXED = "version record_id author_key_id time_ms key_epoch payload_bytes subject fact previous group dek_commit"
 Header = namedtuple("Header", FIXED + " registry compartment kind content rest")
 Head = namedtuple("Head", "ledger_id epoch size root registry subject has last link site signatures body")
-Block = namedtuple("Block", "ledger_id epoch lane seq digest key signatures")
-Note = namedtuple("Note", "ledger_id epoch size root text lines")
+Block = namedtuple("Block", "ledger_id epoch lane seq digest key signatures"); Note = namedtuple("Note", "ledger_id epoch size root text lines")
 def read_header(data):
     header = Header(*cut(data, "n4 16 16 n8 n4 n4 32 16 32 16 32 v1 v1 v1 v4"))
     return header if header.version == 0x01010000 and not header.rest else must(False, "the header is of no known version, or goes on")
@@ -158,9 +157,9 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
     def seat(self, told, at):
         self.sites[told["name"]] = keys = read_keys(told, "ml_dsa_44")
         self.enrol("/sites/" + told["name"], keys[:1], at); self.site_keys.append((told["name"], keys))
-    def receipts(self, names, quorum, at):
-        must(len(names) // 2 < quorum <= len(set(names)) == len(names), "a receipt set has no majority for quorum")
-        self.receipt_sets = [each for each in self.receipt_sets if each[0] <= at] + [(at + 1, {name: self.sites[name] for name in names}, quorum)]
+    def receipts(self, sites, quorum, at):
+        must(len(sites) // 2 < quorum <= len(set(sites)) == len(sites), "a receipt set has no majority for quorum")
+        self.receipt_sets = [each for each in self.receipt_sets if each[0] <= at] + [(at + 1, {name: self.sites[name] for name in sites}, quorum)]
     def change(self, told, at):  # what an act at position `at` changes holds from the next position on
         do, name = told["do"], told.get("name")
         if do in ("enrol-author", "enrol-key"):
@@ -174,8 +173,9 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
             if name in sites and name in self.sites: self.receipts(list(sites), quorum, at)
         elif do == "set-receipt-set": self.receipts(told["sites"], told["quorum"], at)
         elif do == "begin-epoch":  # what stood from here on in epochs before it is lost
-            parent = told["parent"]; must(parent["size"] == at and parent["epoch"] < told["epoch"] == self.opens, "no epoch that may begin here")
-            self.begun[told["epoch"]] = parent; self.change({"do": "set-receipt-set", **told["receipt_set"]}, at)
+            parent, agreed = told["parent"], told.pop("agreed", 0) if told["reason"] == "recover" else at; self.receipts(**told["receipt_set"], at=at)
+            must(agreed <= parent["size"] == at and parent["epoch"] < told["epoch"] == self.opens and "agreed" not in told, "none may begin here")
+            self.begun[told["epoch"]] = {**parent, "agreed": max(agreed, self.begun.get(parent["epoch"], {"size": 0})["size"])}
         elif do == "set-gap": self.gaps[told["epoch"]] = {"from_size": self.begun[told["epoch"]]["size"], **told}
         elif do == "enrol-officer": one = told["officer"]; self.officers[one["name"]] = [read_keys(o)[0] for o in (one, one.get("deputy")) if o]
         elif do == "set-deputy": self.officers[told["officer"]][1:] = [read_keys(told["deputy"])[0]] if "deputy" in told else []
@@ -220,8 +220,8 @@ class Governance:  # genesis file and acts stand under hashes: nobody changes th
         must(root and not told.officers, "its path does not fit its submission")
         signed = frames(told.signatures), pae("submission", self.ledger_id + root + count + key)
         must(all_verify(signer.who, signer.keys, *signed), f"not signed by {signer.who}"); return signer.who
-    def end_of(self, epoch, size): return min([size, *(fork["size"] for number, fork in self.begun.items() if number > epoch)])  # what of it stands
-    def maker(self, epoch, size): return epoch if size > self.begun.get(epoch, {"size": -1})["size"] else self.maker(self.begun[epoch]["epoch"], size)
+    def end_of(self, epoch, size, what="size"): return min([size, *(fork[what] for number, fork in self.begun.items() if number > epoch)])
+    def maker(self, epoch, size): return self.maker(fork["epoch"], size) if (fork := self.begun.get(epoch)) and size <= fork["agreed"] else epoch
     def receipt_set(self, at): return [entry for entry in self.receipt_sets if entry[0] <= self.end_of(at.epoch, at.size)][-1]  # a note's or head's
     def judge(self, note):  # a checkpoint, by the receipt set in force at its size
         must(note.ledger_id == self.ledger_id, "the checkpoint is of another ledger")
@@ -291,17 +291,17 @@ class Audit:  # `known`: governance followed furthest; `seen`: what stands at (e
             other, whose = self.seen.setdefault((known.maker(note.epoch, number + (what == "position")), what, number), (value, file))
             must(other == value, f"{whose} has something else at {what} {number}: two histories, keep both files")
         return f"a quorum cosigned size {note.size} of epoch {note.epoch}"
-    def kept(self, note, position):  # what stands in an epoch above a later one's fork is lost: nobody knows whose keys counted there
+    def kept(self, note, position):  # above a later epoch's fork it is lost; above what was agreed on, another copy may have gone on
         size = self.known.end_of(note.epoch, self.forks.get(note.epoch, (note.size,))[0])
         if position >= size: raise Finding(LOST, f"position {position}: a recovery left epoch {note.epoch} at size {size}")
+        must(position < self.known.end_of(note.epoch, size, "agreed") or None, "not proven by this file alone: another copy went on; ask a site")
     def note(self, file, note): said = self.checkpoint(file, note); self.kept(note, note.size - 1); return said
     def receipt(self, file, value):
         told = take(value, "format ledger_id position record_hash path checkpoint", "record")
         at, leaf, note = told.position, unhex(told.record_hash), read_note(told.checkpoint)
         must(unhex(told.ledger_id) == note.ledger_id, "receipt and checkpoint are of two ledgers")
         must(path_root(leaf, at, note.size, told.path) == note.root, "the path does not lead to the checkpoint's root")
-        who = self.checkpoint(file, note, [("position", at, leaf)])
-        record = None if told.record is None else read_record(told.record)
+        who = self.checkpoint(file, note, [("position", at, leaf)]); record = None if told.record is None else read_record(told.record)
         must(record is None or (record.position, record.leaf) == (at, leaf), "the record is not the receipt's"); self.kept(note, at)
         if record is not None:
             act = record.head.author_key_id == ZERO16; stands, signed = self.known.acts.get(at, (None, None))

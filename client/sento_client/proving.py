@@ -136,6 +136,20 @@ class Prover:
         terms = Terms("", "", timeout_ms=timeout_ms)
         return await self._asker.ask(PROOF, request, accept, terms, ask_again=_NOT_COVERED_YET)
 
+    async def standing(self, position: int, checkpoint: Checkpoint, timeout_ms: int) -> Inclusion:
+        """Whichever record stands at this position, with its path to the checkpoint's root, verified. Raises SentoError DAMAGED when no site can show it."""
+
+        def accept(site: str, reply: client_pb2.ProofReply) -> Inclusion:
+            proofs = [inclusion_of(proof) for proof in reply.inclusions]
+            if [proof.position for proof in proofs] != [position]:
+                raise damaged(site, "it gave proofs of other positions")
+            _must_prove(site, proofs[0], checkpoint)
+            return proofs[0]
+
+        request = client_pb2.ProofRequest(size=checkpoint.size, positions=[position])
+        terms = Terms("", "", timeout_ms=timeout_ms)
+        return await self._asker.ask(PROOF, request, accept, terms, ask_again=_NOT_COVERED_YET)
+
     async def prove_runs(
         self, runs: Sequence[Run], checkpoint: Checkpoint, timeout_ms: int
     ) -> list[RunProof | None]:

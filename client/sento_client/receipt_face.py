@@ -64,6 +64,14 @@ class ReceiptFace(ReadingFace):
             )
         return receipt._replace(record=object_of(stored)) if with_record else receipt
 
+    async def standing_at(self, position: int, *, deadline_ms: int | None = None) -> Receipt:
+        """Whichever record stands at this position in the ledger now, as a receipt under a quorum's checkpoint: what tells whether a receipt of a former epoch
+        that proves nothing by itself any more is good (`verify_receipt`'s `shown`). Raises SentoError."""
+        timeout_ms = self._deadline(deadline_ms)
+        checkpoint = await self._prover.checkpoint(position + 1, timeout_ms)
+        found = await self._prover.standing(position, checkpoint, timeout_ms)
+        return Receipt(self.genesis.ledger_id, position, found.record_hash, found.path, checkpoint)
+
     @property
     def frauds(self) -> list[Fraud]:
         """Sites that were proven to have signed two truths, by this client or before it; their cosignatures do not count."""

@@ -12,7 +12,7 @@ from sento_node.intake.lanes import Lanes
 from sento_node.ledger.replay import governance_of
 from sento_node.ledger.scratch import is_opening
 from sento_node.ledger.state import LedgerState
-from sento_node.ledger.store import LedgerStore, frontier_of
+from sento_node.ledger.store import HoldsTree, LedgerStore, frontier_of
 from sento_node.quorum.checkpoints import Checkpoints
 from sento_node.quorum.effects import Cosigned, TreeAt
 from sento_node.quorum.trimming import RetainedBlock
@@ -100,7 +100,7 @@ def remember_whole(store: LedgerStore, rebuild: Rebuild) -> None:
     store.remember(NOTE_NAME, b"")
 
 
-def root_at(store: LedgerStore, size: int) -> bytes:
+def root_at(store: HoldsTree, size: int) -> bytes:
     """The tree's root over the first `size` records."""
     return Frontier(size, frontier_of(store, size)).root()
 

@@ -50,7 +50,10 @@ async def watch_peer(node: NodeState, peer: PeerNode) -> None:
         at_once.clear()
         with contextlib.suppress(PeerSilent):  # silence shows as the age of the last contact
             asked_ms, asked_ns = node.clock.wall_ms(), time.perf_counter_ns()
-            progress = await peer.progress(bounds.PEER_CALL_TIMEOUT_MS, standing_of(node))
+            try:
+                progress = await peer.progress(bounds.PEER_CALL_TIMEOUT_MS, standing_of(node))
+            finally:
+                node.asked_once.add(peer.name)
             node.round_trips.heard(peer.name, max(1, (time.perf_counter_ns() - asked_ns) // 1000))
             off_s = clock_off_s(progress.now_ms, asked_ms, node.clock.wall_ms())
             node.heard(peer.name, progress.flushed_size, progress.flushed_block, off_s)

@@ -10,29 +10,27 @@ A stop goes the other way: health says no, the lead is handed on, what is applie
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
-from sento_node import boot_keeper, bounds, tls
+from sento_node import bounds, tls
 from sento_node.announcer import keep_announced
 from sento_node.boot_confirming import confirm_boot
-from sento_node.clock import SystemClock
 from sento_node.compose import Life, compose_site, recall_rebuild
-from sento_node.condition import NEXT_LIFE, Condition, Rebuilding
+from sento_node.condition import NEXT_LIFE, Rebuilding
 from sento_node.config import NodeConfig
 from sento_node.epochs.asked import show_refused
 from sento_node.epochs.at_fork import begin_at_fork
 from sento_node.epochs.ended import hold_back, votes_here
-from sento_node.epochs.here import epoch_here, finish_beginning
+from sento_node.epochs.here import finish_beginning
 from sento_node.epochs.showing import ENDED, NEXT_EPOCH, TWO
 from sento_node.epochs.starting import start_opening
 from sento_node.erasure.starting import start_erasing
 from sento_node.joining.running import joining_of
 from sento_node.joining.starting import joining_at_start
 from sento_node.joining.vote_watch import start_vote_watch
-from sento_node.keyfile import read_ml_dsa_44_signer, read_signer
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
+from sento_node.life_beginning import begin_life, signers_of
 from sento_node.life_ending import (
     IN_WORDS,
     STAYS,
@@ -51,11 +49,11 @@ from sento_node.ordering.etcd.supervision import EndKind
 from sento_node.ordering.etcd.version import EtcdBinary, find_etcd
 from sento_node.peer_book import PeerBook, keep_book
 from sento_node.peer_watch import watch_peers
-from sento_node.preflight import load_genesis, load_ml_dsa_signer, load_signer
+from sento_node.preflight import load_genesis
 from sento_node.rebuild.deciding import Rebuild
 from sento_node.rebuild.finishing import finish
 from sento_node.rebuild.places import Places
-from sento_node.rebuild.starting import ask_again, note_closed, open_at_start
+from sento_node.rebuild.starting import ask_again, note_closed
 from sento_node.runner import Runner
 from sento_node.scrub.healing import Healer
 from sento_node.scrub.scrubber import ScrubSettings, start_scrubbing
@@ -63,9 +61,6 @@ from sento_node.service.node_state import NodeState
 from sento_node.service.releasing import open_access_log
 from sento_node.serving import Services, cannot_listen
 from sento_node.sync.receiving import receiving_of
-from sento_node.tallies import Tallies
-from sento_proto.checkpoint import SiteSigners
-from sento_proto.keys import Signer
 from sento_proto.v1 import sync_pb2
 
 AGAIN = 75
@@ -91,76 +86,21 @@ class Node:
         begun = joining_at_start(config.data_dir, self._genesis.ledger_id)
         finish_beginning(config.data_dir)
         begin_at_fork(config.data_dir)
-        self._here = epoch_here(config.data_dir)
-        self._boot_files = boot_keeper.BootFiles(config.data_dir, self._here.number)
         self._request: sync_pb2.AnnounceBootRequest | None = None
-        self._node = self._open()
-        self._enter_epoch()
+        beginning = begin_life(
+            config, self._genesis, lambda: self._certificates.expires_at_s, has_peers=bool(self._peers)
+        )
+        self._opened, self._node, self._boot_files = beginning
         self._joining = None if begun is None else joining_of(begun, self._node, self._peers)
         self._services = Services(self._node, self._certificates)
         try:
             if config.ordering is not None and votes_here(self._node):
                 self._etcd = find_etcd(config.ordering.etcd_path or None)
-            self._signer, self._ml_dsa_signer = self._signers()
-            self._node.signers = SiteSigners(self._signer, self._ml_dsa_signer)
-            self._access_log = self._node.access_log = open_access_log(self._node, self._signer)
+            self._signers = self._node.signers = signers_of(config, self._node)
+            self._access_log = self._node.access_log = open_access_log(self._node, self._signers.ed25519)
         except BaseException:
             self._node.store.close()
             raise
-
-    def _open(self) -> NodeState:
-        """The ledger, or a stand-in while a new one is prepared: also for one that opens and cannot be begun with. Raises LedgerDamaged where nobody has
-        another."""
-        self._opened = open_at_start(self._config, self._genesis, self._boot_files)
-        node = self._state()
-        try:
-            _ = node.governance
-        except LedgerDamaged as error:
-            self._opened.store.close()
-            if not self._peers:
-                raise
-            self._ask_for_a_new_ledger(f"The ledger cannot be begun with ({error}).")
-            self._opened = open_at_start(self._config, self._genesis, self._boot_files)
-            node = self._state()
-        except BaseException:
-            self._opened.store.close()
-            raise
-        return node
-
-    def _enter_epoch(self) -> None:
-        """A ledger that came into a later epoch from other sites is followed there."""
-        here = epoch_here(self._config.data_dir, self._node.store.tip.epoch)
-        if here.number != self._here.number:
-            self._here = here
-            self._boot_files = boot_keeper.BootFiles(self._config.data_dir, here.number)
-        self._node.epoch = here
-
-    def _signers(self) -> tuple[Signer, Signer | None]:
-        """The site's keys. A ledger that is being made anew does not know yet which ones acts name; they are compared when it does."""
-        if self._node.condition.rebuilding is not None:
-            second = self._config.ml_dsa_key
-            return read_signer(self._config.signing_key), None if second is None else read_ml_dsa_44_signer(
-                second
-            )
-        site = self._node.governance.sites.get(self._config.site)
-        return load_signer(self._config, site), load_ml_dsa_signer(self._config, site)
-
-    def _state(self) -> NodeState:
-        opened = self._opened
-        note = opened.note
-        reason = opened.preparing.decided.reason if opened.preparing else note.reason if note else None
-        return NodeState(
-            config=self._config,
-            genesis=self._genesis,
-            store=opened.store,
-            memories=opened.memories,
-            clock=SystemClock(),
-            writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-writer"),
-            condition=Condition(rebuilding=None if reason is None else Rebuilding(reason)),
-            certificate_expires_at_s=lambda: self._certificates.expires_at_s,
-            tallies=Tallies(self._config.block_max_bytes),
-            stands_in=opened.preparing is not None,
-        )
 
     @property
     def state(self) -> NodeState:
@@ -281,18 +221,18 @@ class Node:
         if joining is not None:
             joining.confirmed()
         order = self._order = await open_order(
-            self._node, self._here, files, self._peers, self._etcd, joining
+            self._node, self._node.epoch, files, self._peers, self._etcd, joining
         )
         if order is None:
             return
         store = self._node.store
         life = Life(
             self._config.site,
-            self._signer,
+            self._signers.ed25519,
             self._node.boot_number,
             self._config.lanes,
             self._config.block_max_bytes,
-            self._ml_dsa_signer,
+            self._signers.ml_dsa_44,
         )
         async with (
             self._node.ledger_lock
@@ -319,7 +259,7 @@ class Node:
                 runner,
                 site.state,
                 self._config.site,
-                self._signer,
+                self._signers.ed25519,
                 self._node.clock,
                 lambda: self._node.condition.takes_writes,
             ),
@@ -328,7 +268,7 @@ class Node:
         self._eraser_log = start_erasing(
             self._node,
             runner,
-            SiteSigners(self._signer, self._ml_dsa_signer),
+            self._signers,
             None if order.member is None else (order.member.client_target, files.member_dir),
             self._peers,
         )
@@ -346,7 +286,7 @@ class Node:
                     store,
                     self._peers,
                     self._request,
-                    SiteSigners(self._signer, self._ml_dsa_signer).keys,
+                    self._signers.keys,
                     condition,
                     runner.in_writer,
                     (lambda: "") if joining is None else joining.unproven,

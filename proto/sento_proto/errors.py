@@ -429,7 +429,7 @@ TABLE: dict[Code, Entry] = {
     Code.TWO_EPOCHS: Entry(
         _S.UNKNOWN,
         "Two epochs of this ledger began from one parent, by two plans that officers signed, and this site takes no further part in either.",
-        "Officers say which plan stands; every site that began the other one is brought over with it (runbook: recover).",
+        "Officers sign a plan with a higher number, which brings both sides together: every site is given that one (runbook: recover).",
         "FAILED_PRECONDITION",
     ),
     Code.PLACEMENT_REFUSED: Entry(

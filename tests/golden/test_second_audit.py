@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from audit_files import AuditLedger, run_kit
-from audit_ledgers import golden_audit_ledger, left_behind
+from audit_ledgers import blocks_before, golden_audit_ledger, left_behind
 from audit_statements import LIAR, SECOND, THIRD, certificate_of, frauds, ledger_with_second_keys
 from golden_ledger import GOLDEN_LEDGERS
 from sento_proto.checkpoint import encode_checkpoint
@@ -157,6 +157,33 @@ def test_both_verifiers_lose_what_an_epoch_left_behind_and_keep_what_stands_belo
     lost = dict.fromkeys((name for name in files if name.startswith("lost")), "lost with epoch")
     assert kit == {**dict.fromkeys(files, "ok"), **lost, "rewritten.receipt.json": "failed"}
     assert second == {**kit, "both.sento-export": "could not check"}, "nothing but its ML-DSA signatures"
+
+
+def test_both_verifiers_call_what_a_recovery_left_in_doubt_neither_good_nor_lost(tmp_path: Path) -> None:
+    """Also what a capital that was only cut off put there, which is not the later epoch's and no second history of it."""
+    ledger = golden_audit_ledger(OF_EPOCHS)
+    begun = ledger.governance.epochs[-1]
+    agreed, fork = begun.agreed_size, begun.fork_size
+    cut_off = left_behind(OF_EPOCHS, blocks_before(OF_EPOCHS, begun.number) - 1)
+    assert (cut_off.driver.state.epoch, cut_off.size > fork) == (begun.parent, True)
+    assert cut_off.records()[agreed].record_hash != ledger.records()[agreed].record_hash
+    files = {
+        "all.sento-export": ledger.export(),
+        "below.receipt.json": cut_off.receipt(agreed - 1),
+        "below.checkpoint": cut_off.note(agreed).encode(),
+        "doubted.receipt.json": cut_off.receipt(agreed),
+        "doubted.bare.receipt.json": cut_off.receipt(fork - 1, with_record=False),
+        "doubted.checkpoint": cut_off.note(fork).encode(),
+        "lost.receipt.json": cut_off.receipt(fork),
+        "lost.checkpoint": cut_off.note(fork + 1).encode(),
+        "new.receipt.json": ledger.receipt(agreed),
+    }
+    (tmp_path / "trusted").write_bytes(ledger.trust())
+    for told in _both(tmp_path, files, "--trust", "trusted"):
+        assert {told[name] for name in files if name.startswith("doubted")} == {"could not check"}
+        assert {told[name] for name in files if name.startswith("lost")} == {"lost with epoch"}
+        assert {told[name] for name in files if name.startswith(("below", "new"))} == {"ok"}
+        assert told["all.sento-export"] in ("ok", "could not check"), "nothing but its ML-DSA signatures"
 
 
 def test_both_verifiers_say_an_open_gap_and_believe_no_export_that_hides_or_alters_it(tmp_path: Path) -> None:

@@ -303,6 +303,10 @@ class ClientHost:
         entries = tuple(_entry(record, deadline_ms) for record in records)
         self._offer(shelved.data, shelved.owners, entries, kept, awaited=False, avoid=avoid)
 
+    def sign_again(self, owners: Sequence[Owner]) -> bytes:
+        """A submission of these records alone."""
+        return self._sign([write.records[index] for write, index in owners])
+
     def set_aside(self, owner: Owner, code: Code) -> None:
         """The outbox has put a record aside that was refused for good."""
         self.telling.set_aside(owner, code)

@@ -7,7 +7,7 @@ counterpart of `ordering/based.py` and of the epoch in every call between nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -155,6 +155,11 @@ class EpochCheckers(Checkers):
         if site in self.shown and any(one.code in STANDING_CODES for one in reply.outcomes):
             raise Violation("ended-is-silent", f"{site} was shown a later epoch and goes on acknowledging")
         super().replied(site, data, reply)
+
+    @property
+    def signed(self) -> Mapping[tuple[int, bytes], Set[str]]:
+        """Who signed which tree, of any epoch."""
+        return self._signed
 
     def began_at(self, site: str, block: int) -> None:
         """The site begins this epoch with a ledger up to there."""

@@ -122,9 +122,7 @@ def _chunk(giver: SiteHost, wanted: Wanted) -> bytes:
     if wanted.kind is Kind.SPINE:
         if wanted.through_block > store.tip.block:
             raise NotPlanned("beyond the tip")
-        return spine_chunk(
-            store, governance, wanted.after_block, wanted.through_block, giver.kept_fork
-        )
+        return spine_chunk(store, governance, wanted.after_block, wanted.through_block, giver.kept_fork)
     data = giver.around.hooks.payload_chunk(
         store, governance, wanted.registry, wanted.from_position, wanted.to_position
     )

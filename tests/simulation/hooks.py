@@ -99,6 +99,10 @@ class Hooks:
         """An office's outbox begins a life."""
         return keeping
 
+    def holds(self) -> bool:
+        """Whether what a quorum has is held on for a site abroad."""
+        return True
+
     def tail(self, blocks: Sequence[OrderedBlock]) -> Sequence[OrderedBlock]:
         """What a survivor's own ordering log holds."""
         return blocks

@@ -191,8 +191,8 @@ class MovingWorld:
             left = [write.kind for write in client.writes if not write.settled]
             if left:
                 words.append(f"{client.name} waits for {len(left)} writes ({', '.join(left[:4])})")
-            if client.outbox.disk:
-                words.append(f"{client.name} keeps {len(client.outbox.disk)} submissions")
+            if client.outbox.waiting:
+                words.append(f"{client.name} keeps {client.outbox.waiting} submissions")
         if not self.officers[-1].settled:
             words.append("officers wait for an act")
         if not self.returning.done or any(

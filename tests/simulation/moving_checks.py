@@ -5,17 +5,22 @@ acknowledged-accounted   what any site of any epoch acknowledged stands in the n
                          list), or is on the person's list of orphans: nothing is gone in silence
 orphans-accounted        each record of a ledger that was set aside stands, under the very hash that its author signed, or is on a list
 once                     no author's record id stands twice, and no record under two ids
-receipts-hold            a receipt below the fork of every later epoch is for what stands there; above it the verdict is LOST WITH EPOCH
+held-until-abroad        an office lets go of what its quorum has only when a site abroad cosigned it, and sends again what a later epoch lacks
+receipts-hold            what was acknowledged below the fork of every later epoch stands there, unless governance calls it doubtful; above it the verdict is
+                         LOST WITH EPOCH
 """
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from tests.simulation.checkers import Violation
+from tests.simulation.moving_offices import MovingClient
 from tests.simulation.reference import OFFICERS, SITE
 
 from sento_proto.epoch_plan import act_of, acts_behind
+from sento_proto.governance.doubts import doubted_by
 
 if TYPE_CHECKING:
     from tests.simulation.moving import MovingWorld
@@ -30,11 +35,21 @@ def check_end(world: MovingWorld) -> None:
     for client in world.clients:
         for write in client.writes:
             client.checks.told_the_truth(write)
+        _held(client, newest.hashes_standing().keys())
     world.officers[-1].check_end()
     _accounted(world)
     _orphans(world)
     _once(world)
     _receipts(world)
+
+
+def _held(client: MovingClient, standing: Set[bytes]) -> None:
+    for shelved in client.outbox.disk.values():
+        hashes = {write.records[index].record_hash for write, index in shelved.owners}
+        if not hashes <= set(standing) | client.checks.aside:
+            raise Violation(
+                "held-until-abroad", f"{client.name} holds what is lost, and does not send it again"
+            )
 
 
 def _accounted(world: MovingWorld) -> None:
@@ -84,8 +99,8 @@ def _once(world: MovingWorld) -> None:
 
 
 def _receipts(world: MovingWorld) -> None:
-    """Positions below every later fork keep their records, as far as the fork keeps what was committed. Where it goes on with the uncommitted end of a
-    survivor's log, the former side may have ordered something else there before it was shown the plan: that is counted."""
+    """What is called good by governance alone stands at its place. Where an epoch goes on with more than a quorum is known to have agreed on, the former side
+    may have ordered something else before it was shown the plan: there governance must call it doubtful, and the ledger itself tells."""
     governance = next(host for host in world.at_home() if host.state == "running").site.state.governance
     newest = world.epochs[-1].checkers.reference
     begun = (0, *(one.number for one in governance.epochs))
@@ -95,9 +110,13 @@ def _receipts(world: MovingWorld) -> None:
             lost = governance.lost_with(epoch.number, told.position + 1)
             if lost is not None or epoch.number not in begun:
                 world.heap.faults["receipt lost with its epoch"] += 1
-            elif newest.roots[told.position + 1] != own.roots[told.position + 1]:
-                world.heap.faults["acknowledged below the fork by a side that went another way"] += 1
-            elif newest.facts.stands[told.position].record.record_hash != told.record_hash:
+                continue
+            doubted = doubted_by(governance, epoch.number, told.position + 1) is not None
+            same = newest.roots[told.position + 1] == own.roots[told.position + 1]
+            world.heap.faults["receipt in doubt, and good"] += doubted and same
+            world.heap.faults["receipt in doubt, and lost"] += doubted and not same
+            held = newest.facts.stands[told.position].record.record_hash == told.record_hash
+            if not doubted and not (same and held):
                 raise Violation(
                     "receipts-hold", f"position {told.position} of epoch {epoch.name} holds another record"
                 )

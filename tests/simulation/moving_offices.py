@@ -12,10 +12,10 @@ from tests.simulation.checkers import Violation
 from tests.simulation.client_host import ClientHost
 from tests.simulation.epochs_host import Epoch, EpochCheckers
 from tests.simulation.heap import EventHeap
+from tests.simulation.holding_host import HoldingOutbox
 from tests.simulation.hooks import Hooks
 from tests.simulation.moving_site import MovingSite
 from tests.simulation.office_checks import OfficeChecks
-from tests.simulation.outbox_host import OutboxHost
 from tests.simulation.telling import Telling
 from tests.simulation.workload import Desk, Write
 
@@ -59,7 +59,7 @@ class MovingChecks(OfficeChecks):
         self.set_aside(write, index)
 
     def forgotten(self, owners: Sequence[tuple[Write, int]], receipts: Set[bytes]) -> None:
-        """An outbox has forgotten a submission: a quorum of some epoch has it, and its receipt is on disk."""
+        """An outbox has forgotten a submission: a quorum of some epoch has it, its receipt is on disk, and sites of two countries cosigned it."""
         for write, index in owners:
             told, record_hash = write.told[index], write.records[index].record_hash
             if (told is not None and told not in STANDING_CODES) or record_hash in self._never:
@@ -67,6 +67,9 @@ class MovingChecks(OfficeChecks):
             if not self._ever_covered(record_hash) or record_hash not in receipts:
                 words = f"forgot a record of kind {write.kind} that no quorum's checkpoint covers, or without its receipt"
                 raise Violation("kept-until-proven", f"{self._office} {words}")
+            if not any(_cosigned_abroad(epoch.checkers, record_hash) for epoch in self._epochs()):
+                words = f"forgot a record of kind {write.kind} that sites of one country alone have cosigned"
+                raise Violation("held-until-abroad", f"{self._office} {words}")
 
     def told_the_truth(self, write: Write) -> None:
         """Nothing that this office wrote stands twice."""
@@ -81,6 +84,21 @@ class MovingChecks(OfficeChecks):
 def _covers(checkers: EpochCheckers, record_hash: bytes) -> bool:
     stands = checkers.reference.facts.stands[: checkers.quorum_size]
     return any(stand.record.record_hash == record_hash for stand in reversed(stands))
+
+
+def _cosigned_abroad(checkers: EpochCheckers, record_hash: bytes) -> bool:
+    """Whether sites of two countries signed one tree of this history that holds the record."""
+    reference = checkers.reference
+    at = next((one.position for one in reference.facts.stands if one.record.record_hash == record_hash), None)
+    return at is not None and any(
+        at < size <= reference.size and reference.roots[size] == root and _countries(sites) > 1
+        for (size, root), sites in checkers.signed.items()
+    )
+
+
+def _countries(sites: Set[str]) -> int:
+    """A site's name begins with its country."""
+    return len({name.split("-")[0] for name in sites})
 
 
 class MovingTelling(Telling):
@@ -117,8 +135,7 @@ class MovingClient(ClientHost):
         super().__init__(heap, world, epochs()[-1].checkers, hooks, sites, author, number)
         self.checks: MovingChecks = MovingChecks(epochs, self.name)
         self.telling = MovingTelling(self.checks, self.desk, is_lost)
-        self.outbox = OutboxHost(heap, self.checks, hooks, sites, self._reaches, self)
-        self.outbox.receipts_disk_full = 0.0
+        self.outbox: HoldingOutbox = HoldingOutbox(heap, self.checks, hooks, sites, self._reaches, self)
         self._epochs = epochs
         self.pause_ms = PAUSE_MS
 

@@ -14,7 +14,6 @@ from tests.simulation.disks import NodeFiles, cut_back
 from tests.simulation.epochs_host import Epoch, EpochOwnOrder, EpochRelayedOrder, replayed
 from tests.simulation.site_host import SiteHost
 
-from sento_node.compose import root_at
 from sento_node.epochs.at_fork import is_at_fork, is_behind_fork, kept_fork, officers_tree
 from sento_node.epochs.copies import is_of_the_log
 from sento_node.epochs.recovering import Way, judge_recovery
@@ -152,7 +151,11 @@ class MovingSite(SiteHost):
             return
         entered = self.disk.store.tip.epoch > self._life_epoch
         if entered or is_at_fork(self.disk.store, self.epoch.plan):
-            what = "ledger came into the epoch from other sites" if entered else "fork copied by the officers' word"
+            what = (
+                "ledger came into the epoch from other sites"
+                if entered
+                else "fork copied by the officers' word"
+            )
             self.heap.fault(what, self.name)
             self.crash()
             self.heap.after(self.heap.between(*NEXT_LIFE_MS), self.start)
@@ -203,9 +206,7 @@ class MovingSite(SiteHost):
             return
         disk = store.snapshot()
         disk.tip = disk.tip._replace(epoch=plan.epoch, revision=0)
-        disk.remembered = {
-            name: data for name, data in disk.remembered.items() if not is_of_the_log(name)
-        }
+        disk.remembered = {name: data for name, data in disk.remembered.items() if not is_of_the_log(name)}
         self.disk.store = store.restore(disk)
         self.disk.files.memories.clear()
         self.disk.parts = {}
@@ -270,7 +271,7 @@ def begun_disk(host: MovingSite, plan: EpochPlan, genesis: Genesis) -> tuple[Mem
     disk, fork = before.snapshot(), plan.parent
     try:
         fit = judge_recovery(before, genesis, plan, _no_member)
-        if fit.way is Way.BEHIND:
+        if fit.way in (Way.BEHIND, Way.BEHIND_AND_CUT):
             longer = extended(host, genesis, fork.block)
             reached = judge_recovery(MemoryStore(longer), genesis, plan, _no_member)
             disk, fit = (longer, reached) if reached.way is Way.AS_IT_IS else (disk, fit)
@@ -286,7 +287,7 @@ def begun_disk(host: MovingSite, plan: EpochPlan, genesis: Genesis) -> tuple[Mem
         return disk, None
     if fit.way is Way.FROM_NOTHING:
         return MemoryDisk(genesis.ledger_id), before
-    if fit.way is Way.CUT_TO_AGREED:
+    if fit.way in (Way.CUT_TO_AGREED, Way.BEHIND_AND_CUT):
         assert plan.agreed is not None
         kept = cut_back(disk, AgreedAt(plan.agreed.size, plan.agreed.block))
         kept.tip = kept.tip._replace(epoch=plan.agreed.epoch)

@@ -38,6 +38,8 @@ LOOK_MS = 60
 OPERATORS_LOOK_MS = 250
 PLANNED_ANEW_MS = 9_000
 FATES = ("gone", "off", "off", "cut", "cut")
+THE_PLANS_OWN = ("set-site-votes", "set-receipt-set")
+"""Who votes and whose cosignatures count, the plan says itself: a lost act about it would undo what the plan decides."""
 WALL_MS = 1_767_225_600_000
 
 
@@ -260,7 +262,8 @@ class Story:
         officers = self._world.officers[-1]
         said = [act for act in officers.acts if act.said_to_stand_ms is not None]
         lost = [act for act in said if store.position_of_hash(act.record.record_hash) is None]
-        return [tuple(json.loads(act.record.header.content)["changes"]) for act in lost]
+        changes = [tuple(json.loads(act.record.header.content)["changes"]) for act in lost]
+        return [those for those in changes if not any(one["do"] in THE_PLANS_OWN for one in those)]
 
     def _two_plans(self, survivors: list[MovingSite], first: Epoch, second: Epoch) -> Iterator[int]:
         """Two groups of officers signed, and each gave its plan to some sites: who meets the other one's stops."""

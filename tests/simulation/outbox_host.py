@@ -31,6 +31,7 @@ from sento_client.outbox.keeping import (
     Settings,
     StoreReceipts,
 )
+from sento_client.outbox.shelf import HeldAs
 from sento_node.ledger import reading
 from sento_proto import merkle
 from sento_proto.checkpoint import Checkpoint, decode_checkpoint
@@ -62,6 +63,8 @@ class Shelved:
 
     data: bytes
     owners: list[Owner]
+    held: HeldAs | None = None
+    """As what it is held for a site abroad (`holding_host`)."""
 
 
 class Office(Protocol):
@@ -72,6 +75,9 @@ class Office(Protocol):
 
     def deliver_again(self, kept: int, shelved: Shelved, avoid: str | None) -> None:
         """Deliver what nobody waits for, at `avoid` only if there is no other site."""
+
+    def sign_again(self, owners: Sequence[Owner]) -> bytes:
+        """A submission of these records alone."""
 
     def set_aside(self, owner: Owner, code: Code) -> None:
         """A record was refused for good when nobody waited for it."""
@@ -116,10 +122,14 @@ class OutboxHost:
         """A life begins: what is on disk is taken over."""
         self._life += 1
         self._keeping = self._hooks.keeping(Keeping(SETTINGS, self._heap.random.random))
-        found = [(kept, len(shelved.owners)) for kept, shelved in self.disk.items()]
+        found = self.adopted()
         if found:
             self._heap.faults["submission taken over from an outbox"] += len(found)
         self._carry_out(self._keeping.adopted(found, self._heap.now_ms))
+
+    def adopted(self) -> list[tuple[int, int]]:
+        """What an earlier life left to be sent, with its number of records."""
+        return [(kept, len(shelved.owners)) for kept, shelved in self.disk.items()]
 
     def crash(self) -> None:
         """What is not on disk is gone; a flush that was going on may have come to its end, and nobody was told."""
@@ -159,9 +169,7 @@ class OutboxHost:
         for effect in effects:
             match effect:
                 case Forget(kept):
-                    shelved = self.disk.pop(kept, None)
-                    if shelved is not None:
-                        self._checks.forgotten(shelved.owners, self.receipts)
+                    self._forget(kept)
                 case Deliver(kept, avoid):
                     self._later(self._heap.between(0, 3), self._load, kept, avoid)
                 case AskCheckpoint(avoid):
@@ -175,6 +183,11 @@ class OutboxHost:
                     self._office.set_aside(self.disk[kept].owners[place], code)
         if self._keeping is not None and self._keeping.wake_ms is not None:
             self._later(max(0, self._keeping.wake_ms - self._heap.now_ms), self._tick)
+
+    def _forget(self, kept: int) -> None:
+        shelved = self.disk.pop(kept, None)
+        if shelved is not None:
+            self._checks.forgotten(shelved.owners, self.receipts)
 
     def _tick(self) -> None:
         if (

@@ -80,6 +80,13 @@ class TakesTheShortestSurvivor(Hooks):
         return min(survivors)
 
 
+class ForgetsAtHomeReceipts(Hooks):
+    """the outbox forgets what a quorum at home has, and holds nothing on for a site abroad"""
+
+    def holds(self) -> bool:
+        return False
+
+
 class PlantedMoving(NamedTuple):
     """A planted bug, the checkers that may find it, and the seeds to look in."""
 
@@ -96,6 +103,7 @@ PLANTED_MOVING = (
     PlantedMoving(TwoPlansGoOn, ("ended-is-silent",), range(3, 4)),
     PlantedMoving(OpensBeforeThePlansActs, ("plan-before-ingress",), range(1)),
     PlantedMoving(TakesTheShortestSurvivor, ("survivors-keep",), range(1)),
+    PlantedMoving(ForgetsAtHomeReceipts, ("held-until-abroad",), range(1)),
     PlantedMoving(ForgottenWhenAcknowledged, ("kept-until-proven", "acknowledged-accounted"), range(1)),
 )
 

@@ -29,6 +29,7 @@ MORE_FIELDS: dict[str, tuple[str, ...]] = {
     "set-deputy": ("deputy",),
     "enrol-reader": ("may_see",),
     "rotate-site-key": ("ml_dsa_44",),
+    "begin-epoch": ("agreed",),
 }
 FIELDS = {
     "enrol-author": ("name", "keys", "may_write", "budget_per_10000_positions", "seal_key"),

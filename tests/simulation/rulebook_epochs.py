@@ -29,6 +29,8 @@ class EpochBook(ReadLogBook):
         need(set(voting) | set(sites) <= set(self.sites) and bool(voting), "no such site")
         need(len(set(voting)) == len(voting) and len(set(sites)) == len(sites), "twice")
         need(len(sites) < 2 * quorum <= 2 * len(sites), "quorum")
+        if "agreed" in change:
+            need(change["reason"] == "recover" and 0 < change["agreed"] <= at, "agreed on more than there is")
         self.epoch = change["epoch"]
         self.forks[self.epoch] = at
         self.voting = set(voting)

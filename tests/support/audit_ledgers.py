@@ -40,6 +40,12 @@ def left_behind(name: str, blocks: int | None = None) -> AuditLedger:
     return AuditLedger(driver)
 
 
+def blocks_before(name: str, epoch: int) -> int:
+    """How many blocks of a golden document lie before the one that begins this epoch's log."""
+    document = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    return next(at for at, block in enumerate(document["blocks"]) if block.get("epoch") == epoch)
+
+
 def _told_again(name: str, blocks: int | None = None) -> LedgerDriver:
     document = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
     title = json.loads(document["genesis"])["name"]

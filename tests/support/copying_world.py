@@ -23,6 +23,7 @@ from sento_drill.pki import Authority, issue_site
 from sento_node.clock import SystemClock
 from sento_node.condition import Condition
 from sento_node.config import Peer, Tls
+from sento_node.epochs.here import EpochHere
 from sento_node.ledger.adopt import OfferedBlock, adopt_chunk
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.ledger.store import KeptCheckpoint
@@ -102,7 +103,10 @@ class GivingSite(sync_pb2_grpc.SyncServicer):
     @property
     def node(self) -> NodeState:
         node = SimpleNamespace(
-            store=self.driver.store, genesis=self.driver.world.genesis, governance=self.driver.governance
+            store=self.driver.store,
+            genesis=self.driver.world.genesis,
+            governance=self.driver.governance,
+            epoch=EpochHere(),
         )
         return cast("NodeState", node)
 

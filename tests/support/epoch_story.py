@@ -97,6 +97,20 @@ def _recovered(driver: LedgerDriver) -> Blocks:
     yield [make_submission(driver.world, CITY, [driver.record("behind the gap", key_epoch=newest)])]
     yield [driver.act_bytes(set_gap(2, is_open=False, missing=0, later_ms=60_000))]
     yield [driver.act_bytes(set_gap(2, is_open=True, missing=412))]
+    yield from _recovered_from_a_copy(driver)
+
+
+def _recovered_from_a_copy(driver: LedgerDriver) -> Blocks:
+    """One more, from a copy whose last records nobody is known to have agreed on; first with more agreed on than the fork has, which is refused."""
+    newest = driver.governance.registries["residency"].key_epoch
+    agreed = plan_here(driver, 3).parent
+    tail = [driver.record(f"of one copy {number}", key_epoch=newest) for number in range(2)]
+    yield [make_submission(driver.world, CITY, tail)]
+    plan = plan_here(driver, 3, reason="recover", alone=True, agreed=agreed)
+    driver.state.enter_epoch(3)
+    beyond = agreed._replace(size=plan.parent.size + 1)
+    yield [begin_bytes(driver, replace(plan, agreed=beyond)), begin_bytes(driver, plan)]
+    yield [make_submission(driver.world, CITY, [driver.record("behind the copy", key_epoch=newest)])]
 
 
 def _content_of(plan: EpochPlan) -> do.Change:

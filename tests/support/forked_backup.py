@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from courier_world import CourierLedger, StoreSource, maker, wish
@@ -18,7 +19,7 @@ from sento_node.ledger.lmdb_cut import put_epoch
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.ledger.store import KeptCheckpoint
 from sento_proto.checkpoint import Checkpoint, cosign, encode_checkpoint, sign_note
-from sento_proto.epoch_plan import act_bytes
+from sento_proto.epoch_plan import EpochPlan, act_bytes
 from sento_proto.governance.epoch_parts import Epoch
 
 AT_S = 1_767_225_600
@@ -44,7 +45,9 @@ class ForkedBackup:
     """Three sets in `directory`/backup: up to below the fork, over it to what was lost, and of the new epoch. `fork_block`: the last block that both have;
     `old`, `new`: the two ledgers."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, recovered: bool = False) -> None:
+        """`recovered`: not as a restore, but as a recovery from a copy on which nobody is known to have agreed behind the first set; the former epoch went on
+        with other records there."""
         self.world: TestWorld = build_genesis(rules=5)
         self.backup = directory / "backup"
         self.backup.mkdir()
@@ -53,11 +56,16 @@ class ForkedBackup:
             self._maker = maker(ledger)
             ledger.grow("a")
             self._back_up(ledger)
-            ledger.now_s = AT_S + 60
-            ledger.grow("b")
-            self.fork_block, self.fork_size = ledger.state.block, ledger.state.size
-            plan = signed(ledger, plan_here(ledger))
+            agreed = plan_here(ledger).parent
+            if not recovered:
+                ledger.now_s = AT_S + 60
+                ledger.grow("b")
+                plan = self._plan(ledger)
         copy_ledger(old, new)
+        if recovered:
+            with self._ledger(new) as ledger:
+                ledger.grow("b")
+                plan = self._plan(ledger, reason="recover", alone=True, agreed=agreed)
         with self._ledger(old) as ledger:
             ledger.now_s = AT_S + 120
             ledger.grow("lost", records=5)
@@ -71,6 +79,11 @@ class ForkedBackup:
             self.epochs = ledger.governance.epochs
             self.newest = self._back_up(ledger, self.epochs)
             self.whole = everything(ledger.store)
+
+    def _plan(self, ledger: TimedLedger, **fields: object) -> EpochPlan:
+        """From here on; remembered as the fork."""
+        self.fork_block, self.fork_size = ledger.state.block, ledger.state.size
+        return signed(ledger, replace(plan_here(ledger), **fields))  # type: ignore[arg-type]  # fields of the plan
 
     @contextmanager
     def _ledger(self, directory: Path) -> Iterator[TimedLedger]:

@@ -173,26 +173,21 @@ def lie_to_sites() -> None:
     from sento_node.erasure import carrying_out
     from sento_node.quorum.checkpoints import Checkpoints
     from sento_node.quorum.effects import AnswerCosign
-    from sento_node.service import sync_service
-    from sento_node.sync import fetching
+    from sento_node.sync import fetching, making
+    from sento_proto.chunk import Payload
     from sento_proto.errors import Code
-    from sento_proto.v1 import sync_pb2
 
-    serving: Any = sync_service
+    giving: Any = making
     erasing: Any = carrying_out
     agreeing: Any = Checkpoints
-    true_entry, true_destroyed = serving.encode_block_entry, fetching.is_destroyed
+    true_payloads, true_destroyed = giving.encode_payloads, fetching.is_destroyed
     true_propose, true_consider = agreeing._may_propose, agreeing._consider
     true_erase, true_step = erasing.Eraser._erase, erasing.next_step
 
-    def entry(block: Any, records: Any) -> sync_pb2.BlockEntry:
-        message: sync_pb2.BlockEntry = true_entry(block, records)
-        if ordered("sync"):
-            for submission in message.submissions:
-                for record in submission.records:
-                    if record.payload:
-                        record.payload = flipped(record.payload, WRAP_AT)
-        return message
+    def payloads(chosen: Any) -> bytes:
+        spoilt = [Payload(position, flipped(data, WRAP_AT)) for position, data in chosen]
+        body: bytes = true_payloads(spoilt if ordered("sync") else chosen)
+        return body
 
     def may_propose(self: Any, now_ms: int) -> bool:
         return not ordered("mute") and bool(true_propose(self, now_ms))
@@ -215,7 +210,7 @@ def lie_to_sites() -> None:
     def is_destroyed(governance: Any, kept: Any) -> bool:
         return False if ordered("keep-erased") else true_destroyed(governance, kept)
 
-    serving.encode_block_entry = entry
+    giving.encode_payloads = payloads
     fetching.is_destroyed = is_destroyed
     agreeing._may_propose, agreeing._consider = may_propose, consider
     erasing.Eraser._erase, erasing.next_step = erase, next_step

@@ -36,13 +36,15 @@ from survivors import EMBASSY, SECOND, VOTING, Ruins
 
 
 class SurvivorSites:
-    """A `Transport`. `surveys`: what each site says; `silent`: sites that do not answer; `majority`: the words with which a plan is refused for a majority that
-    a site reaches; `lies`: sites that say of every record that it does not stand; `starts`: how many looks a site takes from beginning to serving."""
+    """A `Transport`. `surveys`: what each site says; `silent`: sites that do not answer; `refused`: that give no survey; `majority`: the words with which a
+    plan is refused for a majority that a site reaches; `lies`: sites that say of every record that it does not stand; `starts`: how many looks a site
+    takes from beginning to serving."""
 
     def __init__(self, ruins: Ruins, *surveys: Survey) -> None:
         self.ruins = ruins
         self.surveys = {survey.site: survey for survey in surveys}
         self.silent = set(VOTING)
+        self.refused: set[str] = set()
         self.majority = ""
         self.lies: set[str] = set()
         self.plans: dict[str, EpochPlan] = {}
@@ -75,6 +77,8 @@ class SurvivorSites:
             raise SentoError(Code.UNREACHABLE, f"{site}: nobody answers")
         match request:
             case admin_pb2.SurveyRequest():
+                if site in self.refused:
+                    raise SentoError(Code.IDENTITY_REFUSED, f"{site}: role author")
                 data = self.ruins.file(self.surveys[site]).data
                 return cast("ReplyT", admin_pb2.SurveyReply(survey=data))
             case admin_pb2.BeginEpochRequest():

@@ -64,6 +64,20 @@ def test_the_set_of_the_new_epoch_begins_at_the_fork(made: ForkedBackup) -> None
     assert (newest.epoch, newest.from_block, newest.from_size) == (1, made.fork_block, made.fork_size)
 
 
+def test_after_a_recovery_from_another_copy_all_is_exported_again_proven_and_restored(tmp_path: Path) -> None:
+    """The former epoch's set goes on with other records than the ledger: a set behind its end would hang in the air."""
+    (tmp_path / "forked").mkdir()
+    made = ForkedBackup(tmp_path / "forked", recovered=True)
+    assert (made.newest.epoch, made.newest.from_block, made.newest.from_size) == (1, 0, 0)
+    value = restored(made, tmp_path / "into")
+    assert (value["whole"], value["epoch"]) == (True, 1)
+    assert whole(made, tmp_path / "into") == made.whole
+    judge = Judge(made.world.ledger_id, signers_of(from_genesis(made.world.genesis)), None)
+    sets = chosen(scan(volume_paths([made.backup]), judge), None, chain=True)
+    trusted = Trusted(made.world.genesis, Followed.start(made.world.genesis), None)
+    assert verify_sets(sets, trusted, judge).ok
+
+
 def test_what_is_restored_is_the_ledger_that_stands(made: ForkedBackup, tmp_path: Path) -> None:
     value = restored(made, tmp_path / "into")
     assert (value["whole"], value["epoch"]) == (True, 1)

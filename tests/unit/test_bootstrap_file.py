@@ -15,6 +15,7 @@ from acts import governed, retire_officer, set_receipt_set
 from genesis_builder import OFFICERS, SITES, ed25519
 from ledger_driver import LedgerDriver
 from sento_node.condition import Condition
+from sento_node.epochs.here import EpochHere
 from sento_node.joining.note import JOIN, Note, NoteFiles
 from sento_node.joining.running import Joining
 from sento_node.joining.starting import Begun
@@ -205,7 +206,8 @@ def test_a_joining_site_asks_who_was_in_office_at_the_files_size(tmp_path: Path)
     for content, why in [(now, ""), (now._replace(officers=then.officers), "other officers were in office")]:
         begun = Begun(NoteFiles(tmp_path), Note(JOIN), unsigned(content))
         world = SimpleNamespace(
-            config=SimpleNamespace(site=SITES[1]),
+            config=SimpleNamespace(site=SITES[1], data_dir=tmp_path),
+            epoch=EpochHere(),
             condition=Condition(),
             store=driver.store,
             genesis=driver.world.genesis,

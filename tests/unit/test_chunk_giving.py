@@ -13,6 +13,7 @@ import pytest
 from genesis_builder import TestWorld, build_genesis
 from ledger_driver import LedgerDriver
 from sento_node import bounds
+from sento_node.epochs.here import EpochHere
 from sento_node.ledger.memory_store import MemoryDisk, MemoryStore
 from sento_node.service import chunk_giving
 from sento_node.service.chunk_giving import chunk_pieces, plan_reply
@@ -35,7 +36,12 @@ class Given:
             self.driver.flush()
             self.driver.store.put_checkpoint(self.driver.checkpoint())
         self.governance = self.driver.governance
-        node = SimpleNamespace(store=self.driver.store, genesis=world.genesis, governance=self.governance)
+        node = SimpleNamespace(
+            store=self.driver.store,
+            genesis=world.genesis,
+            governance=self.governance,
+            epoch=EpochHere(),
+        )
         self.node = cast("NodeState", node)
         self.shelf = Shelf()
 

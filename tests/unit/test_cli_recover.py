@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from sento_client.outbox.shelf import Belongs
 from sento_client.receipts.store import ProvenRun, ReceiptStore
 from sento_client.recovering.applying import Stage
 from sento_client.recovering.collected import decode_collected
-from sento_proto.epoch_plan import decode_plan, encode_plan, plan_hash
+from sento_proto.epoch_plan import decode_plan, encode_plan, plan_hash, signed_plan
+from sento_proto.governance.parts import ReceiptSet
 from survivor_sites import SurvivorSites, app_over, officer_files
 from survivors import EMBASSY, SECOND, URLS, VOTING, Ruins, contacts
 
@@ -160,6 +162,31 @@ def test_survey_files_of_stopped_sites_count_and_bad_ones_stop_the_collecting(
     assert not (tmp_path / "again.json").exists()
 
 
+def test_of_two_words_of_one_site_the_running_site_s_counts_and_two_files_are_refused(
+    desk: Desk, tmp_path: Path
+) -> None:
+    ours, other = tmp_path / "ours.json", tmp_path / "other.json"
+    ours.write_bytes(desk.ruins.file(desk.ruins.survey(EMBASSY, 12, agreed=12)).data)
+    assert f"{EMBASSY} answers by itself" in desk.collect("--survey", ours).output
+    assert len(decode_collected(desk.collected.read_bytes()).surveys) == 2
+    other.write_bytes(desk.ruins.file(desk.ruins.survey(EMBASSY, 13, agreed=12)).data)
+    both = ("--survey", ours, "--survey", other, "--out", tmp_path / "again.json")
+    assert f"two files of {EMBASSY}" in desk.run("collect", *both, code=Exit.REFUSED).output
+
+
+def test_an_officer_reads_what_the_acts_do_though_the_plan_s_sentences_say_another_thing(desk: Desk) -> None:
+    desk.collect()
+    desk.make_plan("--evidence", "The governor by telephone.")
+    honest = decode_plan(desk.plan.read_bytes())
+    alone = {"voting": (SECOND,), "alone": True, "receipt_set": ReceiptSet((SECOND,), 1)}
+    desk.plan.write_bytes(encode_plan(replace(honest, **alone)))  # type: ignore[arg-type]  # fields of their own types
+    shown = desk.run("sign", desk.plan, "--yes").output
+    assert f"{EMBASSY} vote" in shown, "what the file's sentences go on saying"
+    assert f"{SECOND} vote; a receipt needs 1 of {SECOND}." in shown
+    assert "= One voting member is enough." in shown
+    assert "where the two differ, do not sign" in shown
+
+
 def test_no_plan_is_made_while_a_majority_answers_unless_its_words_say_why(desk: Desk) -> None:
     for site in VOTING[:2]:
         desk.sites.surveys[site] = desk.ruins.survey(site, 30, agreed=28, tail=0)
@@ -248,6 +275,15 @@ def test_on_a_terminal_the_sites_stand_in_one_table_that_changes_in_place(
     assert all(site in last for site in (SECOND, EMBASSY))
 
 
+def test_a_certificate_that_every_site_turns_away_is_no_evidence_that_they_are_silent(desk: Desk) -> None:
+    desk.sites.refused |= {EMBASSY, SECOND}
+    told = desk.run("collect", "--out", desk.collected, code=Exit.REFUSED)
+    assert "--operator DIR" in told.output
+    assert not desk.collected.exists()
+    desk.sites.refused.remove(EMBASSY)
+    assert f"{SECOND} answered this computer" in desk.collect().output
+
+
 def test_nobody_who_answers_is_said_with_its_own_exit_code(desk: Desk) -> None:
     desk.collect()
     desk.make_plan()
@@ -271,6 +307,24 @@ def test_an_officer_who_knows_of_a_revocation_that_the_plan_forgets_does_not_sig
     desk.collect("--trust", trust)
     assert "lost at position 35 (stolen key)" in desk.make_plan().output
     desk.run("sign", desk.plan, "--yes", officer=OFFICERS[1])
+
+
+def test_a_plan_left_over_from_another_day_is_neither_signed_nor_begun_and_one_that_was_begun_goes_on(
+    desk: Desk,
+) -> None:
+    desk.collect()
+    desk.make_plan()
+    fresh = decode_plan(desk.plan.read_bytes())
+    desk.plan.write_bytes(encode_plan(replace(fresh, made_at_ms=fresh.made_at_ms - 25 * 3_600_000)))
+    assert "made 25 hours ago" in desk.run("sign", desk.plan, "--yes", code=Exit.REFUSED).output
+    left_over = decode_plan(desk.plan.read_bytes())
+    for officer in OFFICERS[:2]:
+        left_over = signed_plan(left_over, desk.ruins.world.officer_signers[officer])
+    desk.plan.write_bytes(encode_plan(left_over))
+    assert "no site that answers has begun it" in desk.run("apply", desk.plan, code=Exit.REFUSED).output
+    assert desk.sites.begun_calls == 0
+    desk.sites.plans[EMBASSY] = left_over
+    desk.run("apply", desk.plan)
 
 
 def test_a_plan_of_an_epoch_that_has_begun_is_stale_to_who_followed_it(desk: Desk, tmp_path: Path) -> None:

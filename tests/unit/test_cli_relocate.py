@@ -88,6 +88,18 @@ def test_three_officers_sign_all_three_acts_in_one_file_while_no_site_answers(
     assert plan_hash(after) == name
 
 
+def test_an_officer_reads_what_the_acts_do_though_the_plan_s_sentences_say_another_thing(
+    world: World, made: RelocationPlan, path: Path
+) -> None:
+    path.write_bytes(encode_plan(replace(made, retire=("jp-ibaraki",))))
+    shown = sign(world, "ciso", path).output
+    assert "jp-fukuoka loses the vote" in shown, "what the file's sentences go on saying"
+    acts = [line for line in shown.splitlines() if line.startswith("  = retire: ")]
+    assert len(acts) == 1
+    assert "jp-ibaraki" in acts[0]
+    assert "where the two differ, do not sign" in shown
+
+
 def test_an_officer_and_the_deputy_sign_once(world: World, path: Path) -> None:
     sign(world, "digital-minister", path)
     assert (
@@ -174,6 +186,14 @@ def test_people_read_what_is_refused_what_could_be_lost_and_the_remedy(world: Wo
     assert f"NO  {COUNTRY}: 3 of 3 votes" in done.stdout
     assert "What could be lost:" in done.stdout
     assert "PLACEMENT_REFUSED" in done.stdout
+
+
+def test_an_officer_s_computer_and_an_operator_s_certificate_look_at_the_status_too(world: World) -> None:
+    for more in ([], ["--operator", str(world.operator.directory)]):
+        told = sento(world, "ciso", "status", "--timeout", "0.2", *more, code=3, as_json=True)
+        assert {site["site"] for site in json.loads(told.stdout)["sites"]} == {
+            site.name for site in world.sites
+        }
 
 
 def test_a_plan_of_another_ledger_and_a_file_that_is_no_genesis_are_refused(

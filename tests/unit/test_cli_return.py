@@ -24,12 +24,14 @@ SITE = "jp-fukuoka"
 
 
 class OrphansSite(GovernedLedger):
-    """A transport whose site answers from what it set aside. `breaks_after`: the stream breaks behind so many answers, once."""
+    """A transport whose site answers from what it set aside. `breaks_after`: the stream breaks behind so many answers, once; `repeats`: each orphan
+    is listed twice."""
 
     def __init__(self, site: OrphanedSite) -> None:
         super().__init__(site.world)
         self.service = OrphanService(site.node)
         self.breaks_after: int | None = None
+        self.repeats = False
 
     async def stream(
         self, site: str, method: Method[RequestT, ReplyT], request: RequestT, silence_ms: int | None
@@ -38,6 +40,8 @@ class OrphansSite(GovernedLedger):
             case admin_pb2.OrphansRequest():
                 async for orphan in self.service.orphans(request):
                     yield cast("ReplyT", orphan)
+                    if self.repeats:
+                        yield cast("ReplyT", orphan)
             case admin_pb2.ReadmitRequest():
                 async for answer in self.service.readmit(request):
                     if self.breaks_after == 0:
@@ -160,6 +164,14 @@ def test_a_conflict_that_is_taken_is_judged_by_the_ledger_and_stays_on_the_list(
     after = desk.readmit("--take", desk.site.together[0].record_hash.hex())
     assert counts(after) == {"stands": 5, "refused": 1, "conflict": 1, "cannot": 1}
     assert desk.site.position(desk.site.together[1]) is not None
+
+
+def test_a_site_that_lists_a_record_twice_is_not_believed_and_no_file_is_written(desk: Desk) -> None:
+    desk.transport.repeats = True
+    told = desk.run("orphans", "--site", SITE, "--epoch", "0", "--out", str(desk.file), code=1)
+    assert "DAMAGED" in told.output
+    assert "listed twice" in told.output
+    assert not desk.file.exists()
 
 
 def test_people_read_counts_and_reasons(desk: Desk) -> None:

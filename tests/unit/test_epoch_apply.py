@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -14,8 +15,11 @@ from ledger_driver import LedgerDriver, code_of
 from sento_node.ledger.forking import OtherFork
 from sento_node.ledger.memory_store import MemoryStore
 from sento_node.ledger.replay import governance_of
-from sento_proto.epoch_plan import EpochPlan, plan_hash
+from sento_proto.act_chain import act_content
+from sento_proto.epoch_plan import EpochPlan, act_of, plan_hash
 from sento_proto.errors import Code
+from sento_proto.governance.acts import judge_act
+from sento_proto.governance.doubts import doubted_by, sure_size
 from sento_proto.governance.epoch_changes import Parent
 from sento_proto.governance.parts import ReceiptSet
 
@@ -125,8 +129,16 @@ def test_a_fork_elsewhere_that_too_few_signed_is_refused_like_any_act() -> None:
         ({"receipt_set": ReceiptSet(SITES, 1)}, "more than half"),
         ({"receipt_set": ReceiptSet(("jp-nowhere",), 1)}, "There is no site"),
         ({"last_act": b"\1" * 32}, ""),
+        ({"reason": "recover", "agreed": Parent(0, 1_000, bytes(32), 1)}, "below the fork"),
     ],
-    ids=["unknown voter", "a voter twice", "no majority", "unknown receipt site", "another predecessor"],
+    ids=[
+        "unknown voter",
+        "a voter twice",
+        "no majority",
+        "unknown receipt site",
+        "another predecessor",
+        "more agreed on than the fork has",
+    ],
 )
 def test_an_act_that_does_not_fit_the_ledger_begins_nothing(fields: dict[str, object], why: str) -> None:
     driver, plan = begun()
@@ -165,3 +177,56 @@ def test_what_stood_above_the_fork_is_lost_with_its_epoch_and_what_stood_below_i
     assert lost is not None
     assert lost.number == 1
     assert driver.governance.lost_with(1, fork + 100) is None
+
+
+def test_between_what_was_agreed_on_and_the_fork_of_a_recovery_it_is_in_doubt() -> None:
+    driver = governed(5)
+    driver.fill(4)
+    fork = driver.state.size
+    plan = plan_here(driver, reason="recover", alone=True, agreed=Parent(0, fork - 2, bytes(32), 1))
+    driver.state.enter_epoch(1)
+    assert code_of(driver.order([begin_bytes(driver, plan)])) is Code.ACCEPTED
+    governance = driver.governance
+    (begun_here,) = governance.epochs
+    assert (begun_here.agreed_size, begun_here.fork_size) == (fork - 2, fork)
+    sizes = range(fork - 3, fork + 2)
+    assert [doubted_by(governance, 0, size) is not None for size in sizes] == [
+        False,
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert [governance.lost_with(0, size) is not None for size in sizes] == [False, False, False, False, True]
+    assert doubted_by(governance, 1, fork) is None
+    assert sure_size(governance, 0, fork + 9) == fork - 2
+
+
+def test_a_recovery_that_knows_of_no_agreement_doubts_nothing_below_the_fork_of_its_own_epoch() -> None:
+    """Every copy of an epoch begins with that epoch's own fork."""
+    driver, plan = begun()
+    driver.order([begin_bytes(driver, plan)])
+    driver.fill(2, prefix="again")
+    again = plan_here(driver, 2, reason="recover", alone=True)
+    driver.state.enter_epoch(2)
+    driver.order([begin_bytes(driver, again)])
+    assert driver.governance.epochs[-1].agreed_size == plan.parent.size
+    assert doubted_by(driver.governance, 0, plan.parent.size) is None
+    assert doubted_by(driver.governance, 1, plan.parent.size + 1) is not None
+
+
+def test_only_a_recovery_says_what_was_agreed_on() -> None:
+    driver, plan = begun()
+    recovers = replace(plan, reason="recover", agreed=plan.parent)
+    assert b'"agreed"' in act_of(recovers).header.content
+    assert b'"agreed"' not in act_of(replace(plan, agreed=plan.parent)).header.content
+    (change,) = json.loads(act_of(recovers).header.content)["changes"]
+    judged = judge_act(
+        driver.governance,
+        act_content("a test", [{**change, "reason": "restore"}]),
+        [driver.world.officer_signers[name].public_key.key_id for name in OFFICERS[:2]],
+        plan.parent.size,
+        1,
+    )
+    assert judged.code is Code.ACT_REFUSED
+    assert "Only a recovery" in judged.why

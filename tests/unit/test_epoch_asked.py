@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -26,6 +27,7 @@ from sento_node.epochs.places import EpochPlaces, read_epoch
 from sento_node.epochs.showing import ENDED, NEXT_EPOCH, TWO, Standing
 from sento_node.ledger.lmdb_store import LmdbStore
 from sento_node.preflight import mistakes
+from sento_node.service import epoch_service
 from sento_node.service.epoch_service import EpochService, add_epoch, peer_state
 from sento_node.service.node_state import NodeState
 from sento_proto.epoch_plan import EpochPlan, encode_plan, plan_hash
@@ -123,8 +125,39 @@ async def test_while_the_order_answers_nobody_recovers(site: Site, node: NodeSta
         await EpochService(node).begin(ask(site.plan()))
     assert refused.value.code is Code.MAJORITY_ANSWERS
     assert not EpochPlaces(site.config.data_dir).is_asked
+
+
+async def test_a_claim_that_the_epoch_has_begun_lets_nobody_recover_and_a_plan_that_was_shown_does(
+    site: Site, node: NodeState
+) -> None:
+    """A standing is one site's word; the officers' plan is proven when it is shown."""
+    node.condition.state = "serving"
+    node.heard(OTHERS[0], 4, 1)
     node.contacts[OTHERS[0]].standing = Standing(1, plan_hash(site.plan()))
+    with pytest.raises(SentoError) as refused:
+        await EpochService(node).begin(ask(site.plan(), dry_run=True))
+    assert refused.value.code is Code.MAJORITY_ANSWERS
+    await EpochService(node).shown(sync_pb2.ShowEpochRequest(plan=encode_plan(site.plan())))
     await EpochService(node).begin(ask(site.plan(), dry_run=True))
+
+
+async def test_a_life_that_has_asked_nobody_yet_does_not_take_that_for_silence(
+    site: Site, node: NodeState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.condition.state = "starting"
+    node.watched_since_ms = dict.fromkeys(OTHERS, 0)
+    begun = asyncio.create_task(EpochService(node).begin(ask(site.plan())))
+    monkeypatch.setattr(epoch_service, "ASKED_WITHIN_MS", 0)
+    with pytest.raises(SentoError) as refused:
+        await begun
+    assert refused.value.code is Code.NOT_READY
+    for other in OTHERS:  # they answer, and a majority with this one they are
+        node.asked_once.add(other)
+        node.heard(other, 4, 1)
+    with pytest.raises(SentoError) as refused:
+        await EpochService(node).begin(ask(site.plan()))
+    assert refused.value.code is Code.MAJORITY_ANSWERS
+    assert not EpochPlaces(site.config.data_dir).is_asked
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"not a plan"])
@@ -183,7 +216,7 @@ def test_a_kill_while_the_epoch_is_begun_leaves_the_plan_asked_for(
     class Killed(BaseException):
         """Power is lost."""
 
-    def killed(*_: object) -> str:
+    def killed(*_: object, **__: object) -> str:
         raise Killed
 
     places = EpochPlaces(site.config.data_dir)
@@ -212,6 +245,16 @@ def test_an_epoch_that_cannot_be_begun_is_set_aside_with_the_reason_and_the_site
     assert places.refused() == ""
 
 
+def test_a_plan_that_a_damaged_note_keeps_from_being_begun_is_set_aside_with_the_reason(site: Site) -> None:
+    """The node must not fail with the same failure at each of its starts."""
+    places = EpochPlaces(site.config.data_dir)
+    places.ask(site.plan())
+    (site.config.data_dir / "epoch").write_text("one")
+    begin_asked(site.config)
+    assert not places.is_asked
+    assert "does not hold the number" in places.refused()
+
+
 # -- shown -------------------------------------------------------------------------------------------------------------
 
 
@@ -237,31 +280,45 @@ async def test_a_plan_that_is_not_the_officers_word_stops_nobody(site: Site, nod
     assert not hold_back(site.state(node.store))  # type: ignore[arg-type]  # the store of this test
 
 
-def test_another_plan_of_this_epoch_stops_the_site_and_its_own_does_not(site: Site) -> None:
+async def test_another_plan_of_this_epoch_stops_the_site_and_its_own_does_not(site: Site) -> None:
     plan = site.plan()
     EpochPlaces(site.config.data_dir).ask(plan)
     begin_asked(site.config)
     with closing(LmdbStore.open(site.config.data_dir / "ledger", site.driver.world.ledger_id)) as store:
         node = site.state(store)
-        assert shown_plan(node, plan) == Standing(1, plan_hash(plan))
+        assert await shown_plan(node, plan) == Standing(1, plan_hash(plan))
         assert node.ending is None
-        shown_plan(node, site.plan(legal_basis="another decision"))
+        await shown_plan(node, site.plan(legal_basis="another decision"))
         assert (node.condition.state, node.condition.code) == (TWO, Code.TWO_EPOCHS)
         again = site.state(store)
         assert hold_back(again)
         assert again.condition.state == TWO
 
 
-def test_a_site_whose_ledger_is_not_whole_is_not_stopped_by_what_it_is_to_copy(
+async def test_a_site_whose_ledger_is_not_whole_is_not_stopped_by_what_it_is_to_copy(
     site: Site, node: NodeState
 ) -> None:
     node.condition.state, node.condition.joining = "joining", "It copies."
     with pytest.raises(SentoError) as refused:
-        shown_plan(node, site.plan())
+        await shown_plan(node, site.plan())
     assert refused.value.code is Code.NOT_READY
     assert node.ending is None
     node.condition.state = "serving"  # one that is given a vote while it serves
-    shown_plan(node, site.plan())
+    await shown_plan(node, site.plan())
+    assert node.condition.state == ENDED
+
+
+async def test_who_shows_plan_after_plan_is_judged_one_at_a_time_and_nobody_else_waits_for_more(
+    site: Site, node: NodeState
+) -> None:
+    claim = sync_pb2.ShowEpochRequest(plan=encode_plan(replace(site.plan(), signatures=())))
+    proven = sync_pb2.ShowEpochRequest(plan=encode_plan(site.plan()))
+    service = EpochService(node)
+    flood = [service.shown(claim, OTHERS[0]) for _ in range(20)]
+    *refused, shown = await asyncio.gather(*flood, service.shown(proven, OTHERS[1]), return_exceptions=True)
+    codes = [one.code for one in refused if isinstance(one, SentoError)]
+    assert codes == [Code.NOT_PROVEN, *[Code.QUEUE_FULL] * 19]
+    assert isinstance(shown, sync_pb2.ShowEpochReply)
     assert node.condition.state == ENDED
 
 

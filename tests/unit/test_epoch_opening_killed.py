@@ -22,7 +22,9 @@ from sento_node.condition import Condition
 from sento_node.epochs.beginning import begin
 from sento_node.epochs.opening import ACT_ALARM, Opener
 from sento_node.epochs.places import EpochPlaces
+from sento_node.erasure.set_aside import remove_from_aside
 from sento_node.ledger.lmdb_store import LmdbStore
+from sento_node.ledger.set_aside_reading import reading_set_aside
 from sento_node.runner import Runner
 from sento_node.site import Reply
 from sento_proto.act_chain import act_content
@@ -207,3 +209,28 @@ def test_an_act_that_may_not_stand_keeps_the_epoch_shut_and_says_so(tmp_path: Pa
     assert ACT_ALARM in site.alarms
     site.life(lambda order, data: order(data))
     assert site.open
+
+
+def test_an_erasure_that_took_segments_from_what_was_set_aside_keeps_no_epoch_shut(tmp_path: Path) -> None:
+    """What can still be offered is; the rest is named."""
+    site = Stopped(tmp_path)
+    with reading_set_aside(tmp_path / "epoch-0000-orphans", site.world.ledger_id) as aside:
+        at = aside.position_of_hash(site.listed[0])
+        assert at is not None
+        payload_hash = aside.record(at).payload_hash
+    assert remove_from_aside(tmp_path, (), [payload_hash])
+    site.life(lambda order, data: order(data))
+    assert site.open
+    report = json.loads((tmp_path / "epoch-0001.done").read_bytes())
+    assert site.listed[0].hex() in report["not_taken_over"]
+    assert "not-taken-over" in site.alarms
+
+
+def test_a_ledger_that_was_set_aside_later_is_looked_into_too(tmp_path: Path) -> None:
+    """A second fork from one parent: the list is of the ledger that was set aside last."""
+    site = Stopped(tmp_path)
+    first = tmp_path / "epoch-0000-orphans"
+    first.rename(tmp_path / "epoch-0000-orphans-2")
+    LmdbStore.open(first, site.world.ledger_id).close()
+    site.life(lambda order, data: order(data))
+    assert all(site.standing()[one] == 1 for one in site.listed)

@@ -3,6 +3,7 @@ on with by the same command."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -138,7 +139,7 @@ def test_a_ledger_whose_log_does_not_reach_the_fork_stays_as_it_is_and_catches_u
     tmp_path: Path, log: int
 ) -> None:
     site = Survivor(tmp_path / "data", log=log)
-    words = site.begin(site.plan(site.all.trees[-1]))
+    words = site.begin(site.plan(site.all.trees[-1], agreed=site.all.trees[ON_DISK - 1]))
     assert "catches up from sites of epoch 1" in words
     assert read_epoch(site.data_dir) == 1
     assert site.tip() == (0, ON_DISK, ON_DISK)
@@ -152,8 +153,64 @@ def test_a_log_that_goes_on_otherwise_than_the_fork_adds_nothing(site: Survivor)
     other = site.elsewhere()
     fork = other.trees[-1]
     assert fork.block > ON_DISK
-    assert "catches up" in site.begin(site.plan(fork))
+    assert "catches up" in site.begin(site.plan(fork, agreed=site.all.trees[ON_DISK - 1]))
     assert site.tip() == (0, ON_DISK, ON_DISK)
+
+
+def test_a_ledger_behind_the_fork_that_may_be_another_above_the_agreed_tree_is_cut_back_to_that(
+    site: Survivor,
+) -> None:
+    """An old capital that acknowledged fewer blocks than the fork has, and others: by its length it would pass for one that is merely behind."""
+    fork = site.elsewhere().trees[-1]
+    assert fork.block > ON_DISK
+    words = site.begin(site.plan(fork))
+    assert f"{COMMON} records stay" in words
+    assert f"{ON_DISK - COMMON} records are set aside in epoch-0000-orphans" in words
+    assert read_epoch(site.data_dir) == 1
+    assert site.tip() == (0, COMMON, COMMON)
+    assert list(Verification(site.data_dir / "ledger", site.world.genesis).findings()) == []
+    assert site.tip("epoch-0000-orphans") == (0, ON_DISK, ON_DISK)
+    with closing(LmdbStore.open(site.data_dir / "ledger", site.world.ledger_id)) as store:
+        assert store.recall(COSIGNED_NAME) is None
+
+
+def test_a_site_that_is_behind_forgets_what_it_cosigned_only_with_its_epoch(
+    site: Survivor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when the plan is to be called ready: the site goes on in its former epoch, and must know its own word there."""
+
+    def full(*_: object) -> None:
+        raise OSError("no space")
+
+    plan = site.plan(site.all.trees[-1]._replace(block=IN_LOG + 5, size=IN_LOG + 5), agreed=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(EpochPlaces, "call_ready", full)
+        with pytest.raises(OSError, match="no space"):
+            site.begin(plan)
+    with closing(LmdbStore.open(site.data_dir / "ledger", site.world.ledger_id)) as store:
+        assert store.recall(COSIGNED_NAME)
+    assert read_epoch(site.data_dir) == 0
+    site.begin(plan)
+    with closing(LmdbStore.open(site.data_dir / "ledger", site.world.ledger_id)) as store:
+        assert store.recall(COSIGNED_NAME) is None
+
+
+def test_what_is_left_of_a_draft_never_takes_the_ledger_s_place(
+    site: Survivor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = site.plan(site.all.trees[-1]._replace(block=IN_LOG + 5, size=IN_LOG + 5), agreed=None)
+    (site.data_dir / "epoch-draft" / "db").mkdir(parents=True)
+
+    def denied(path: Path, ignore_errors: bool = False, **_: object) -> None:
+        if not ignore_errors:
+            raise PermissionError(f"{path} is another's")
+
+    before = site.whole()
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", denied)
+        with pytest.raises(PermissionError):
+            site.begin(plan)
+    assert (site.whole(), read_epoch(site.data_dir)) == (before, 0)
 
 
 def test_a_disk_that_was_put_back_in_time_is_simply_behind_and_extended(site: Survivor) -> None:

@@ -115,8 +115,8 @@ def recovered() -> Governance:
     governance = from_genesis(build_genesis(rules=5).genesis)
     return governance.changed(
         epochs=(
-            Epoch(1, 0, 120, bytes(32), 120, 40, bytes(32), "recover"),
-            Epoch(2, 1, 500, bytes(32), 500, 90, bytes(32), "restore"),
+            Epoch(1, 0, 120, bytes(32), 120, 40, bytes(32), "recover", 120),
+            Epoch(2, 1, 500, bytes(32), 500, 90, bytes(32), "restore", 500),
         )
     )
 

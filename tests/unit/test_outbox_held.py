@@ -76,7 +76,7 @@ def later_epoch(sento: SentoClient, fork_size: int) -> None:
     holding = sento._keeper._holding
     assert holding is not None
     before = holding._governance()
-    begun = Epoch(EPOCH + 1, EPOCH, fork_size, bytes(32), fork_size, 1, bytes(32), "recover")
+    begun = Epoch(EPOCH + 1, EPOCH, fork_size, bytes(32), fork_size, 1, bytes(32), "recover", fork_size)
     holding._governance = lambda: before.changed(epochs=(begun,))
     sento._keeper._look_at_epochs()
 
@@ -150,7 +150,7 @@ async def test_a_new_program_that_knows_a_later_epoch_sends_it_at_once(
     async with registry.client(outbox=outbox) as sento:
         await write(sento)
         await until(lambda: held(sento).records == 1)
-    begun = Epoch(EPOCH + 1, EPOCH, 0, bytes(32), 0, 1, bytes(32), "recover")
+    begun = Epoch(EPOCH + 1, EPOCH, 0, bytes(32), 0, 1, bytes(32), "recover", 0)
     async with registry.client(outbox=outbox) as sento:
         after = sento._followed().governance.changed(epochs=(begun,))
         followed = replace(sento._followed(), governance=after)

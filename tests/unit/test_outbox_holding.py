@@ -22,8 +22,10 @@ def held(kept: int, needs_size: int, epoch: int = 0, size_bytes: int = 10) -> He
     return Held(kept, 3, size_bytes, epoch, needs_size)
 
 
-def epoch_at(number: int, fork_size: int) -> Epoch:
-    return Epoch(number, number - 1, fork_size, bytes(32), fork_size, 1, bytes(32), "recover")
+def epoch_at(number: int, fork_size: int, agreed_size: int | None = None) -> Epoch:
+    """Without `agreed_size` a quorum is known to have agreed on all of it."""
+    agreed = fork_size if agreed_size is None else agreed_size
+    return Epoch(number, number - 1, fork_size, bytes(32), fork_size, 1, bytes(32), "recover", agreed)
 
 
 class Bench:
@@ -134,6 +136,14 @@ def test_rule_4_what_stood_at_or_above_the_fork_is_sent_again_at_once_and_the_re
     assert bench.epochs(epoch_at(1, 7)) == [SendAgain((1, 3))]
     assert bench.core.counts.submissions == 1
     assert bench.covered(100, epoch=0) == [], "the former epoch's word covers nothing of the new one"
+    assert bench.covered(7, epoch=1) == [LetGo((2,), uncovered=False)]
+
+
+def test_rule_4_what_stands_between_what_was_agreed_on_and_the_fork_is_sent_again_too() -> None:
+    """The ledger may go on from a copy that has another record there; where it has this one, it is known and stands once."""
+    bench = Bench()
+    bench.hold(held(1, 8), held(2, 7), held(3, 9), held(4, 10))
+    assert bench.epochs(epoch_at(1, 9, agreed_size=7)) == [SendAgain((1, 3, 4))]
     assert bench.covered(7, epoch=1) == [LetGo((2,), uncovered=False)]
 
 

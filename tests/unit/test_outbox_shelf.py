@@ -268,7 +268,8 @@ def test_shelf_that_is_empty_goes_with_all_its_files(path: Path) -> None:
 @pytest.mark.parametrize("what", ["kept", "refused"])
 def test_shelf_that_holds_something_stays(path: Path, what: str) -> None:
     shelf = Shelf.open(path, BELONGS)
-    shelf.commit(changes(1)._replace(**{"refuse" if what == "kept" else "keep": ()}))
+    both = changes(1)
+    shelf.commit(both._replace(refuse=()) if what == "kept" else both._replace(keep=()))
     shelf.close()
     assert path.exists()
     Shelf.open(path, BELONGS).close()

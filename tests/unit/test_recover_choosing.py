@@ -11,6 +11,7 @@ from sento_client.recovering.collected import SurveyFile
 from sento_client.recovering.survey_files import Witness, judge_survey
 from sento_proto.checkpoint import Checkpoint
 from sento_proto.errors import Code, SentoError
+from sento_proto.governance.epoch_parts import Epoch
 from sento_proto.governance.state import Governance, from_genesis
 from sento_proto.survey import LogTail, Survey, Tree
 from survivors import EMBASSY, SECOND, VOTING, Ruins, altered
@@ -98,10 +99,57 @@ def test_an_embassy_with_an_old_but_valid_checkpoint_is_no_reason_to_go_back_to_
     assert choice.agreed.size == 12
 
 
-def test_the_highest_epoch_comes_before_any_size(ruins: Ruins) -> None:
-    choice = chosen(ruins, ruins.survey(EMBASSY, 15, epoch=1), ruins.survey(SECOND, 30, agreed=28))
+def test_the_highest_epoch_that_officers_began_comes_before_any_size(ruins: Ruins) -> None:
+    begun = Epoch(1, 0, 12, b"\x01" * 32, 12, 12, b"\x02" * 32, "recover", 12)
+    surveys = witnesses(ruins, ruins.survey(EMBASSY, 15, epoch=1), ruins.survey(SECOND, 30, agreed=28))
+    choice = choose(surveys, (), governance(ruins).changed(epochs=(begun,)))
     assert (choice.best.site, choice.best.survey.epoch) == (EMBASSY, 1)
     assert any("stands in epoch 0, which ended" in words for words in choice.alternatives)
+
+
+def test_an_epoch_that_no_followed_act_began_puts_no_honest_survivor_aside(ruins: Ruins) -> None:
+    lies = replace(ruins.survey(EMBASSY, 15, epoch=9), last_act=b"\x09" * 32)
+    assert "that it stands in epoch 9" in refused(
+        Code.PLAN_NOT_FIT, ruins, lies, ruins.survey(SECOND, 30, agreed=28)
+    )
+
+
+@pytest.mark.parametrize(("waits_with", "other", "taken"), [(30, 15, EMBASSY), (15, 30, SECOND)])
+def test_who_waits_for_the_act_of_an_epoch_that_never_opened_is_weighed_where_its_records_stand(
+    ruins: Ruins, waits_with: int, other: int, taken: str
+) -> None:
+    waits = ruins.survey(EMBASSY, waits_with, epoch=1)
+    assert chosen(ruins, waits, ruins.survey(SECOND, other)).best.site == taken
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"extended": Tree(39, b"\x07" * 32, 39)},
+        {"extended": Tree(39, b"\x07" * 32, 39), "tail": LogTail(2, 0, 9, 900, "")},
+        {"extended": Tree(39, b"\x07" * 32, 12), "tail": LogTail(0, 0, 9, 900, "")},
+        {"tail": LogTail(1_000_000, 0, 9, 900, "")},
+        {"tail": LogTail(3, 4, 9, 900, ""), "extended": Tree(15, b"\x07" * 32, 15)},
+        {"extended": Tree(11, b"\x07" * 32, 11)},
+        {"extended": Tree(12, b"\x07" * 32, 12)},
+    ],
+    ids=[
+        "records of no log",
+        "more blocks than its log holds",
+        "records of no block",
+        "blocks that its state does not have",
+        "more uncommitted than there are",
+        "shorter with its log than without",
+        "two roots of one size",
+    ],
+)
+def test_a_survivor_that_claims_more_than_its_own_words_bear_is_no_witness(
+    ruins: Ruins, claim: dict[str, object]
+) -> None:
+    lies = ruins.file(replace(ruins.survey(VOTING[0], 12, agreed=12), **claim))  # type: ignore[arg-type]  # fields of their own types
+    with pytest.raises(SentoError, match="contradicts itself") as caught:
+        judge_survey(lies, governance(ruins))
+    assert caught.value.code is Code.MALFORMED
 
 
 def test_officers_may_take_another_survivor_and_the_plan_says_so(ruins: Ruins) -> None:
@@ -192,7 +240,8 @@ def test_two_quorums_with_two_roots_at_one_size_stop_everything(ruins: Ruins) ->
 
 
 def test_two_ledgers_of_one_size_with_two_roots_stop_everything(ruins: Ruins) -> None:
-    other = replace(ruins.survey(SECOND, 30, agreed=28), tip=Tree(30, b"\x05" * 32, 30))
+    another = Tree(30, b"\x05" * 32, 30)
+    other = replace(ruins.survey(SECOND, 30, agreed=28), tip=another, extended=another)
     assert SECOND in refused(Code.TWO_EPOCHS, ruins, ruins.survey(EMBASSY, 30, agreed=28), other)
 
 

@@ -27,6 +27,7 @@ from sento_proto.epoch_plan import (
 from sento_proto.errors import Code, SentoError
 from sento_proto.governance.acts import decode_act
 from sento_proto.governance.author_changes import RevokeKey
+from sento_proto.governance.epoch_changes import EPOCH_MAX
 from sento_proto.governance.erasure_changes import CarryOutErasure
 from sento_proto.governance.gap_changes import SetGap
 from survivors import (
@@ -150,6 +151,20 @@ def test_equal_collections_and_wishes_make_the_same_plan_byte_for_byte(ruins: Ru
 def test_the_epoch_s_number_is_above_every_epoch_that_anybody_saw(ruins: Ruins) -> None:
     collected = both_embassies(ruins, known=[ruins.receipt(5, epoch=3)])
     assert planned(ruins, collected).plan.epoch == 4
+
+
+def test_a_store_that_names_the_last_epoch_there_can_be_is_said_and_stops_nothing_in_silence(
+    ruins: Ruins,
+) -> None:
+    forged = both_embassies(ruins, known=[ruins.receipt(5, epoch=EPOCH_MAX)])
+    with pytest.raises(SentoError, match=r"iizuka-city.* name epoch 9999") as caught:
+        planned(ruins, forged)
+    assert caught.value.code is Code.PLAN_NOT_FIT
+
+
+def test_a_collection_from_the_future_says_nothing_of_who_answers_now(ruins: Ruins) -> None:
+    with pytest.raises(SentoError, match="later than it is now"):
+        planned(ruins, replace(both_embassies(ruins), made_at_ms=NOW_MS + 3_600_000))
 
 
 # -- lost acts ----------------------------------------------------------------------------------------------------------------

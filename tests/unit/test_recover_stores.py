@@ -23,8 +23,8 @@ def ruins() -> Ruins:
 
 def read(directory: Path, ruins: Ruins) -> Found:
     found = Found()
-    read_receipts(directory, from_genesis(ruins.world.genesis), found)
-    read_outbox(directory, ruins.world.ledger_id, found)
+    read_receipts(directory, from_genesis(ruins.world.genesis), found, named=False)
+    read_outbox(directory, ruins.world.ledger_id, found, named=False)
     return found
 
 
@@ -88,6 +88,18 @@ def test_an_outbox_says_what_waits_what_a_quorum_had_and_what_it_was_told(
     ]  # fmt: skip
     assert found.known[2].told
     assert [one.record_hash for one in found.known[:2]] == [record.record_hash for record in pair]
+
+
+def test_a_directory_that_was_named_and_holds_nothing_is_said(tmp_path: Path, ruins: Ruins) -> None:
+    fill_store(tmp_path / "receipts", ruins, 5, 9)
+    found = Found()
+    read_receipts(tmp_path, from_genesis(ruins.world.genesis), found)
+    read_outbox(tmp_path, ruins.world.ledger_id, found)
+    assert [note.split(": ")[1].split(";")[0] for note in found.notes] == [
+        "no receipts are in it",
+        "no outbox is in it",
+    ]
+    assert not found.known
 
 
 def test_an_outbox_of_another_ledger_and_a_damaged_store_are_said_and_not_counted(

@@ -174,10 +174,13 @@ class Ledger {
     return [...this.gaps.values()].filter(({ open, from_size: fork }) => open && over < fork).map(({ open, ...gap }) => gap).sort((a, b) => a.epoch - b.epoch)
   }
 
-  /** The epoch that made the tree of this size first: up to its fork, an epoch has its parent's. */
+  /** How much of it a quorum is known to have agreed on when later epochs began: what it says behind that, its files alone do not prove (section 12). */
+  sure(epoch) { return Math.min(Infinity, ...[...this.begun].filter(([later]) => later > epoch).map(([, parent]) => parent.agreed)) }
+
+  /** The epoch that made the tree of this size first: up to what was agreed on, an epoch has its parent's. */
   home(epoch, size) {
     const parent = this.begun.get(epoch)
-    return parent && size <= parent.size ? this.home(parent.epoch, size) : epoch
+    return parent && size <= parent.agreed ? this.home(parent.epoch, size) : epoch
   }
 
   /** The site's every set of keys; `unable` where a later act may have brought it. */
@@ -290,9 +293,13 @@ const CHANGES = {
   'retire-site': [{ name: text }, function ({ name }, at) { this.endKeys(each => each.owner === `/sites/${name}`, at) }],
   'set-receipt-set': [SET, function (it, at) { this.setReceiptSet(it, at) }],
   'enrol-tie-breaker': [{ site: SITE }, function ({ site }, at) { this.enrolSite(site, at) }],
-  'begin-epoch': [{ epoch: u32, parent: PARENT, plan: hex(32), reason: text, voting: list(text), receipt_set: shape(SET) }, function (it, at) {
+  'begin-epoch': [{ epoch: u32, parent: PARENT, plan: hex(32), reason: text, voting: list(text), receipt_set: shape(SET),
+    agreed: optional(whole) }, function (it, at) {
     demand(it.parent.size === at && it.parent.epoch < it.epoch, `the act at ${at} begins an epoch that forks off elsewhere`)
-    this.begun.set(it.epoch, it.parent)
+    const recovers = it.reason === 'recover', since = this.begun.get(it.parent.epoch)?.size ?? 0
+    demand((it.agreed ?? 0) <= at && (recovers || (it.agreed ?? null) === null), `the act at ${at} says that more was agreed on than can be`)
+    const agreed = recovers ? Math.max(it.agreed ?? 0, since) : at
+    this.begun.set(it.epoch, { ...it.parent, agreed })
     this.setReceiptSet(it.receipt_set, at)
   }],
   'set-gap': [{ epoch: u32, as_of_ms: whole, known_missing: whole, open: bool }, function ({ epoch, as_of_ms, known_missing, open }, at) {

@@ -77,6 +77,7 @@ class Run {
   demandKept(epoch, position, ledger) {
     const size = ledger.standing(epoch, this.forks.get(epoch)?.size ?? Infinity)
     if (position >= size) throw new Verdict(LOST, `epoch ${epoch} was left at size ${size}`)
+    if (position >= ledger.sure(epoch)) unable('not proven by this file alone: the ledger went on from another copy; ask a site')
   }
   demandTold(id) {
     if (!this.id) unable('the ledger id was not given')
@@ -112,7 +113,7 @@ class Run {
       this.demandKept(note.epoch, position, ledger)
       return `position ${position} of ${note.size}${asOf(ledger.openGaps(position))}`
     })
-    if (result === LOST) return
+    if (result === LOST || (ledger && position >= ledger.sure(note.epoch))) return
     if (!one) this.say(file, 'signature', NOT_CHECKED, 'the receipt has no record in it')
     else this.item(file, 'signature', () => `by ${(ledger ?? unable(NO_KEYS)).demandSigned(one, note.epoch)}`)
     if (ledger && ledger.known < note.size) this.say(file, 'later acts', NOT_CHECKED, `acts are known below position ${ledger.known}`)

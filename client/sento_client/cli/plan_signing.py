@@ -17,16 +17,20 @@ from rich.console import Console
 from sento_client.cli.app import App
 from sento_client.cli.exits import Exit, exit_of
 from sento_client.cli.prompts import person_to_ask
+from sento_client.cli.terminal import printable
+from sento_client.governing.deciding_words import decided_words
 from sento_client.governing.following import Followed
 from sento_client.governing.place import GoverningPlace, open_place
 from sento_client.governing.words import ledger_words
 from sento_client.secret_files import write_secret
 from sento_client.setup_errors import SetupError
+from sento_client.site_status.wording import counted
 from sento_proto.epoch_plan import (
     PLAN_MAX_BYTES,
     RECOVER,
     EpochPlan,
     PlanRefused,
+    act_of,
     decode_plan,
     encode_plan,
     offices_of,
@@ -147,12 +151,35 @@ def print_plan(console: Console, plan: EpochPlan, governance: Governance) -> Non
     if plan.evidence:
         console.print("Evidence, who answers whom and since when:")
     for words in plan.evidence:
-        console.print(f"  * {words}", markup=False)
+        console.print(f"  * {printable(words)}", markup=False)
     if plan.evidence:
-        console.print("What is decided:")
+        console.print("What is decided, in the words of who made the plan:")
     for words in plan.words:
-        console.print(f"  - {words}", markup=False)
+        console.print(f"  - {printable(words)}", markup=False)
+    console.print(
+        "What is signed, read from the plan's fields by this program; where the two differ, do not sign:"
+    )
+    for words in decided_of(plan, governance):
+        console.print(f"  = {printable(words)}", markup=False)
     console.print(signatures_words(plan, governance), markup=False)
+
+
+def decided_of(plan: EpochPlan, governance: Governance) -> list[str]:
+    """What the plan's fields decide, whatever its sentences say."""
+    at = plan.parent.size
+    words: list[str] = []
+    for content in (act_of(plan).header.content, *plan.acts):
+        said, governance = decided_words(governance, content, at)
+        words += said
+        at += 1
+    words += [f"The members of {site} are reached at {url}." for site, url in plan.ordering]
+    if plan.readmit:
+        words.append(f"{counted(len(plan.readmit), 'record')} from behind the fork are taken over again.")
+    if plan.alone:
+        words.append("One voting member is enough.")
+    if plan.although:
+        words.append(f"It goes on while a majority may answer: {plan.although}")
+    return words
 
 
 def plan_value(plan: EpochPlan, governance: Governance) -> dict[str, object]:
@@ -172,6 +199,7 @@ def plan_value(plan: EpochPlan, governance: Governance) -> dict[str, object]:
         "voting": list(plan.voting),
         "evidence": list(plan.evidence),
         "words": list(plan.words),
+        "decided": decided_of(plan, governance),
         "taken_over_again": len(plan.readmit),
         "acts": len(plan.acts),
         "signed": signed_by(plan, governance),

@@ -1,9 +1,12 @@
-"""`sento receipt verify`: judge receipts without any site, by a trust file that came along or by what this client has followed."""
+"""`sento receipt verify`: judge receipts without any site, by a trust file that came along or by what this client has followed.
+
+A receipt that a recovery left in doubt is neither good nor lost by its file alone; with --ask a site is asked to prove what stands at its position."""
 
 from __future__ import annotations
 
 import datetime as dt
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,6 +17,7 @@ from sento_client.cli.app import App, pass_app
 from sento_client.cli.exits import Exit, exit_of
 from sento_client.cli.show import gap_fields
 from sento_client.cli.terminal import printable
+from sento_client.client import SentoClient
 from sento_client.config import load_config
 from sento_client.governing.trust_file import trust_path
 from sento_client.opening import open_trust_file
@@ -40,9 +44,17 @@ from sento_proto.wire import Malformed
     metavar="ID",
     help="The ledger's id, 64 hexadecimal digits: what else must be known (default: that of the configuration, where there is one).",
 )
+@click.option(
+    "--ask",
+    is_flag=True,
+    help="Ask a site what stands at the position of a receipt that its file alone does not prove after a recovery.",
+)
 @pass_app
-def verify(app: App, files: tuple[Path, ...], trust: Path | None, ledger: str | None) -> None:
+def verify(app: App, files: tuple[Path, ...], trust: Path | None, ledger: str | None, ask: bool) -> None:
     """Verify receipts on this computer alone: form, the path to the checkpoint, the quorum that cosigned it, and who wrote the record where it is in the file.
+
+    After a recovery some receipts of the former epoch prove nothing by themselves: the ledger went on from another copy than the one they are of. With --ask,
+    which needs the configuration, a site proves what stands there now.
 
     With --trust no configuration is needed. A trust file names its own ledger, and anybody can make a ledger: compare the ledger id with one that you have
     from elsewhere, or give it with --ledger. Ends with 0 when all receipts are good, with 4 when one is not.
@@ -58,6 +70,11 @@ def verify(app: App, files: tuple[Path, ...], trust: Path | None, ledger: str | 
     if expected is not None and expected != found:
         _refuse(app, f"the trust file is of ledger {found}, not of {expected}")
     results = [_one(path, judge) for path in files]
+    doubted = [at for at, result in enumerate(results) if result.get("in_doubt")]
+    if ask and doubted:
+        shown = app.run(lambda sento: _standing(sento, [results[at]["position"] for at in doubted]))
+        for at, stands in zip(doubted, shown, strict=True):
+            results[at] = _one(files[at], judge, stands)
     good = all(result["verified"] for result in results)
     value = {
         "verified": good,
@@ -115,20 +132,26 @@ def _refuse(app: App, why: str) -> NoReturn:
     sys.exit(Exit.NOT_VERIFIED)
 
 
-def _one(path: Path, judge: ReceiptJudge) -> dict[str, object]:
+async def _standing(sento: SentoClient, positions: Sequence[object]) -> list[Receipt]:
+    """What the sites prove to stand at these positions now. Raises SentoError."""
+    return [await sento.standing_at(position) for position in positions if isinstance(position, int)]
+
+
+def _one(path: Path, judge: ReceiptJudge, shown: Receipt | None = None) -> dict[str, object]:
     try:
         with path.open("rb") as file:
             data = file.read(RECEIPT_MAX_BYTES + 1)
     except OSError as error:
         raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from None
     try:
-        receipt, verified = judge.verify(data)
+        receipt, verified = judge.verify(data, shown=shown)
     except Malformed as error:
         return {"file": str(path), "verified": False, "why": str(error)}
     value: dict[str, object] = {
         "file": str(path),
         "verified": verified.holds,
         "why": verified.why,
+        "in_doubt": verified.doubted,
         "position": receipt.position,
         "record_hash": receipt.record_hash.hex(),
         "epoch": receipt.checkpoint.epoch,
@@ -157,6 +180,8 @@ def _record_value(receipt: Receipt, verified: Verified) -> dict[str, object]:
 
 def _lines(result: dict[str, object]) -> list[str]:
     """One receipt, for people."""
+    if result.get("in_doubt"):
+        return [f"{result['file']}: NOT PROVEN: {result['why']} (--ask)."]
     if not result["verified"]:
         return [f"{result['file']}: NOT VERIFIED: {result['why']}. It shows nothing."]
     times = result["cosigned"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -34,12 +35,13 @@ from sento_client.governing.client import GoverningClient
 from sento_client.governing.following import Followed
 from sento_client.governing.trust_file import encode_trust
 from sento_client.recovering.collected import Collected, Silent, SurveyFile, encode_collected, merged
+from sento_client.recovering.evidence import UNHEARD
 from sento_client.recovering.planning import witnesses_of
 from sento_client.recovering.stores import Found, read_outbox, read_receipts
 from sento_client.recovering.survey_files import judge_survey
 from sento_client.setup_errors import SetupError
 from sento_client.transport import SURVEY
-from sento_proto.errors import SentoError
+from sento_proto.errors import Code, SentoError
 from sento_proto.governance.state import Governance
 from sento_proto.survey import SURVEY as SURVEY_KIND
 from sento_proto.v1 import admin_pb2
@@ -136,14 +138,18 @@ def collect(
         found, genesis = Found(), client.place.trust_file
         own = await _followed(client, found)
         followed = followed_furthest(genesis, (encode_trust(genesis.genesis_bytes, own), *others))
-        for file in files:
-            judge_survey(file, followed.governance)
+        brought = [(judge_survey(file, followed.governance).site, file) for file in files]
         asked = await _ask_all(app, client, followed.governance, int(timeout_s * 1000))
+        _require_role([silent for _, silent in asked])
+        answering = [
+            judge_survey(survey, followed.governance).site for survey, _ in asked if survey is not None
+        ]
+        kept = _once(brought, answering, found)
         await asyncio.to_thread(_read_stores, app, client, receipts, outboxes, followed.governance, found)
         collected = Collected(
             followed.governance.ledger_id,
             time.time_ns() // 1_000_000,
-            (*(survey for survey, _ in asked if survey is not None), *files),
+            (*(survey for survey, _ in asked if survey is not None), *kept),
             tuple(silent for _, silent in asked if silent is not None),
             tuple(dict.fromkeys((encode_trust(genesis.genesis_bytes, own), *others))),
             tuple(dict.fromkeys(found.checkpoints)),
@@ -163,6 +169,29 @@ def collect(
     app.show(collected_value(collected, witnesses) | {"file": str(out)}, people)
     if collected.silent or collected.notes:
         sys.exit(Exit.DEGRADED)
+
+
+def _require_role(silent: Sequence[Silent | None]) -> None:
+    """Raises SentoError where every site that was reached turns this certificate away: that is no evidence of anything."""
+    refused = Code.IDENTITY_REFUSED.name
+    reached = [one for one in silent if one is None or not one.words.startswith(UNHEARD)]
+    if reached and all(one is not None and one.words.startswith(refused) for one in reached):
+        raise SentoError(
+            Code.IDENTITY_REFUSED,
+            "sites are surveyed by operators and officers; name an operator's certificate with --operator DIR, or use an officer's sento.toml",
+        )
+
+
+def _once(brought: list[tuple[str, SurveyFile]], answering: list[str], found: Found) -> list[SurveyFile]:
+    """The files that were brought, without those of sites that answer themselves. Raises SentoError BAD_REQUEST for two of one site."""
+    names = [site for site, _ in brought]
+    twice = sorted({site for site in names if names.count(site) > 1})
+    if twice:
+        raise SentoError(Code.BAD_REQUEST, f"two files of {twice[0]} with --survey: leave the older one out")
+    found.notes += [
+        f"{site} answers by itself: the survey file of it is left out." for site in names if site in answering
+    ]
+    return [file for site, file in brought if site not in answering]
 
 
 async def _followed(client: GoverningClient, found: Found) -> Followed:
@@ -206,14 +235,15 @@ def _read_stores(
     app: App, client: GoverningClient, receipts: tuple[Path, ...], outboxes: tuple[Path, ...], governance: Governance, found: Found
 ) -> None:  # fmt: skip
     """What the named directories hold, and those of this institution's configuration."""
+    named = {path.resolve() for path in (*receipts, *outboxes)}
     if client.place.officer is None:
         config = load_config(app.config)
         receipts = (*receipts, receipts_directory(config))
         outboxes = (*outboxes, *([] if config.outbox is None else [config.outbox.directory]))
     for directory in dict.fromkeys(path.resolve() for path in receipts):
-        read_receipts(directory, governance, found)
+        read_receipts(directory, governance, found, named=directory in named)
     for directory in dict.fromkeys(path.resolve() for path in outboxes):
-        read_outbox(directory, governance.ledger_id, found)
+        read_outbox(directory, governance.ledger_id, found, named=directory in named)
 
 
 @recover.command()

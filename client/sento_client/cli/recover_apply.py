@@ -44,6 +44,7 @@ from sento_client.recovering.applying import (
     seen,
     serves,
     sites_of,
+    too_old,
 )
 from sento_client.transport import BEGIN_EPOCH, STATUS
 from sento_proto.epoch_plan import EpochPlan, encode_plan, plan_hash
@@ -115,6 +116,8 @@ def apply(
             raise SentoError(Code.BAD_REQUEST, "this computer has the address of no site of the plan")
         with applying.screen.running():
             await applying.judge()
+            if why := too_old(opened.plan, applying.states, time.time_ns() // 1_000_000):
+                raise SentoError(Code.PLAN_NOT_FIT, why)
             if dry_run or not may_begin(opened.plan, applying.states):
                 return applying.states
             applied = note_applied(journal, opened.plan, client.wall_ms)
@@ -287,7 +290,7 @@ def _sentence(plan: EpochPlan, states: dict[str, SiteState], *, dry_run: bool) -
     """What it comes to."""
     begun = {Stage.BEGINNING, Stage.SERVING} & {state.stage for state in states.values()}
     if all_serve(plan, states):
-        return f"Epoch {plan.epoch} serves at every voting site. Next: sento recover verify"
+        return f"Epoch {plan.epoch} serves at every voting site. Next: sento recover verify PLAN COLLECTED --out DIR"
     if dry_run and may_begin(plan, states):
         return "The plan fits at every site that answers; nothing was changed."
     if serves(plan, states):

@@ -21,6 +21,7 @@ def run_recovering(
     work: Callable[[GoverningClient], Awaitable[T]],
     *,
     if_interrupted: Callable[[], str] = lambda: ONLY_READ,
+    heading: bool = True,
 ) -> T:
     """Open, say which ledger it is, work, close; the work shows its own progress, and an error is shown and ends the command."""
 
@@ -28,5 +29,5 @@ def run_recovering(
         return with_operator(app.open_governing(path), operator)
 
     return run_governing(
-        replace(app, open_governing=opened), work, waits=False, if_interrupted=if_interrupted
+        replace(app, open_governing=opened), work, waits=False, if_interrupted=if_interrupted, heading=heading
     )

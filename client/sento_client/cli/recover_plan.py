@@ -27,6 +27,7 @@ from sento_client.cli.plan_signing import (
     signed_by,
 )
 from sento_client.cli.recover_files import COLLECTED_FILE, OpenedCollection, open_collected, write_new
+from sento_client.recovering.applying import too_old
 from sento_client.recovering.forking import unknown_to
 from sento_client.recovering.planning import Planned, Wishes, make_plan
 from sento_client.setup_errors import SetupError
@@ -213,6 +214,8 @@ def check_not_stale(opened: OpenedPlan) -> None:
             Code.PLAN_NOT_FIT,
             f"the plan is stale: epoch {governance.epoch} has begun, and it would begin epoch {plan.epoch}",
         )
+    if why := too_old(plan, {}, time.time_ns() // 1_000_000):
+        raise SentoError(Code.PLAN_NOT_FIT, why)
     forgotten = unknown_to(plan, opened.followed)
     if forgotten:
         first = forgotten[0]

@@ -14,8 +14,10 @@ from sento_client.cli.exits import Exit
 from sento_client.cli.govern_common import run_governing
 from sento_client.cli.parameters import whole_text
 from sento_client.cli.prompts import person_to_ask
+from sento_client.cli.recover_files import write_new
 from sento_client.cli.relocate_common import (
     PLAN_FILE,
+    decided_of,
     followed_or_known,
     looked,
     operator_option,
@@ -163,7 +165,7 @@ def plan(
         return make_plan(followed.governance, epoch, wishes, world.client.wall_ms, trips)
 
     made = run_relocating(app, operator, work)
-    write_secret(out, encode_plan(made))
+    write_new(out, encode_plan(made))
 
     def people(console: Console) -> None:
         print_plan(console, made)
@@ -232,7 +234,7 @@ def sign(app: App, path: Path, yes: bool) -> None:
 
     followed = run_governing(app, look)
     if not app.as_json:
-        app.show({}, lambda console: print_plan(console, known))
+        app.show({}, lambda console: print_plan(console, known, followed.governance))
     if not yes:
         confirm("Sign this?")
 
@@ -257,7 +259,16 @@ def sign(app: App, path: Path, yes: bool) -> None:
         if len(offices) >= needed:
             console.print(f"Next, at the operator's computer: sento relocate run {path}", markup=False)
 
-    app.show(plan_value(after) | {"office": office, "signed": list(offices), "needed": needed}, people)
+    app.show(
+        plan_value(after)
+        | {
+            "decided": decided_of(after, followed.governance),
+            "office": office,
+            "signed": list(offices),
+            "needed": needed,
+        },
+        people,
+    )
 
 
 def _require_signable(known: RelocationPlan, followed: Followed, epoch: int, now_ms: int) -> None:

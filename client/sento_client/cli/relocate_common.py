@@ -16,6 +16,7 @@ from sento_client.cli.exits import Exit, exit_of
 from sento_client.cli.govern_common import run_governing
 from sento_client.cli.terminal import printable
 from sento_client.governing.client import GoverningClient
+from sento_client.governing.deciding_words import decided_words
 from sento_client.governing.following import Followed
 from sento_client.relocating.judging import State, Verdict, judge_plan
 from sento_client.relocating.live_world import LiveWorld, with_operator
@@ -23,7 +24,8 @@ from sento_client.relocating.looking import head_of, of_this_ledger
 from sento_client.relocating.running import LOOK_EVERY_MS
 from sento_client.setup_errors import SetupError
 from sento_proto.errors import Code, SentoError
-from sento_proto.relocation_plan import PLAN_MAX_BYTES, RelocationPlan, decode_plan, plan_hash
+from sento_proto.governance.state import Governance
+from sento_proto.relocation_plan import PLAN_MAX_BYTES, RelocationPlan, Step, act_of, decode_plan, plan_hash
 from sento_proto.wire import Malformed
 
 T = TypeVar("T")
@@ -102,13 +104,33 @@ def require_not_wrong(verdict: Verdict) -> None:
     raise SentoError(verdict.wrong[0].code or Code.PLAN_NOT_FIT, words)
 
 
-def print_plan(console: Console, plan: RelocationPlan) -> None:
-    """What officers read before they sign."""
+def decided_of(plan: RelocationPlan, governance: Governance) -> list[str]:
+    """What the plan's three acts decide, whatever its sentences say. `governance`: as it is before the first."""
+    given, behind = decided_words(governance, act_of(plan, Step.GIVE).header.content, 0)
+    words = [f"give: {one}" for one in given]
+    for step in (Step.RETIRE, Step.UNDO):
+        said, _ = decided_words(behind, act_of(plan, step).header.content, 1)
+        words += [f"{step}: {one}" for one in said]
+    return [
+        *words,
+        f"The lead is asked to go to {plan.lead_to}; findings accepted: {', '.join(plan.accepts) or 'none'}.",
+    ]
+
+
+def print_plan(console: Console, plan: RelocationPlan, governance: Governance | None = None) -> None:
+    """What officers read before they sign. `governance`: as it is before the plan, for a file that another computer may have made."""
     console.print(
         f"Plan {plan_hash(plan).hex()[:16]}. Legal basis: {printable(plan.legal_basis)}", markup=False
     )
     for words in plan.words:
         console.print(f"  - {printable(words)}", markup=False)
+    if governance is None:
+        return
+    console.print(
+        "What is signed, read from the plan's acts by this program; where the two differ, do not sign:"
+    )
+    for words in decided_of(plan, governance):
+        console.print(f"  = {printable(words)}", markup=False)
 
 
 def print_verdict(console: Console, verdict: Verdict) -> None:

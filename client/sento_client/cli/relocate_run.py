@@ -14,6 +14,7 @@ from rich.console import Console
 from sento_client.cli.app import App, pass_app
 from sento_client.cli.exits import Exit, exit_of
 from sento_client.cli.parameters import whole_text
+from sento_client.cli.recover_files import write_new
 from sento_client.cli.relocate_common import (
     PLAN_FILE,
     looked,
@@ -35,7 +36,6 @@ from sento_client.relocating.looking import Answers, head_of, of_this_ledger, si
 from sento_client.relocating.making import make_plan, reverse_wishes
 from sento_client.relocating.reporting import Ending, registry_lines, report_lines, report_value
 from sento_client.relocating.running import LOOK_EVERY_MS, carry_out, step_words
-from sento_client.secret_files import write_secret
 from sento_client.setup_errors import SetupError
 from sento_client.site_status.wording import listed
 from sento_client.verifying import Verdict as Proven
@@ -259,7 +259,7 @@ def return_(
         return make_plan(followed.governance, epoch, wishes, world.client.wall_ms, trips)
 
     made = run_relocating(app, operator, work)
-    write_secret(out, encode_plan(made))
+    write_new(out, encode_plan(made))
 
     def people(console: Console) -> None:
         print_plan(console, made)

@@ -8,9 +8,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from sento_client.asker import damaged
 from sento_client.cli.app import App, pass_app
+from sento_client.cli.courier_common import operator_option
 from sento_client.cli.exits import Exit, exit_of
-from sento_client.cli.govern_common import run_governing
+from sento_client.cli.recover_common import run_recovering
+from sento_client.cli.recover_files import write_new
 from sento_client.cli.return_view import print_list, print_sorting, sorting_value
 from sento_client.cli.waiting import bar_of
 from sento_client.governing.client import GoverningClient
@@ -53,8 +56,8 @@ _SITE = click.option("--site", required=True, metavar="SITE", help="The site tha
 def return_() -> None:
     """Bring back what a site set aside when it went over to a new epoch: records that the ledger lacks.
 
-    Needs an operator's certificate in sento.toml. Authors' own signatures bring a record back, so nobody's word is needed for what it says; people decide about
-    conflicts, in which a fact has another version by now.
+    Needs an officer's sento.toml, or an operator's certificate (--operator). Authors' own signatures bring a record back, so nobody's word is needed for what
+    it says; people decide about conflicts, in which a fact has another version by now.
 
     \b
     In this order (runbook: return):
@@ -74,8 +77,9 @@ def return_() -> None:
     metavar="FILE",
     help="A new file, for review.",
 )
+@operator_option
 @pass_app
-def orphans(app: App, site: str, epoch: int, out: Path) -> None:
+def orphans(app: App, site: str, epoch: int, out: Path, operator: Path | None) -> None:
     """List what the site set aside with the epoch and the ledger lacks, by registry and author, conflicts apart.
 
     Ends with 0 when nothing needs a person, with 5 when something does: the file is whole either way.
@@ -94,8 +98,14 @@ def orphans(app: App, site: str, epoch: int, out: Path) -> None:
         ledger_id = client.place.trust_file.genesis.ledger_id
         return OrphansFile(ledger_id, site, epoch, client.wall_ms, tuple(found))
 
-    file = run_governing(app, work, waits=False)
-    write_secret(out, encode_orphans(file))
+    file = run_recovering(app, operator, work)
+    data = encode_orphans(file)
+    try:
+        decode_orphans(data)
+    except Malformed as error:
+        app.show_error(damaged(site, f"what it lists is no list of orphans: {error}"))
+        sys.exit(Exit.REFUSED)
+    write_new(out, data)
     sorting = sort_orphans(file)
     app.show(sorting_value(file, sorting), lambda console: print_sorting(console, file, sorting))
     _end(sorting)
@@ -145,9 +155,16 @@ def show(app: App, path: Path, everything: bool) -> None:
     help="Offer this one although it conflicts: you have compared both versions.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@operator_option
 @pass_app
 def readmit(
-    app: App, path: Path, site: str, left_out: tuple[bytes, ...], taken: tuple[bytes, ...], yes: bool
+    app: App,
+    path: Path,
+    site: str,
+    left_out: tuple[bytes, ...],
+    taken: tuple[bytes, ...],
+    yes: bool,
+    operator: Path | None,
 ) -> None:
     """Offer again at the site whatever nothing speaks against. Conflicts are not sent: they stay in FILE, with where both versions stand.
 
@@ -168,7 +185,7 @@ def readmit(
     count = sorting.counts[Place.TO_OFFER]
     if count and not yes:
         _confirm(f"Offer {count} records again at {site}?")
-    after = _offered(app, path, file, sorting) if count else file
+    after = _offered(app, operator, path, file, sorting) if count else file
     left = sort_orphans(after, left_out)
     listed = left.of(*PEOPLE_DECIDE)
 
@@ -182,7 +199,7 @@ def readmit(
     _end(left)
 
 
-def _offered(app: App, path: Path, file: OrphansFile, sorting: Sorting) -> OrphansFile:
+def _offered(app: App, operator: Path | None, path: Path, file: OrphansFile, sorting: Sorting) -> OrphansFile:
     """The file with the answers, which is written after each portion."""
     after = file
 
@@ -205,10 +222,10 @@ def _offered(app: App, path: Path, file: OrphansFile, sorting: Sorting) -> Orpha
                     write_secret(path, encode_orphans(after))
         return after
 
-    return run_governing(
+    return run_recovering(
         app,
+        operator,
         work,
-        waits=False,
         if_interrupted=lambda: f"Interrupted. What has an answer is in {path}; the same command goes on.",
     )
 

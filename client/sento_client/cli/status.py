@@ -12,17 +12,20 @@ import sys
 import time
 from collections import deque
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import click
 from rich.console import Console, RenderableType
 from rich.live import Live
 
 from sento_client.cli.app import App, pass_app
+from sento_client.cli.courier_common import operator_option
 from sento_client.cli.exits import Exit
+from sento_client.cli.recover_common import run_recovering
+from sento_client.cli.status_source import GoverningSource, StatusSource, governs
 from sento_client.cli.status_view import status_view
 from sento_client.cli.terminal import results_console
 from sento_client.cli.waiting import spinner_after
-from sento_client.client import SentoClient
 from sento_client.results import Freshness
 from sento_client.setup_errors import SetupError
 from sento_client.site_status import Judgement, judge, status_value
@@ -55,8 +58,9 @@ WATCH_EVERY_S = 2.0
     metavar="[SECONDS]",
     help=f"Look again so often ({WATCH_EVERY_S:g} without a number) until Ctrl-C; with --json one object a line.",
 )
+@operator_option
 @pass_app
-def status(app: App, timeout_s: float, watch_s: float | None) -> None:
+def status(app: App, timeout_s: float, watch_s: float | None, operator: Path | None) -> None:
     """Say how the registry stands: what is fine, what may be lost now, whose loss would stop writing, and each site's part in it.
 
     Ends with 0 only when nothing is degraded, with 5 when something is, with 3 when no site answers; with --watch by what was seen last.
@@ -66,11 +70,12 @@ def status(app: App, timeout_s: float, watch_s: float | None) -> None:
     Example:
         sento status
         sento status --watch
+        sento status --operator /etc/sento/operator
         sento --json status | jq '.writing, .critical_sites'
     """
     seen: deque[Judgement] = deque(maxlen=1)
 
-    async def work(sento: SentoClient) -> None:
+    async def work(sento: StatusSource) -> None:
         if watch_s is not None:
             # Ctrl-C is how watching ends, not a failure of it.
             with contextlib.suppress(asyncio.CancelledError):
@@ -78,7 +83,10 @@ def status(app: App, timeout_s: float, watch_s: float | None) -> None:
         else:
             seen.append(await _settled(app, sento, timeout_s))
 
-    app.run(work, waits=False)
+    if governs(app.config, operator):
+        run_recovering(app, operator, lambda client: work(GoverningSource(client)), heading=False)
+    else:
+        app.run(work, waits=False)
     if seen and watch_s is None:
         app.show(status_value(seen[-1]), lambda console: _print(console, seen[-1]))
     sys.exit(_exit_of(seen[-1] if seen else None))
@@ -95,7 +103,7 @@ def _exit_of(judgement: Judgement | None) -> Exit:
     return Exit.DEGRADED if judgement.degraded else Exit.OK
 
 
-async def _look(sento: SentoClient, timeout_s: float, before: Judgement | None = None) -> Judgement:
+async def _look(sento: StatusSource, timeout_s: float, before: Judgement | None = None) -> Judgement:
     asked_at_ms = wall_ms()
     timeout_ms = int(timeout_s * 1000)
     reports, governance = await asyncio.gather(
@@ -105,7 +113,7 @@ async def _look(sento: SentoClient, timeout_s: float, before: Judgement | None =
     return judge(genesis, reports, asked_at_ms, before, open_gaps(governance))
 
 
-async def _governance(sento: SentoClient, timeout_ms: int) -> Governance:
+async def _governance(sento: StatusSource, timeout_ms: int) -> Governance:
     """Who votes and which gaps are open, as any site knows it now. Where none tells, what was followed before still stands; that sites are silent is told by
     their reports."""
     try:
@@ -114,7 +122,7 @@ async def _governance(sento: SentoClient, timeout_ms: int) -> Governance:
         return sento.followed.governance
 
 
-async def _settled(app: App, sento: SentoClient, timeout_s: float) -> Judgement:
+async def _settled(app: App, sento: StatusSource, timeout_s: float) -> Judgement:
     """One look, or a second one where the first may have met a passing moment."""
     words = f"asking {len(sento.sites)} sites, each at most {timeout_s:g} s"
     with (
@@ -129,7 +137,7 @@ async def _settled(app: App, sento: SentoClient, timeout_s: float) -> Judgement:
 
 
 async def _watch(
-    app: App, sento: SentoClient, timeout_s: float, every_s: float, seen: deque[Judgement]
+    app: App, sento: StatusSource, timeout_s: float, every_s: float, seen: deque[Judgement]
 ) -> None:
     """Look and show until cancelled; `seen` holds the last judgement."""
     past: deque[Judgement] = deque()

@@ -142,8 +142,12 @@ async def _begun(
 
 
 def _ends_at(entry: SetEntry, epochs: Sequence[Epoch]) -> tuple[int, int]:
-    """(block, size) to which a set's spine stands: its end, or where a later epoch forked off below it."""
-    forks = [(one.block_base, one.fork_size) for one in epochs if one.number > entry.epoch]
+    """(block, size) to which a set's spine stands: its end, or where a later epoch forked off below it. Nothing is sure of one that goes beyond what was agreed
+    on when a recovery went on from another copy: then all is exported again."""
+    later = [one for one in epochs if one.number > entry.epoch]
+    if any(one.agreed_size < min(entry.to_size, one.fork_size) for one in later):
+        return 0, 0
+    forks = [(one.block_base, one.fork_size) for one in later]
     return min([(entry.to_block, entry.to_size), *forks])
 
 

@@ -23,6 +23,7 @@ from sento_proto.chunk import Chunk, decode_entries, decode_payloads
 from sento_proto.errors import Code, SentoError
 from sento_proto.genesis import Genesis
 from sento_proto.governance.acts import REGISTRY
+from sento_proto.governance.doubts import sure_size
 from sento_proto.header import ZERO16
 from sento_proto.keys import Signature
 from sento_proto.merkle import Frontier, root_of
@@ -186,12 +187,14 @@ class SpineJudge:
         right = wrong = 0
         ended = self.followed.governance.lost_with(chunk.name.epoch, chunk.name.to_position)
         end = self.size if ended is None else min(self.size, ended.fork_size)
+        sure = sure_size(self.followed.governance, chunk.name.epoch, end)
         for payload in decode_payloads(chunk):
             if payload.position >= end:
                 continue
             row = os.pread(self._hashes.fileno(), _ROW_BYTES, payload.position * _ROW_BYTES)
             if row[:1] == _NONE or hashlib.sha256(payload.data).digest() != row[1:]:
-                wrong += 1
+                # Behind what was agreed on, a recovery may have gone on from a copy with other records: theirs are not wrong, and not of this ledger.
+                wrong += payload.position < sure
                 continue
             right += 1
             if row[:1] == _AWAITED:

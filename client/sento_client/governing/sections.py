@@ -328,7 +328,7 @@ def _epochs(governance: Governance) -> Section:
         )
         if epoch.agreed_size < epoch.fork_size:
             lines.append(
-                f"    a quorum is known to have cosigned the first {epoch.agreed_size}; receipts of epoch {epoch.parent} behind them are good where a site shows it"
+                f"    a quorum is known to have cosigned {epoch.agreed_size} of them; receipts of epoch {epoch.parent} behind are good where a site shows it"
             )
         gap = gap_of(governance, epoch.number)
         if gap is not None and gap.open:

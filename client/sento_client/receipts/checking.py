@@ -1,4 +1,6 @@
-"""Judging receipts by hand, without any site: a receipt's bytes, and `trust.json` to say whose keys counted."""
+"""Judging receipts by hand, without any site: a receipt's bytes, and `trust.json` to say whose keys counted.
+
+One that a recovery left in doubt needs a site after all: what is proven to stand at its position comes from the caller."""
 
 from __future__ import annotations
 
@@ -39,10 +41,12 @@ class ReceiptJudge:
         """The newest that is known."""
         return self.followed.governance
 
-    def verify(self, data: bytes, expected_hash: bytes | None = None) -> tuple[Receipt, Verified]:
-        """The receipt in `data`, and what verifying it found. Raises Malformed when it is not in form."""
+    def verify(
+        self, data: bytes, expected_hash: bytes | None = None, shown: Receipt | None = None
+    ) -> tuple[Receipt, Verified]:
+        """The receipt in `data`, and what verifying it found. `shown`: what a site proved to stand at its position. Raises Malformed when it is not in form."""
         receipt = decode_receipt(data)
-        return receipt, verify_receipt(receipt, self.governance, expected_hash=expected_hash)
+        return receipt, verify_receipt(receipt, self.governance, expected_hash=expected_hash, shown=shown)
 
     def as_of_ms(self, receipt: Receipt) -> int | None:
         """As of when the record is, where it stands below a gap that is open as far as the trust file reaches; None for every other."""

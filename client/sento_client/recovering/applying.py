@@ -19,6 +19,7 @@ from sento_proto.v1 import admin_pb2
 
 FORMAT = "sento-recover-applied-1"
 SERVING = "serving"
+PLAN_LIVES_MS = 24 * 3_600_000
 _TIME_MAX_MS = 2**63 - 1
 _NOT_THERE = (Code.UNREACHABLE, Code.DEADLINE)
 
@@ -80,6 +81,19 @@ def seen(plan: EpochPlan, before: SiteState, status: admin_pb2.StatusReply) -> S
         return before._replace(stage=stage, words=words, code=None, size=status.applied_size)
     words = f"it is in epoch {status.epoch}, begun by another plan: stop, officers say which one stands"
     return before._replace(stage=Stage.REFUSED, words=words, code=Code.TWO_EPOCHS)
+
+
+def too_old(plan: EpochPlan, states: Mapping[str, SiteState], now_ms: int) -> str:
+    """Why a plan that nobody is known to have begun says nothing of today, in words; empty where it may be signed and begun. A signed plan that was not needed
+    in the end would set aside everything written since. Officers who want it all the same say so in the plan."""
+    begun = any(state.stage in (Stage.BEGINNING, Stage.SERVING) for state in states.values())
+    age_ms = now_ms - plan.made_at_ms
+    if begun or plan.although or age_ms <= PLAN_LIVES_MS:
+        return ""
+    return (
+        f"the plan was made {age_ms // 3_600_000} hours ago, and no site that answers has begun it: a majority may answer by now, and what was written "
+        "since would be set aside. Collect again and plan anew, with --although where it still counts"
+    )
 
 
 def may_begin(plan: EpochPlan, states: Mapping[str, SiteState]) -> bool:

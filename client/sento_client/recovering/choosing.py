@@ -27,10 +27,12 @@ from sento_proto.wire import Malformed
 
 
 class Weighed(NamedTuple):
-    """A survivor on the scales. `once_held`: up to where it cosigned, where that is more than it has now: its disk was put back; 0 otherwise."""
+    """A survivor on the scales. `once_held`: up to where it cosigned, where that is more than it has now: its disk was put back; 0 otherwise. `waits`: it began
+    an epoch whose first act never stood, so that its log is of that epoch and not comparable."""
 
     witness: Witness
     once_held: int
+    waits: bool = False
 
     @property
     def survey(self) -> Survey:
@@ -45,13 +47,13 @@ class Weighed(NamedTuple):
     @property
     def sure_block(self) -> int:
         """The last block that this site knows to be committed."""
-        tail = self.survey.tail
+        tail = None if self.waits else self.survey.tail
         return self.survey.tip.block + (0 if tail is None else max(0, tail.blocks - tail.uncommitted))
 
     @property
     def log_end(self) -> tuple[int, int]:
         """(last term, last index) of its log; (0, 0) without one, and with one that could not be read to its end."""
-        tail = self.survey.tail
+        tail = None if self.waits else self.survey.tail
         return (0, 0) if tail is None or tail.trouble else (tail.last_term, tail.last_index)
 
 
@@ -81,11 +83,16 @@ def choose(
     if not witnesses:
         raise _unfit("no surviving site was surveyed: collect first, or bring surveys with --survey")
     _check_once(witnesses)
-    epoch = max(one.survey.epoch for one in witnesses)
+    _check_followed(witnesses, governance)
+    epoch = max(stands_in(one.survey, governance) for one in witnesses)
     agreed = [_agreed_of(one, governance) for one in witnesses if one.survey.agreed is not None]
     counted = [note for note in seen if _is_quorums(note, governance)]
     _check_one_history(witnesses, agreed, counted)
-    survivors = [_weigh(one, witnesses) for one in witnesses if one.survey.epoch == epoch]
+    survivors = [
+        _weigh(one, witnesses)._replace(waits=one.survey.epoch > epoch)
+        for one in witnesses
+        if stands_in(one.survey, governance) == epoch
+    ]
     best = _taken(survivors, take) if take else _best(survivors)
     tree = best.survey.extended
     # What officers take against the rule need not hold, in the end of its log, what a quorum cosigned elsewhere.
@@ -102,12 +109,29 @@ def choose(
     )
 
 
+def stands_in(survey: Survey, governance: Governance) -> int:
+    """The epoch of the survivor's last records: one that began a later epoch and waits for the act behind its fork, the same act being its newest that is the
+    newest known, is in the former one still. A recovery that failed on the way must not be what stops the next one."""
+    waits = survey.epoch > governance.epoch and survey.last_act == governance.last_act
+    return governance.epoch if waits else survey.epoch
+
+
 def _check_once(witnesses: Sequence[Witness]) -> None:
     """Raises SentoError where one site speaks twice."""
     names = sorted(one.site for one in witnesses)
     twice = next((name for name, after in pairwise(names) if name == after), None)
     if twice is not None:
         raise _unfit(f"there are two surveys of {twice}: leave the older one out")
+
+
+def _check_followed(witnesses: Sequence[Witness], governance: Governance) -> None:
+    """Raises SentoError where a survivor stands in an epoch that no officers' act known here began: its word alone would put all others aside."""
+    ahead = next((one for one in witnesses if stands_in(one.survey, governance) > governance.epoch), None)
+    if ahead is not None:
+        raise _unfit(
+            f"{ahead.site} says that it stands in epoch {ahead.survey.epoch}, and the officers' acts known here end in epoch {governance.epoch}: "
+            "collect with a trust file that followed it (--trust), or leave its survey out"
+        )
 
 
 # -- what a quorum said -------------------------------------------------------------------------------------------------

@@ -11,6 +11,10 @@ from datetime import UTC, datetime
 from sento_client.recovering.collected import Silent
 from sento_client.recovering.survey_files import Witness
 from sento_client.site_status.wording import counted, listed
+from sento_proto.errors import Code
+
+UNHEARD = (Code.UNREACHABLE.name, Code.DEADLINE.name)
+"""What the words on a silent site begin with where nothing came from it; a site that refused is not silent, and must not be called so."""
 
 
 def evidence_words(witnesses: Sequence[Witness], silent: Sequence[Silent]) -> tuple[str, ...]:
@@ -49,6 +53,8 @@ def _of_silent(silent: Silent, witnesses: Iterable[Witness]) -> str:
         if heard
         else "no survivor has heard from it"
     )
+    if not silent.words.startswith(UNHEARD):
+        return f"{silent.site} answered this computer at {moment(silent.at_ms)} and gave no survey ({silent.words}); {last}."
     return f"{silent.site} did not answer this computer at {moment(silent.at_ms)} ({silent.words}); {last}."
 
 

@@ -20,12 +20,14 @@ from sento_client.recovering.survey_files import Witness, judge_survey
 from sento_proto.checkpoint import Checkpoint, decode_checkpoint
 from sento_proto.epoch_plan import RECOVER, EpochPlan
 from sento_proto.errors import Code, SentoError
-from sento_proto.governance.epoch_changes import Parent
+from sento_proto.governance.epoch_changes import EPOCH_MAX, Parent
 from sento_proto.governance.gap_changes import SetGap
 from sento_proto.governance.parts import ReceiptSet
 from sento_proto.wire import Malformed
 
 STALE_MS = 24 * 3_600_000
+CLOCK_MS = 300_000
+"""By how much clocks of two computers may differ."""
 COPIED_PER_S = 4_000
 """Records a second that a site proves and stores when it copies from another, on two shared cores; a figure to be late by, not to be proud of."""
 BEGIN_S = 15
@@ -102,6 +104,10 @@ def make_plan(collected: Collected, followed: Followed, wishes: Wishes) -> Plann
 def _check_fresh(collected: Collected, wishes: Wishes) -> None:
     """Raises SentoError where what was collected is too old to say who answers."""
     age_ms = wishes.made_at_ms - collected.made_at_ms
+    if age_ms < -CLOCK_MS:
+        raise _unfit(
+            "this was collected later than it is now by this computer's clock: one of the two clocks is wrong. Set it, and collect again"
+        )
     if age_ms > STALE_MS and not wishes.although:
         raise _unfit(
             f"this was collected {age_ms // 3_600_000} hours ago; a majority may answer by now. Collect again, or say why it still counts with --although"
@@ -135,12 +141,19 @@ def _draft(
     _check_voting(voting, fork, wishes)
     counted = wishes.receipt_sites or tuple(name for name in voting if fork.governance.sites[name].ledger)
     receipt_set = ReceiptSet(counted, wishes.quorum or len(counted) // 2 + 1)
+    begun = (one.survey.epoch for one in choice.survivors)
+    number = max(*begun, followed_epoch, *(one.epoch for one in collected.known), 0) + 1
+    if number > EPOCH_MAX:
+        named = next((one.author or "nobody named" for one in collected.known if one.epoch >= EPOCH_MAX), "")
+        raise _unfit(
+            f"receipts or an outbox ({named}) name epoch {number - 1}, behind which there is no number: leave that directory out"
+        )
     as_of_ms = survey.agreed_at_s * 1000 or survey.last_record_ms or collected.made_at_ms
     return EpochPlan(
         collected.ledger_id,
         RECOVER,
-        max(survey.epoch, followed_epoch, *(one.epoch for one in collected.known), 0) + 1,
-        Parent(survey.epoch, tree.size, tree.root, tree.block),
+        number,
+        Parent(min(survey.epoch, followed_epoch), tree.size, tree.root, tree.block),
         survey.last_act,
         voting,
         receipt_set,

@@ -43,8 +43,11 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
 
-def read_receipts(directory: Path, governance: Governance, found: Found) -> None:
-    """Every store (`*.receipts`) and every receipt file (`*.receipt.json`) in `directory`, into `found`."""
+def read_receipts(directory: Path, governance: Governance, found: Found, *, named: bool = True) -> None:
+    """Every store (`*.receipts`) and every receipt file (`*.receipt.json`) in `directory`, into `found`; that there is none in one that was
+    named is said, too."""
+    if named and not any(next(directory.glob(f"*{ending}"), None) for ending in (SUFFIX, FILE_SUFFIX)):
+        found.notes.append(f"{directory}: no receipts are in it; name the directory that holds *{SUFFIX}")
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         try:
             _read_store(path, governance.ledger_id, found)
@@ -87,9 +90,15 @@ def _receipt_file(path: Path, governance: Governance) -> Known:
     return Known(receipt.record_hash, record_id, author, registry, receipt.checkpoint.epoch, receipt.position)
 
 
-def read_outbox(directory: Path, ledger_id: bytes, found: Found) -> None:
-    """Every shelf in `directory`, into `found`: what is kept, whether a quorum had it, and what its client was last told."""
-    for path in shelves_in(directory):
+def read_outbox(directory: Path, ledger_id: bytes, found: Found, *, named: bool = True) -> None:
+    """Every shelf in `directory`, into `found`: what is kept, whether a quorum had it, and what its client was last told; that there is none in one that was
+    named is said, too."""
+    shelves = list(shelves_in(directory))
+    if named and not shelves:
+        found.notes.append(
+            f"{directory}: no outbox is in it; name the directory that outbox.directory of its sento.toml names"
+        )
+    for path in shelves:
         try:
             found.known += list(_kept(path, ledger_id))
         except _UNREADABLE as error:

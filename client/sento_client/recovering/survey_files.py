@@ -1,7 +1,8 @@
 """Surveys judged: whose word each is, and whether it is this ledger's; the site's own signature decides, and one that nobody signed says so.
 
 A survey made on a copy of a disk whose site's key is gone is not signed: it may be used, and whoever signs a plan that rests on it reads that. A signature that
-does not verify is another matter: it was altered, or somebody else made it, and it is refused. Pure.
+does not verify is another matter: it was altered, or somebody else made it, and it is refused. So is one that contradicts itself: a site may be broken, or
+lie, and what it says of its own log is nobody else's to prove. Pure.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def open_survey(data: bytes) -> Opened:
 
 
 def judge_survey(file: SurveyFile, governance: Governance) -> Witness:
-    """The survey as a witness of this ledger. Raises SentoError: MALFORMED, WRONG_LEDGER, BAD_SIGNATURE, each with the site's name."""
+    """The survey as a witness of this ledger. Raises SentoError, each with the site's name: MALFORMED (also where it contradicts itself), WRONG_LEDGER,
+    BAD_SIGNATURE."""
     try:
         opened = open_survey(file.data)
     except Malformed as error:
@@ -70,6 +72,11 @@ def judge_survey(file: SurveyFile, governance: Governance) -> Witness:
             Code.WRONG_LEDGER,
             f"the survey of {survey.site} is of ledger {survey.ledger_id.hex()[:16]}, this is {governance.ledger_id.hex()[:16]}: leave it out",
         )
+    if (why := contradiction(survey)) is not None:
+        raise SentoError(
+            Code.MALFORMED,
+            f"the survey of {survey.site} contradicts itself: {why}. Leave it out, and have it made anew on a copy of that disk",
+        )
     if not opened.signatures:
         return Witness(survey, False, file.answered)
     keys = governance.site_keys_since_genesis(survey.site)
@@ -79,6 +86,24 @@ def judge_survey(file: SurveyFile, governance: Governance) -> Witness:
             f"the survey of {survey.site} is not signed by a key that this site has or had: it was altered, or others made it. Leave it out",
         )
     return Witness(survey, True, file.answered)
+
+
+def contradiction(survey: Survey) -> str | None:
+    """What of a survey cannot be true whatever the disk holds; None where it may be. More records than the ledger has come from blocks of a log alone."""
+    tip, extended, tail = survey.tip, survey.extended, survey.tail
+    blocks = 0 if tail is None else tail.blocks
+    added = extended.block - tip.block
+    if extended.size < tip.size or added < 0:
+        return "its ledger is longer than the same with its log"
+    if extended.size == tip.size and extended.root != tip.root:
+        return "one size has two roots"
+    if blocks != added:
+        return f"its log holds {blocks} blocks behind the ledger, and {added} are said to follow"
+    if not added and extended != tip:
+        return "records are said to follow, and no block that they came in"
+    if tail is not None and tail.uncommitted > blocks:
+        return "more blocks are not known to be committed than there are"
+    return None
 
 
 def _signature(fields: Fields) -> Signature:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ REMOVE_TIMEOUT_MS = 15_000
 
 @dataclass(slots=True)
 class LiveWorld:
-    """A `World` over an open `GoverningClient` whose certificate is an operator's."""
+    """A `World` over an open `GoverningClient` whose certificate is an operator's; what only looks may be an officer's too."""
 
     client: GoverningClient
 
@@ -44,24 +45,31 @@ class LiveWorld:
         """What each site says of itself, or why it does not; never raises for a site."""
 
         async def ask(site: str) -> SiteReport:
+            asked_ns = time.monotonic_ns()
+
+            def took_ms() -> int:
+                return (time.monotonic_ns() - asked_ns) // 1_000_000
+
             try:
                 status = await self.client.call_site(
                     site, STATUS, admin_pb2.StatusRequest(), timeout_ms=timeout_ms
                 )
             except SentoError as error:
-                return SiteReport(site, None, f"{error.code.name} ({error.detail})", error.code)
-            return SiteReport(site, status, "")
+                words = error.detail.removeprefix(site).removeprefix(": ")
+                trouble = f"{error.code.name} ({words})" if words else error.code.name
+                return SiteReport(site, None, trouble, error.code, took_ms())
+            return SiteReport(site, status, "", took_ms=took_ms())
 
         return list(await asyncio.gather(*map(ask, self.client.sites)))
 
     async def statuses(self) -> dict[str, admin_pb2.StatusReply]:
-        """Of those that answer. Raises SentoError IDENTITY_REFUSED where sites turn this certificate away: only operators are told how they stand."""
+        """Of those that answer. Raises SentoError IDENTITY_REFUSED where sites turn this certificate away."""
         reports = await self.reports()
         found = {report.site: report.status for report in reports if report.status is not None}
         if not found and any(report.code is Code.IDENTITY_REFUSED for report in reports):
             raise SentoError(
                 Code.IDENTITY_REFUSED,
-                "sites tell operators how they stand; name an operator's certificate with --operator",
+                "no site tells this certificate how it stands; use an officer's sento.toml, or name an operator's certificate with --operator",
             )
         return found
 

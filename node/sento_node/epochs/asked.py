@@ -13,6 +13,7 @@ from pathlib import Path
 import lmdb
 import structlog
 
+from sento_node.boot_keeper import BootFileDamaged
 from sento_node.config import NodeConfig
 from sento_node.epochs.beginning import begin
 from sento_node.epochs.here import finish_beginning
@@ -40,6 +41,9 @@ _REFUSALS = (
     Malformed,
     lmdb.Error,
     OSError,
+    BootFileDamaged,
+    LedgerGrew,
+    OtherFork,
 )
 
 
@@ -102,14 +106,18 @@ def _begun(places: EpochPlaces, config: NodeConfig, genesis: Genesis) -> str:
 
 
 def carry_out(data_dir: Path, genesis: Genesis, plan: EpochPlan) -> str:
-    """Begin the plan's epoch, and add to what is set aside what only the own ordering log held; what was done, in words. Safe to repeat. Raises as `begin`."""
+    """Begin the plan's epoch, and add to what is set aside what only the own ordering log held; what was done, in words. Safe to repeat; after a kill
+    the node's next start goes on with it. Raises as `begin`."""
+    places = EpochPlaces(data_dir)
     finish_beginning(data_dir)
-    words = begin(data_dir, genesis, plan)
+    words = begin(data_dir, genesis, plan, before_ready=lambda: places.ask(plan))
     try:
         aside = complete_orphans(data_dir, genesis, plan)
-    except (*_REFUSALS, LedgerGrew, OtherFork) as error:
+    except _REFUSALS as error:
         # The epoch has begun, and the former one's log stays where it is: whoever looks for a record finds it there.
+        places.asked_is_done()
         return f"{words} What the own ordering log held behind the former ledger could not be added to it: {error}"
+    places.asked_is_done()
     return f"{words} {aside}".strip()
 
 

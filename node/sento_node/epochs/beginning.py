@@ -5,12 +5,13 @@
  3. the draft is called ready; the old ledger becomes epoch-<m>-orphans, the draft the ledger, the epoch is noted
 
 A kill before "ready" leaves everything as it was, and the command begins again; one behind it is finished by the command or by the next `run`. A site that is
-behind the fork keeps its ledger as it is and catches up from sites of the new epoch. How the draft of a recovered epoch is made stands in `recovering.py`.
+behind the fork keeps its ledger as it is, forgets what belongs to the former epoch's log once the plan is called ready, and catches up from sites of the new
+epoch. How the draft of a recovered epoch is made stands in `recovering.py`.
 """
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from sento_node.compose import root_at
@@ -26,8 +27,16 @@ from sento_proto.epoch_plan import RECOVER, EpochPlan, PlanRefused, check_plan, 
 from sento_proto.genesis import Genesis
 
 
-def begin(data_dir: Path, genesis: Genesis, plan: EpochPlan) -> str:
-    """Begin the plan's epoch here; what was done, in one sentence. Safe to repeat. Raises PlanRefused, LedgerNotOpened, LedgerFailed, OSError, Malformed."""
+def _nothing() -> None:
+    pass
+
+
+def begin(
+    data_dir: Path, genesis: Genesis, plan: EpochPlan, *, before_ready: Callable[[], None] = _nothing
+) -> str:
+    """Begin the plan's epoch here; what was done, in one sentence. Safe to repeat. `before_ready` is done once nothing is left that could refuse the plan.
+
+    Raises PlanRefused, LedgerNotOpened, LedgerFailed, OSError, Malformed."""
     places = EpochPlaces(data_dir)
     ready = places.ready()
     if ready is not None:
@@ -35,9 +44,10 @@ def begin(data_dir: Path, genesis: Genesis, plan: EpochPlan) -> str:
         places.finish(ready)
     if (done := _begun_already(places, plan)) is not None:
         return done
-    shutil.rmtree(places.draft, ignore_errors=True)
+    places.drop_draft()
     if plan.reason == RECOVER:
         words = recover(places, genesis, plan)
+        before_ready()
         places.call_ready(plan)
         places.finish(plan)
         return words
@@ -50,15 +60,14 @@ def begin(data_dir: Path, genesis: Genesis, plan: EpochPlan) -> str:
             _check_fork(store, plan)
     finally:
         store.close()
-    if behind:
-        put_epoch(Places(data_dir).ledger, None, is_of_the_log)
-    else:
+    if not behind:
         draft = places.draft
         copy_ledger(Places(data_dir).ledger, draft)
         cut_to(draft, plan.parent.size, plan.parent.block)
         check_plan(plan, governance_of_copy(draft, genesis))
         put_epoch(draft, plan.epoch, is_of_the_log)
         verify_copy(draft, genesis)
+    before_ready()
     places.call_ready(plan)
     places.finish(plan)
     former = store.tip

@@ -8,6 +8,8 @@ life either. A claim alone, by an announced boot for instance, stops nobody: it 
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from sento_node.compose import root_at
@@ -79,27 +81,41 @@ def known_governances(node: NodeState, plan: EpochPlan) -> tuple[Governance, ...
     return (governance_of(node.genesis, store, size=parent.size), now)
 
 
-def shown_plan(node: NodeState, plan: EpochPlan) -> Standing:
-    """Another site shows the plan by which its epoch began: where this one stands. Its part ends where the officers' signatures prove a later epoch, or another
-    one of the same number. A site whose ledger is not whole answers nobody, and comes into the epoch by what it copies.
-
-    Raises SentoError: NOT_PROVEN; NOT_READY where the ledger is not whole."""
-    own = standing_of(node)
-    other = Standing(plan.epoch, plan_hash(plan))
-    state = state_by(own, other)
+def concerns(node: NodeState, plan: EpochPlan) -> bool:
+    """Whether the plan, if it is proven, ends this site's part: it is of a later epoch, or another one of the same number. A site whose ledger is not whole
+    answers nobody, and comes into the epoch by what it copies. Raises SentoError NOT_READY there."""
     condition = node.condition
-    if not state:
-        return own
+    if not state_by(standing_of(node), Standing(plan.epoch, plan_hash(plan))):
+        return False
     if not condition.takes_writes and (condition.rebuilding is not None or condition.joining is not None):
         raise SentoError(Code.NOT_READY)
+    return True
+
+
+def check_proven(node: NodeState, plan: EpochPlan) -> None:
+    """Verify the officers' signatures, by what the ledger says of them: not on the loop. Raises SentoError NOT_PROVEN, LedgerDamaged, LedgerFailed."""
     if not is_officers_word(plan, known_governances(node, plan)):
         raise SentoError(
             Code.NOT_PROVEN,
             f"the plan of epoch {plan.epoch} that was shown is not signed by enough officers whom this site knows",
         )
+
+
+def end_by(node: NodeState, plan: EpochPlan) -> None:
+    """This site's part ends by a plan that is proven, also in its next life. Raises OSError."""
+    own, other = standing_of(node), Standing(plan.epoch, plan_hash(plan))
+    state = state_by(own, other)
     EpochPlaces(node.config.data_dir).keep_offered(plan)
     structlog.get_logger("sento.node").error("another epoch was shown", epoch=plan.epoch, state=state)
     node.end_life(state, words_of(state, own, other))
+
+
+async def shown_plan(node: NodeState, plan: EpochPlan) -> Standing:
+    """Another site shows the plan by which its epoch began: where this one stands. Raises SentoError: NOT_PROVEN; NOT_READY where the ledger is not whole."""
+    own = standing_of(node)
+    if concerns(node, plan):
+        await asyncio.to_thread(check_proven, node, plan)
+        end_by(node, plan)
     return own
 
 

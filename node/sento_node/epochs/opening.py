@@ -10,19 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 
-from sento_node.epochs.orphans import Readmitted, submissions_again
+from sento_node.epochs.orphans import Readmitted
 from sento_node.epochs.places import EpochPlaces
-from sento_node.ledger.lmdb_files import database_directory
-from sento_node.ledger.lmdb_store import LmdbStore
+from sento_node.epochs.taking_over import taken_over
 from sento_node.ledger.results import NOWHERE
-from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.port import OrderingError
 from sento_node.runner import Runner
 from sento_proto.epoch_plan import EpochPlan, act_bytes, act_of, acts_behind, bytes_behind, plan_hash
@@ -71,12 +67,9 @@ class Opener:
         await self._act_stands()
         await self._acts_behind_stand()
         report = Report()
-        with self._orphans() as orphans:
-            if orphans is not None:
-                for item in submissions_again(
-                    orphans, self._plan.ledger_id, self._plan.readmit, self._plan.parent.size
-                ):
-                    await self._take_over(item, report)
+        async with aclosing(taken_over(self._places.data_dir, self._plan)) as items:
+            async for item in items:
+                await self._take_over(item, report)
         if report.not_taken_over:
             words = f"{len(report.not_taken_over)} records of the plan's list could not be taken over; epoch-{self._plan.epoch:04d}.done names them."
             self._runner.condition.raise_alarm("not-taken-over", words)
@@ -181,13 +174,3 @@ class Opener:
             report.stand += len(item.hashes)
             return
         report.not_taken_over.update({record_hash.hex(): why for record_hash in item.hashes})
-
-    @contextmanager
-    def _orphans(self) -> Iterator[LedgerStore | None]:
-        """The former epoch's ledger; None where this site had none, or nothing is listed."""
-        path: Path = self._places.orphans(self._plan.parent.epoch)
-        if not self._plan.readmit or not (database_directory(path) / "data.mdb").exists():
-            yield None
-            return
-        with closing(LmdbStore.open(path, self._plan.ledger_id)) as store:
-            yield store

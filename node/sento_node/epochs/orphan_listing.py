@@ -1,6 +1,7 @@
 """What a former epoch's ledger holds that the ledger in use lacks, submission by submission, with what speaks against offering it again.
 
-    an orphan             stands behind the fork in a ledger that was set aside, and nowhere in the ledger in use
+    an orphan             stands in a ledger that was set aside, and nowhere in the ledger in use; it is looked for from where the two trees part, which is
+                          below the fork where a recovery chose another site's state
     its submission        what its author signed whole; made again byte for byte where that can be done, else the reason why not
     it stands against     the newest version of its fact, where that is another one than the orphan was written on: two versions for a person to compare
 
@@ -11,11 +12,13 @@ record is listed from the first that holds it. Memory: one submission at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from sento_node.compose import root_at
 from sento_node.epochs.orphans import FormerLedger, Readmitted, submissions_again
 from sento_node.ledger.results import SubmissionResult
-from sento_node.ledger.state import Indexes
+from sento_node.ledger.state import Indexes, Tip
+from sento_node.ledger.store import HoldsTree
 from sento_proto.errors import Code
 from sento_proto.governance.acts import REGISTRY as GOVERNANCE_REGISTRY
 from sento_proto.governance.state import site_of_author
@@ -24,6 +27,15 @@ from sento_proto.header import decode as decode_header
 
 AN_ANNOUNCEMENT = "A site announced itself by it; sites repeat that by themselves."
 _STANDS = (Code.ACCEPTED, Code.KNOWN)
+
+
+class LedgerInUse(Indexes, HoldsTree, Protocol):
+    """What is asked of the ledger in use; see `LedgerStore`."""
+
+    @property
+    def tip(self) -> Tip:
+        """How far it goes."""
+        ...
 
 
 class Orphan(NamedTuple):
@@ -45,30 +57,47 @@ class OrphanSubmission(NamedTuple):
 
 
 def orphan_submissions(
-    ledger: Indexes, set_aside: Sequence[FormerLedger], ledger_id: bytes, fork_size: int
+    ledger: LedgerInUse, set_aside: Sequence[FormerLedger], ledger_id: bytes, fork_size: int
 ) -> Iterator[OrphanSubmission]:
     """Each submission with an orphan in it, in the order of the ledgers set aside and of their positions. Raises LedgerFailed, LedgerDamaged."""
+    parted = [common_size(ledger, former, fork_size) for former in set_aside]
     for number, former in enumerate(set_aside):
-        if former.tip.size <= fork_size:
+        from_size = parted[number]
+        if former.tip.size <= from_size:
             continue
-        first_block = former.record(fork_size, with_payload=False).block
+        first_block = former.record(from_size, with_payload=False).block
         for block in range(first_block, former.tip.block + 1):
             for submission in former.block(block).submissions:
                 hashes = [
                     outcome.record_hash
                     for outcome in submission.outcomes
                     if outcome.code is Code.ACCEPTED
-                    and outcome.position >= fork_size
+                    and outcome.position >= from_size
                     and ledger.position_of_hash(outcome.record_hash) is None
-                    and not _listed_before(outcome.record_hash, set_aside[:number], fork_size)
+                    and not _listed_before(outcome.record_hash, set_aside[:number], parted)
                 ]
                 if hashes:
-                    yield _submission(ledger, former, ledger_id, submission, hashes, fork_size)
+                    yield _submission(ledger, former, ledger_id, submission, hashes, from_size)
 
 
-def _listed_before(record_hash: bytes, former: Sequence[FormerLedger], fork_size: int) -> bool:
+def common_size(ledger: LedgerInUse, former: FormerLedger, at_most: int) -> int:
+    """How many records, `at_most` so many, the two ledgers have in common from the first one on."""
+    low, high = 0, min(at_most, ledger.tip.size, former.tip.size)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if root_at(ledger, middle) == root_at(former, middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _listed_before(record_hash: bytes, former: Sequence[FormerLedger], parted: Sequence[int]) -> bool:
     positions = (one.position_of_hash(record_hash) for one in former)
-    return any(position is not None and position >= fork_size for position in positions)
+    return any(
+        position is not None and position >= from_size
+        for position, from_size in zip(positions, parted, strict=False)
+    )
 
 
 def _submission(

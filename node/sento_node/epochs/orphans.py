@@ -40,6 +40,10 @@ class FormerLedger(Protocol):
         """A block."""
         ...
 
+    def subtree(self, level: int, index: int) -> bytes:
+        """A part of the tree."""
+        ...
+
 
 class Readmitted(NamedTuple):
     """A submission to be ordered again: its listed records' hashes, and its bytes; or the reason why it cannot be, with bytes empty."""

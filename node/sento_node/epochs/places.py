@@ -15,10 +15,14 @@ Boot numbers, memories of boots, and the ordering member's directory are each ep
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from sento_node.boot_keeper import BootFileDamaged
 from sento_node.durable_files import sync_directory, write_durably
+from sento_node.epochs.copies import is_of_the_log
+from sento_node.ledger.lmdb_cut import put_epoch
+from sento_node.ledger.lmdb_files import database_directory
 from sento_node.rebuild.boot_memories import memories_path
 from sento_node.rebuild.places import Places
 from sento_proto.epoch_plan import EpochPlan, decode_plan, encode_plan
@@ -86,6 +90,11 @@ class EpochPlaces:
 
     # -- beginning an epoch ---------------------------------------------------------------------------------------------
 
+    def drop_draft(self) -> None:
+        """A draft that was not called ready is made anew; one of which something remained would pass for the ledger. Raises OSError."""
+        if self.draft.exists():
+            shutil.rmtree(self.draft)
+
     def call_ready(self, plan: EpochPlan) -> None:
         """The draft is whole: from here on the epoch begins, whatever happens. Raises OSError."""
         write_durably(self._ready, encode_plan(plan))
@@ -98,7 +107,8 @@ class EpochPlaces:
             return None
 
     def finish(self, plan: EpochPlan) -> None:
-        """Put the draft in the ledger's place and note the epoch; does what is left of it after a kill. Raises OSError."""
+        """Put the draft in the ledger's place and note the epoch; does what is left of it after a kill. Raises OSError, LedgerDamaged, LedgerNotOpened,
+        lmdb.Error."""
         ledger = Places(self.data_dir).ledger
         orphans = self.orphans(plan.parent.epoch)
         if self.draft.exists():
@@ -106,6 +116,9 @@ class EpochPlaces:
                 ledger.rename(self._free(orphans))
             self.draft.rename(ledger)
             sync_directory(self.data_dir)
+        elif (database_directory(ledger) / "data.mdb").exists():
+            # It goes on as it is. Forgotten here and no sooner: in its former epoch it must remember what it cosigned, and that it is not whole.
+            put_epoch(ledger, None, is_of_the_log)
         memories = memories_path(self.data_dir)
         if memories.exists() and not self.plan_path(plan.epoch).exists():
             memories.rename(memories.with_name(f"boot-memories-{plan.parent.epoch:04d}"))

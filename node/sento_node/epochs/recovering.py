@@ -10,7 +10,8 @@ have cosigned that end, so root and block are compared, and the officers' signat
 | holds the fork below its end | a copy, cut back to the fork and verified; what was above it stays whole among the orphans |
 | has another tree at the fork | a copy, cut back to the largest tree known that a quorum cosigned, verified; the rest comes from sites of the new epoch |
 | the same, and no such tree is known | empty: everything comes from sites of the new epoch |
-| is behind the fork | none: the ledger goes on as it is, and catches up from sites of the new epoch |
+| is behind the fork, above the largest tree known that a quorum cosigned | a copy, cut back to that: blocks above it may be others than the fork's |
+| is behind the fork, and holds no more | none: the ledger goes on as it is, and catches up from sites of the new epoch |
 
 A disk that was put back in time is behind, like any other: what it once cosigned belongs to the former epoch. A ledger that contradicts what a quorum cosigned
 is another history and is refused: people decide what becomes of it.
@@ -50,6 +51,7 @@ class Way(enum.Enum):
     CUT_TO_FORK = enum.auto()
     CUT_TO_AGREED = enum.auto()
     FROM_NOTHING = enum.auto()
+    BEHIND_AND_CUT = enum.auto()
     BEHIND = enum.auto()
 
 
@@ -78,6 +80,11 @@ class Fit(NamedTuple):
         if self.way in (Way.AS_IT_IS, Way.CUT_TO_FORK):
             return f"Epoch {epoch} begins here from {fork} records; {aside}"
         kept = self.size - self.set_aside
+        if self.way is Way.BEHIND_AND_CUT:
+            return (
+                f"The ledger holds {self.size} records and the fork lies at {fork}: {kept} records stay, which a quorum cosigned, and it catches up from "
+                f"sites of epoch {epoch}; {aside} Those of them that stand in the epoch come with it again."
+            )
         return f"This ledger is another one than the plan's at its fork: {kept} records stay, the rest comes from sites of epoch {epoch}; {aside}"
 
 
@@ -117,7 +124,7 @@ def judge_recovery(
             "Compare it with the other sites; begin this site with a new disk (sento-node replace-disk) once the epoch stands."
         )
     if at_fork is None:
-        return _judge_behind(store, genesis, plan, member_dir)
+        return _judge_behind(store, genesis, plan, member_dir, is_above_agreed=at_agreed is True)
     if agreed is None:
         _check_signed(plan, from_genesis(genesis))
         return Fit(Way.FROM_NOTHING, tip.size, set_aside=tip.size)
@@ -142,8 +149,14 @@ def _holds(store: LedgerStore, tree: Parent) -> bool | None:
 
 
 def _judge_behind(
-    store: LedgerStore, genesis: Genesis, plan: EpochPlan, member_dir: Callable[[int], Path]
+    store: LedgerStore,
+    genesis: Genesis,
+    plan: EpochPlan,
+    member_dir: Callable[[int], Path],
+    *,
+    is_above_agreed: bool,
 ) -> Fit:
+    tip, agreed = store.tip, plan.agreed
     try:
         foreseen = foresee(store, genesis, member_dir, through=plan.parent.block)
     except LedgerGrew as error:
@@ -152,6 +165,12 @@ def _judge_behind(
         check_plan(plan, foreseen.governance)
         return Fit(Way.EXTENDED, foreseen.tip.size, foreseen.blocks)
     _check_signed(plan, governance_of(genesis, store))
+    if agreed is not None and is_above_agreed and tip.block > agreed.block:
+        kept = store.checkpoint()
+        above = 0 if kept is None or kept.size <= agreed.size else kept.size
+        return Fit(
+            Way.BEHIND_AND_CUT, tip.size, set_aside=tip.size - agreed.size, cosigned_size=min(above, tip.size)
+        )
     return Fit(Way.BEHIND, foreseen.tip.size, trouble=foreseen.trouble)
 
 
@@ -178,17 +197,18 @@ def recover(places: EpochPlaces, genesis: Genesis, plan: EpochPlan) -> str:
         fit = judge_recovery(store, genesis, plan, member_dir_of(places.data_dir))
     words = fit.words(plan, places.orphans(parent.epoch).name)
     if fit.way is Way.BEHIND:
-        put_epoch(ledger, None, is_of_the_log)
         return words
     if fit.way is Way.FROM_NOTHING:
         LmdbStore.open(draft, genesis.ledger_id).close()
         return words
     copy_ledger(ledger, draft)
-    if fit.way is Way.CUT_TO_AGREED:
+    if fit.way in (Way.CUT_TO_AGREED, Way.BEHIND_AND_CUT):
         assert plan.agreed is not None, "it was compared"
         cut_to(draft, plan.agreed.size, plan.agreed.block, plan.agreed.epoch)
         put_epoch(draft, None, is_of_the_log)
-        verify_copy(draft, genesis)
+        _check_draft(draft, genesis, plan.agreed)
+        if fit.way is Way.CUT_TO_AGREED:
+            verify_copy(draft, genesis)
         return words
     if fit.way is Way.CUT_TO_FORK:
         cut_to(draft, parent.size, parent.block)
@@ -210,11 +230,11 @@ def _drop_later_checkpoints(draft: Path, genesis: Genesis, parent: Parent) -> No
         cut_to(draft, parent.size, parent.block)
 
 
-def _check_draft(draft: Path, genesis: Genesis, parent: Parent) -> None:
-    """Raises PlanRefused unless the draft is the plan's parent."""
+def _check_draft(draft: Path, genesis: Genesis, tree: Parent) -> None:
+    """Raises PlanRefused unless the draft is this tree of the plan's."""
     with closing(LmdbStore.open(draft, genesis.ledger_id)) as store:
-        if store.tip.block != parent.block or not _holds(store, parent):
+        if store.tip.block != tree.block or not _holds(store, tree):
             raise PlanRefused(
-                "The ledger that was made for the epoch is not the plan's parent, so the disk did not keep what was written. "
+                "The ledger that was made for the epoch is not the plan's tree, so the disk did not keep what was written. "
                 "Check the disk, and begin this site with a new one (sento-node replace-disk)."
             )

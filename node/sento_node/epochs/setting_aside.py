@@ -33,7 +33,8 @@ def complete_orphans(data_dir: Path, genesis: Genesis, plan: EpochPlan) -> str:
 
     Raises LedgerNotOpened, LedgerFailed, LedgerDamaged, LedgerGrew, UnknownRules, OSError, Malformed."""
     places, epoch = EpochPlaces(data_dir), plan.parent.epoch
-    shutil.rmtree(data_dir / DRAFT, ignore_errors=True)
+    if (data_dir / DRAFT).exists():
+        shutil.rmtree(data_dir / DRAFT)
     if not has_log(member_dir_of(data_dir)(epoch)):
         return ""
     aside = places.newest_orphans(epoch)

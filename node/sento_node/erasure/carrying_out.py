@@ -37,7 +37,7 @@ from sento_node.erasure.deciding import (
     still_holding,
     with_volume,
 )
-from sento_node.erasure.set_aside import remove_from_aside
+from sento_node.erasure.set_aside import remove_former_logs, remove_from_aside
 from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.erasing import FILLER_ROUNDS_MIN, OrderingEraser
 from sento_node.ordering.port import OrderingError
@@ -168,7 +168,14 @@ class Eraser:
                 gone = await asyncio.to_thread(
                     remove_from_aside, self._parts.data_dir, positions, self._payload_hashes(positions)
                 )
-                self._log_lines.info("ledgers set aside are searched", segments_removed=len(gone))
+                logs = await asyncio.to_thread(
+                    remove_former_logs, self._parts.data_dir, self._store.tip.epoch
+                )
+                self._log_lines.info(
+                    "ledgers set aside are searched",
+                    segments_removed=len(gone),
+                    former_logs_removed=len(logs),
+                )
             self._clear.add(order.position)
             self._log_lines.info("payloads erased", order=order.position, payloads=len(positions))
 

@@ -2,11 +2,14 @@
 
 It is kept to find out what happened to a disk, and the law does not wait for that. A segment that cannot be walked entry by entry may hold anything, and goes
 too. A ledger is set aside also because its order was another one: there the payload may stand at another position, and is known by its hash. Chunks of payloads
-that were on their way when a disk was replaced go whole: they are in no ledger, and any site gives them again. Nothing else that was set aside is removed.
+that were on their way when a disk was replaced go whole: they are in no ledger, and any site gives them again. So do ordering logs of former epochs, the own
+member's and those that were brought here: they hold every payload of their time, nothing can be taken out of them, and what only they held was added to a
+ledger when the epoch began. Nothing else that was set aside is removed.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -17,6 +20,7 @@ ASIDE = ("damaged-*", "replaced-*")
 ORPHANS = ("epoch-*-orphans*", "epoch-draft")
 """A former epoch's ledger, and a draft of which a kill left the beginning: their segments may be hard links to those that were emptied in the ledger in use.
 What stands behind the fork stands at positions that mean something else by now, so there a payload is known by its hash alone."""
+LOGS = ("etcd", "etcd-left", "etcd-brought-*")
 _CHUNKS = "payloads-*.part"
 
 
@@ -32,6 +36,17 @@ def remove_from_aside(
     for path in [*found, *_under(data_dir, ASIDE, _CHUNKS)]:
         path.unlink()
         sync_directory(path.parent)
+    return found
+
+
+def remove_former_logs(data_dir: Path, epoch: int) -> list[Path]:
+    """Remove the ordering logs of epochs before this one, in which the flushed ledger stands; returns their paths. Raises OSError."""
+    ordering = data_dir / "ordering"
+    former = [path for path in sorted(ordering.glob("epoch-*")) if path.name < f"epoch-{epoch:04d}"]
+    found = [log for path in former for name in LOGS for log in sorted(path.glob(name))]
+    for log in found:
+        shutil.rmtree(log)
+        sync_directory(log.parent)
     return found
 
 

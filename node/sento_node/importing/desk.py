@@ -27,6 +27,7 @@ from sento_proto.arrival import Arrival, ArrivedVolume, sign_arrival
 from sento_proto.checkpoint import decode_checkpoint
 from sento_proto.chunk import Chunk, Kind, chunk_id, decode_chunk, decode_payloads
 from sento_proto.errors import Code, SentoError
+from sento_proto.governance.doubts import sure_size
 from sento_proto.wire import Malformed
 
 AWAITED_COUNTED_MAX = 100_000
@@ -199,7 +200,10 @@ class Visit:
             payloads = [one for one in payloads if one.position < ended.fork_size]
             if not payloads:
                 return "refused", words
-        filled = await taking.fill(payloads)
+        # Of what a recovery went on from another copy than the chunk's, payloads may be of other records, which is no falsehood.
+        sure = sure_size(self._node.governance, chunk.name.epoch, chunk.name.to_position)
+        doubted = await taking.fill([one for one in payloads if one.position >= sure])
+        filled = await taking.fill([one for one in payloads if one.position < sure])
         if filled.false:
             return (
                 "refused",
@@ -207,7 +211,7 @@ class Visit:
             )
         if chunk.name.to_position > taking.where.size and ended is None:
             return "waiting", f"This ledger has {taking.where.size} records yet."
-        return ("filled" if filled.stored else "known"), words
+        return ("filled" if filled.stored or doubted.stored else "known"), words
 
     def _require_room(self, chunk_bytes: int) -> None:
         space = self._node.store.space()

@@ -303,7 +303,7 @@ class LmdbRepair(LmdbErasure):
         return above[at : at + HASH_BYTES] == tiles.fold(tile)
 
     def _root(self, size: int) -> bytes:
-        return Frontier(size, frontier_of(self, size)).root()  # type: ignore[arg-type]
+        return Frontier(size, frontier_of(self, size)).root()
 
     def _tile_of_rows(self, index: int) -> bytes:
         first = index << tiles.TILE_BITS

@@ -181,7 +181,15 @@ class LedgerStore(Indexes, Protocol):
         ...
 
 
-def frontier_of(store: LedgerStore, size: int) -> Sequence[bytes]:
+class HoldsTree(Protocol):
+    """What a tree's roots are read from."""
+
+    def subtree(self, level: int, index: int) -> bytes:
+        """See `LedgerStore.subtree`."""
+        ...
+
+
+def frontier_of(store: HoldsTree, size: int) -> Sequence[bytes]:
     """The frontier hashes of the tree's first `size` leaves, read from a store: for a site that rebuilds from a size."""
     hashes: list[bytes] = []
     at = 0

@@ -20,6 +20,7 @@ from sento_node.sync.fetching import is_destroyed
 from sento_proto.checkpoint import decode_checkpoint, encode_checkpoint
 from sento_proto.chunk import Chunk, decode_payloads
 from sento_proto.genesis import Genesis
+from sento_proto.governance.doubts import sure_size
 from sento_proto.governance.state import Governance
 
 AWAITED_AT_ONCE = 10_000
@@ -76,6 +77,8 @@ class Draft:
     def fill(self, chunk: Chunk, below: int) -> int:
         """Store the payloads of records under `below` that are still awaited, and not of an epoch that ended; how many were false.
 
+        Where a recovery went on from another copy than the chunk's, its payloads may be of other records, which is no falsehood.
+
         Raises Malformed, NoRoom."""
         lost = self.governance.lost_with(chunk.name.epoch, chunk.name.to_position)
         end = below if lost is None else min(below, lost.fork_size)
@@ -83,7 +86,12 @@ class Draft:
         if not payloads:
             return 0
         self.require_room(len(chunk.body))
-        return fill_awaited(self.store, self.governance, payloads).false
+        sure = sure_size(self.governance, chunk.name.epoch, end)
+        doubted = [one for one in payloads if one.position >= sure]
+        fill_awaited(self.store, self.governance, doubted)
+        return fill_awaited(
+            self.store, self.governance, [one for one in payloads if one.position < sure]
+        ).false
 
     def erase_destroyed(self) -> int:
         """Mark what orders in the ledger had destroyed as erased; how many payloads that are."""

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 
+from sento_node import bounds
 from sento_node.epochs.asked import ask, begun_before
 from sento_node.epochs.ended import shown_plan, standing_of
 from sento_node.epochs.fitting import Fit, Surroundings, fit_here, majority_in_words
 from sento_node.epochs.places import EpochPlaces
 from sento_node.epochs.showing import ENDED, TWO, Standing, is_beside, is_to_be_shown
 from sento_node.service.node_state import NodeState
-from sento_proto.epoch_plan import EpochPlan, PlanRefused, decode_plan, plan_hash
+from sento_proto.epoch_plan import RECOVER, EpochPlan, PlanRefused, decode_plan, plan_hash
 from sento_proto.errors import Code, SentoError
 from sento_proto.v1 import admin_pb2, sync_pb2
 from sento_proto.wire import Malformed
+
+LOOK_AGAIN_MS = 50
+ASKED_WITHIN_MS = 2 * bounds.PEER_CALL_TIMEOUT_MS
 
 
 class EpochService:
@@ -25,6 +29,8 @@ class EpochService:
 
     def __init__(self, node: NodeState) -> None:
         self._node = node
+        self._showing: set[str] = set()
+        self._one_at_a_time, self._judging = asyncio.Lock(), asyncio.Lock()
 
     async def begin(self, request: admin_pb2.BeginEpochRequest) -> admin_pb2.BeginEpochReply:
         """Judge the plan and carry it out with the next life, which begins at once. Raises SentoError."""
@@ -41,7 +47,10 @@ class EpochService:
             plan = decode_plan(request.plan)
             if words := begun_before(places, node, plan):
                 return admin_pb2.BeginEpochReply(words=words, begun_before=True)
-            fit = await asyncio.to_thread(self._fit, plan)
+            async with self._judging:  # it reads the own log: one at a time
+                fit = await asyncio.to_thread(self._fit, plan)
+            if plan.reason == RECOVER and not plan.although:
+                await self._voters_asked()
             if words := begun_before(places, node, plan):  # asked for by another call meanwhile
                 return admin_pb2.BeginEpochReply(words=words, begun_before=True)
         except PlanRefused as error:
@@ -61,10 +70,9 @@ class EpochService:
 
     def _surroundings(self, plan: EpochPlan) -> Surroundings:
         """What this site sees of its epoch. Sites that stand in another one do not count as answering in this; where two epochs began from one parent, nobody
-        goes on."""
+        goes on. That the plan's epoch has begun is known from a site that showed the plan, and never from a standing, which anybody may claim."""
         node, name = self._node, plan_hash(plan)
         own, state = standing_of(node), node.condition.state
-        begun = Standing(plan.epoch, name)
         offered = EpochPlaces(node.config.data_dir).offered()
         voting = node.epoch.voting_sites(node.governance)
         answering = {
@@ -81,17 +89,37 @@ class EpochService:
             voting,
             answering,
             state == "serving",
-            any(plan_hash(one) == name for one in offered)
-            or any(contact.standing == begun for contact in node.contacts.values()),
+            any(plan_hash(one) == name for one in offered),
         )
 
-    async def shown(self, request: sync_pb2.ShowEpochRequest) -> sync_pb2.ShowEpochReply:
-        """Another site shows the plan by which its epoch began. Raises SentoError NOT_PROVEN, Malformed."""
+    async def _voters_asked(self) -> None:
+        """A life that has just begun has heard nobody, and must not take that for silence. Raises SentoError NOT_READY."""
+        node = self._node
+        voting = frozenset(node.epoch.voting_sites(node.governance))
+        waited_ms = 0
+        while unheard := sorted(voting & node.watched_since_ms.keys() - node.asked_once):
+            if waited_ms >= ASKED_WITHIN_MS:
+                raise SentoError(
+                    Code.NOT_READY, f"this site does not know yet whether {', '.join(unheard)} answers it"
+                )
+            await asyncio.sleep(LOOK_AGAIN_MS / 1000)
+            waited_ms += LOOK_AGAIN_MS
+
+    async def shown(self, request: sync_pb2.ShowEpochRequest, caller: str = "") -> sync_pb2.ShowEpochReply:
+        """Another site shows the plan by which its epoch began. One plan of a caller is judged at a time, and all one behind the other, so that nobody who
+        shows plan after plan keeps this site busy or others from showing theirs. Raises SentoError NOT_PROVEN, QUEUE_FULL, Malformed."""
         node = self._node
         if node.stands_in:
             raise SentoError(Code.NOT_READY)
-        plan = await asyncio.to_thread(decode_plan, request.plan)
-        before = shown_plan(node, plan)
+        if caller in self._showing:
+            raise SentoError(Code.QUEUE_FULL, "a plan that this site showed is being judged")
+        self._showing.add(caller)
+        try:
+            async with self._one_at_a_time:
+                plan = await asyncio.to_thread(decode_plan, request.plan)
+                before = await shown_plan(node, plan)
+        finally:
+            self._showing.discard(caller)
         return sync_pb2.ShowEpochReply(epoch=before.epoch, plan_hash=before.plan_hash)
 
 

@@ -83,6 +83,8 @@ class NodeState:
     contacts: dict[str, PeerContact] = field(default_factory=dict)
     watched_since_ms: dict[str, int] = field(default_factory=dict)
     """Since when each other site is asked in this life, by the clock that never goes back."""
+    asked_once: set[str] = field(default_factory=set)
+    """The other sites whose answer or silence this life knows: before that, not having heard one means nothing."""
     round_trips: RoundTrips = field(default_factory=RoundTrips)
     timeouts: Timeouts | None = None
     """With which timeouts this site's ordering member runs."""

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from sento_node.epochs.orphan_listing import Orphan, OrphanSubmission, orphan_submissions
 from sento_node.epochs.orphans import FormerLedger
-from sento_node.epochs.places import EpochPlaces
-from sento_node.ledger.lmdb_files import LedgerNotOpened, database_directory
+from sento_node.epochs.taking_over import ledgers_set_aside
+from sento_node.ledger.lmdb_files import LedgerNotOpened
 from sento_node.ledger.results import NOWHERE
 from sento_node.ledger.set_aside_reading import reading_set_aside
 from sento_node.ledger.store import LedgerDamaged, LedgerFailed
+from sento_node.runner import Runner
 from sento_node.service.node_state import NodeState
 from sento_proto.errors import Code, SentoError
 from sento_proto.v1 import admin_pb2
@@ -43,9 +44,9 @@ class OrphanService:
 
     async def orphans(self, request: admin_pb2.OrphansRequest) -> AsyncGenerator[admin_pb2.Orphan]:
         """The orphans of an epoch, against everything that was acknowledged before. Raises SentoError BAD_REQUEST for one that has not ended here,
-        NOT_READY, NOT_FRESH while no majority answers."""
+        NOT_READY, also while the epoch is being opened, which reads the same ledgers; NOT_FRESH while no majority answers."""
         self._fork_size(request.epoch)
-        await self._node.running().fresh(FRESH_TIMEOUT_MS)
+        await self._opened_epoch().fresh(FRESH_TIMEOUT_MS)
         number = 0
         async with aclosing(self._submissions(request.epoch)) as found:
             async for submission in found:
@@ -58,9 +59,7 @@ class OrphanService:
         reviewed = set(request.record_hashes)
         if len(reviewed) > REVIEWED_MAX:
             raise SentoError(Code.BAD_REQUEST, f"record_hashes are at most {REVIEWED_MAX}")
-        runner = self._node.running()
-        if runner.site.opening:
-            raise SentoError(Code.NOT_READY, "the epoch is being opened; ask again once it is")
+        self._opened_epoch()
         if reviewed:
             async with aclosing(self._submissions(request.epoch)) as found:
                 async for submission in found:
@@ -72,6 +71,12 @@ class OrphanService:
             if record_hash in reviewed:
                 reviewed.discard(record_hash)
                 yield self._no_orphan(record_hash)
+
+    def _opened_epoch(self) -> Runner:
+        runner = self._node.running()
+        if runner.site.opening:
+            raise SentoError(Code.NOT_READY, "the epoch is being opened; ask again once it is")
+        return runner
 
     async def _offered(self, submission: OrphanSubmission, asked: set[bytes]) -> list[admin_pb2.Readmitted]:
         def all_are(code: Code, words: str) -> list[admin_pb2.Readmitted]:
@@ -157,15 +162,6 @@ class OrphanService:
                 Code.BAD_REQUEST, f"epoch {epoch} has not ended at this site, so nothing of it was set aside"
             )
         return min(forks)
-
-
-def ledgers_set_aside(data_dir: Path, epoch: int) -> list[Path]:
-    """The directories of the epoch's ledgers that were set aside, the first one first."""
-    first = EpochPlaces(data_dir).orphans(epoch)
-    found = [
-        path for path in data_dir.glob(f"{first.name}*") if (database_directory(path) / "data.mdb").exists()
-    ]
-    return sorted(found, key=lambda path: (len(path.name), path.name))
 
 
 def _portion(found: Iterator[OrphanSubmission]) -> list[OrphanSubmission]:

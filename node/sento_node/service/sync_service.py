@@ -145,8 +145,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         self, request: sync_pb2.ShowEpochRequest, context: Context
     ) -> sync_pb2.ShowEpochReply:
         """The plan by which the caller's epoch began."""
-        self._caller(context)
-        return await self._epochs.shown(request)
+        return await self._epochs.shown(request, self._caller(context))
 
     async def Plan(self, request: sync_pb2.PlanRequest, context: Context) -> sync_pb2.PlanReply:
         """Which spines this site would give after a block."""

@@ -4,10 +4,12 @@
      "reason": "restore" | "recover" | "relocate", "voting": [sites], "receipt_set": {"sites", "quorum"}, "agreed": a (only of "recover")}
 
 It stands alone in its act, the act is signed for epoch n, and it is the first record of that epoch, at position s: positions and block numbers go on from the
-parent, and whatever stood above it in epoch m stands no more. A recovery goes on from the end of one survivor's copy, of which the first a records, at most s,
-are known to have been cosigned by a quorum (without the member: none): a capital that was only cut off may have come to other records behind them, so what
-epoch m's sites vouched for there is good only where it is shown to stand in the ledger that goes on. What governance can tell is judged here; that root and block are the ledger's own, whoever
-has the ledger judges (`sento_node.ledger.judging`). Pure.
+parent, and whatever stood above it in epoch m stands no more. What governance can tell is judged here; that root and block are the ledger's own, whoever
+has the ledger judges (`sento_node.ledger.judging`).
+
+A recovery goes on from the end of one survivor's copy, of which the first a records, at most s, are known to have been cosigned by a quorum (without the
+member: none). A capital that was only cut off may have come to other records behind them: what epoch m's sites vouched for there is good only where it is
+shown to stand in the ledger that goes on (`doubts.py`). Pure.
 """
 
 from __future__ import annotations
@@ -77,10 +79,11 @@ class BeginEpoch:
             fields.number("agreed", 1, _POSITION_MAX) if fields.has("agreed") else None,
         )
 
-    @property
-    def agreed_size(self) -> int:
-        """Size up to which what the former epoch's sites vouched for stays good."""
-        return self.parent.size if self.reason != RECOVER else self.agreed or 0
+    def agreed_size(self, governance: Governance) -> int:
+        """Size up to which the word of the former epoch's sites stays good: all of them began with the fork of their own epoch, so never below that."""
+        if self.reason != RECOVER:
+            return self.parent.size
+        return max(self.agreed or 0, governance.epochs[-1].fork_size if governance.epochs else 0)
 
     def effect(self, governance: Governance, at: int) -> Governance:
         parent = self.parent
@@ -92,8 +95,8 @@ class BeginEpoch:
             raise Unfit(f"The epoch forks off at size {parent.size}, and the ledger has {at} records.")
         if self.reason != RECOVER and self.agreed is not None:
             raise Unfit(f"Only a recovery says what was agreed on, and this is to {self.reason}.")
-        if self.agreed_size > parent.size:
-            raise Unfit(f"A tree of {self.agreed_size} records is not below the fork, at {parent.size}.")
+        if (self.agreed or 0) > parent.size:
+            raise Unfit(f"A tree of {self.agreed} records is not below the fork, at {parent.size}.")
         self._check_sites(governance)
         sites = {name: replace(site, votes=name in self.voting) for name, site in governance.sites.items()}
         begun = Epoch(
@@ -105,7 +108,7 @@ class BeginEpoch:
             parent.block,
             self.plan,
             self.reason,
-            self.agreed_size,
+            self.agreed_size(governance),
         )
         kept = tuple(known for known in governance.receipt_quorums if known.from_size <= at)
         after = governance.changed(
@@ -135,7 +138,7 @@ class BeginEpoch:
     def words(self, governance: Governance) -> str:
         agreed = ""
         if self.reason == RECOVER:
-            agreed = f"A quorum is known to have cosigned the first {self.agreed_size} of them. "
+            agreed = f"A quorum is known to have cosigned the first {self.agreed_size(governance)} of them. "
         return (
             f"Epoch {self.epoch} begins from the first {self.parent.size} records of epoch {self.parent.epoch} ({self.reason}); what stood behind them "
             f"stands no more. {agreed}{', '.join(self.voting)} vote; a receipt needs {self.receipt_set.quorum} of {', '.join(self.receipt_set.sites)}."
