@@ -96,15 +96,15 @@ class PlantedMoving(NamedTuple):
 
 
 PLANTED_MOVING = (
-    PlantedMoving(TailThrownAway, ("survivors-keep",), range(1)),
-    PlantedMoving(KeepsWhatTheForkCutsOff, ("permission-decision-equality", "same-ledger"), range(1)),
-    PlantedMoving(LateEntriesUnderNewIds, ("orphans-accounted", "once"), range(1)),
-    PlantedMoving(OldCapitalGoesOn, ("ended-is-silent",), range(1)),
+    PlantedMoving(TailThrownAway, ("survivors-keep",), range(41, 42)),
+    PlantedMoving(KeepsWhatTheForkCutsOff, ("permission-decision-equality", "same-ledger"), range(11, 12)),
+    PlantedMoving(LateEntriesUnderNewIds, ("orphans-accounted", "once"), range(11, 12)),
+    PlantedMoving(OldCapitalGoesOn, ("ended-is-silent",), range(12, 13)),
     PlantedMoving(TwoPlansGoOn, ("ended-is-silent",), range(3, 4)),
-    PlantedMoving(OpensBeforeThePlansActs, ("plan-before-ingress",), range(1)),
+    PlantedMoving(OpensBeforeThePlansActs, ("plan-before-ingress",), range(12, 13)),
     PlantedMoving(TakesTheShortestSurvivor, ("survivors-keep",), range(1)),
-    PlantedMoving(ForgetsAtHomeReceipts, ("held-until-abroad",), range(1)),
-    PlantedMoving(ForgottenWhenAcknowledged, ("kept-until-proven", "acknowledged-accounted"), range(1)),
+    PlantedMoving(ForgetsAtHomeReceipts, ("held-until-abroad",), range(11, 12)),
+    PlantedMoving(ForgottenWhenAcknowledged, ("kept-until-proven", "acknowledged-accounted"), range(12, 13)),
 )
 
 
