@@ -102,7 +102,7 @@ PLANTED_MOVING = (
     PlantedMoving(OldCapitalGoesOn, ("ended-is-silent",), range(12, 13)),
     PlantedMoving(TwoPlansGoOn, ("ended-is-silent",), range(3, 4)),
     PlantedMoving(OpensBeforeThePlansActs, ("plan-before-ingress",), range(12, 13)),
-    PlantedMoving(TakesTheShortestSurvivor, ("survivors-keep",), range(1)),
+    PlantedMoving(TakesTheShortestSurvivor, ("survivors-keep",), range(11, 12)),
     PlantedMoving(ForgetsAtHomeReceipts, ("held-until-abroad",), range(11, 12)),
     PlantedMoving(ForgottenWhenAcknowledged, ("kept-until-proven", "acknowledged-accounted"), range(12, 13)),
 )
