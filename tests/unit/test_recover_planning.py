@@ -212,6 +212,15 @@ def test_an_erasure_carried_out_in_the_lost_tail_names_its_order_where_that_stan
     assert not any("NOT signed again" in words for words in made.plan.words)
 
 
+def test_a_lost_act_about_votes_is_said_and_left_out_for_the_plan_decides_them(ruins: Ruins) -> None:
+    office = Chancellery(ruins.world)
+    act = office.act(FORK + 1, {"do": "set-site-votes", "name": "se-uppsala", "votes": True}, reason="old")
+    made = planned(ruins, both_embassies(ruins), followed(ruins.world, act))
+    assert [type(decode_act(content).changes[0]) for content in made.plan.acts] == [SetGap]
+    (left_out,) = [words for words in made.plan.words if "NOT signed again" in words]
+    assert "which the plan itself decides now" in left_out
+
+
 def test_a_lost_act_for_which_the_plan_has_no_room_is_said_and_left_out(ruins: Ruins) -> None:
     office = Chancellery(ruins.world)
     lost = [

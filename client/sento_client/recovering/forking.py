@@ -20,10 +20,14 @@ from sento_proto.governance.acts import CHANGES_MAX, Act, decode_act, effect_of,
 from sento_proto.governance.changing import Unfit
 from sento_proto.governance.epoch_changes import BeginEpoch
 from sento_proto.governance.erasure_changes import CarryOutErasure, WithdrawErasure
+from sento_proto.governance.site_changes import EnrolSite, SetReceiptSet
+from sento_proto.governance.site_place_changes import EnrolTieBreaker, SetSiteVotes
 from sento_proto.governance.state import Governance, from_genesis
 from sento_proto.header import ZERO32
 from sento_proto.wire import Malformed
 
+_OF_VOTES = (SetSiteVotes.DO, SetReceiptSet.DO, EnrolTieBreaker.DO)
+"""Signed again behind the plan's first act, these would undo what the plan says of the new epoch's members."""
 _OF_AN_ORDER = (CarryOutErasure.DO, WithdrawErasure.DO)
 
 
@@ -127,6 +131,8 @@ def _anew(step: Step, orders: dict[int, int]) -> bytes:
     changes = cast("list[dict[str, object]]", value["changes"])
     if any(change["do"] == BeginEpoch.DO for change in changes):
         raise Unfit("It began an epoch that survives nowhere.")
+    if any(_says_who_votes(change) for change in changes):
+        raise Unfit("It says who votes or whose cosignatures count, which the plan itself decides now.")
     moved = [
         {**change, "order": orders.get(cast("int", change["order"]), change["order"])}
         if change["do"] in _OF_AN_ORDER
@@ -135,6 +141,12 @@ def _anew(step: Step, orders: dict[int, int]) -> bytes:
     ]
     assert len(moved) <= CHANGES_MAX
     return act_content(str(value["reason"]), moved)
+
+
+def _says_who_votes(change: dict[str, object]) -> bool:
+    site = change.get("site")
+    enrols_voter = change["do"] == EnrolSite.DO and isinstance(site, dict) and site.get("votes") is True
+    return change["do"] in _OF_VOTES or enrols_voter
 
 
 def _again(governance: Governance, step: Step, act: Act, at: int) -> str:

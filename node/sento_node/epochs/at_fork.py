@@ -34,7 +34,7 @@ def kept_fork(store: LedgerStore, plan: EpochPlan | None) -> KeptCheckpoint | No
     tree, newest = officers_tree(plan), store.checkpoint()
     if tree is None or plan is None or store.tip.block < plan.parent.block:
         return None
-    if newest is not None and newest.size >= tree.size:
+    if newest is not None and newest.block >= plan.parent.block:
         return None
     return KeptCheckpoint(tree.size, plan.parent.block, encode_checkpoint(tree))
 
