@@ -295,6 +295,8 @@ def _sentence(plan: EpochPlan, states: dict[str, SiteState], *, dry_run: bool) -
         return "The plan fits at every site that answers; nothing was changed."
     if serves(plan, states):
         return f"Epoch {plan.epoch} serves; not every site is there yet: repeat this, or give those the plan with sento-node begin-epoch."
+    if all(state.stage is Stage.SILENT for state in states.values()):
+        return "No site of the plan answers; what one of them has begun goes on there. Repeat this command."
     if not begun:
         return "Nothing was begun: no majority of the plan's voters would carry it out, or a site refuses. Its words say why."
     return f"Epoch {plan.epoch} does not serve yet: repeat this command; it goes on where the sites are."
