@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sento_drill.rehearsal import Rehearsal, RehearsalSettings
     from sento_drill.verdict import Verdict
 
-RESIDENTS = click.option("--residents", type=click.IntRange(1, 200_000), default=2_000, show_default=True)
+RESIDENTS = click.option("--residents", type=click.IntRange(1, 200_000), default=1_000, show_default=True)
 SEED = click.option("--seed", type=int, default=1, show_default=True, help="The same seed is the same town.")
 BLOCK_KIB = click.option(
     "--block-kib",

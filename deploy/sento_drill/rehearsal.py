@@ -41,7 +41,7 @@ class RehearsalSettings:
     `later`: sites that are not started with the others."""
 
     directory: Path
-    residents: int = 2_000
+    residents: int = 1_000
     seed: int = 1
     stay: bool = False
     base_port: int | None = None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +19,11 @@ from sento_drill.plan import IIZUKA_HOSPITAL
 from sento_drill.rehearsal import Rehearsal
 
 HOSPITAL = IIZUKA_HOSPITAL.name
-UNHEARD_ABROAD = 300
+UNHEARD_ABROAD = 200
 """Acknowledgements while embassies hear nothing."""
 FOUND = "found-in-the-mud"
 RECEIPT_COPIES = "receipt-copies"
+_RECEIPTS_DEADLINE_S = 60.0
 
 
 class Destroyed(NamedTuple):
@@ -65,10 +68,25 @@ def _lose_disks(drill: Rehearsal, capital: str, found: Path) -> None:
             shutil.rmtree(data)
 
 
+def _receipts_in(directory: Path) -> int:
+    """How many records the receipts in the directory's stores speak of."""
+    count = 0
+    for store in directory.glob("*.receipts"):
+        with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as database:
+            count += database.execute("SELECT coalesce(sum(records), 0) FROM runs").fetchone()[0]
+    return count
+
+
 async def _lose_the_hospital(drill: Rehearsal) -> Path:
-    """Its computer is gone, and the outbox on it. The officers have copies of its receipts."""
+    """Its computer is gone, and the outbox on it. The officers have copies of its receipts, which had come for all that it wrote."""
     await drill.silence(HOSPITAL)
     home = drill.world.institution(HOSPITAL).directory
+    written = sum(one.author == HOSPITAL for one in drill.tally.all())
+
+    async def all_have_come() -> bool:
+        return await asyncio.to_thread(_receipts_in, home / "receipts") >= written
+
+    await drill.until(all_have_come, _RECEIPTS_DEADLINE_S, "the hospital's receipts have not come")
     await drill.offices.close(HOSPITAL)
     copies = drill.world.directory / RECEIPT_COPIES
     await asyncio.to_thread(shutil.copytree, home / "receipts", copies)

@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from sento_drill.moving.officers import Officers
+from sento_drill.moving.officers import DEGRADED, Officers
 from sento_drill.places import LU_BETZDORF
 from sento_drill.plan import PERSONAL_REGISTRIES
 from sento_drill.rehearsal import Rehearsal
@@ -16,7 +16,7 @@ from sento_drill.verdict import Verdict
 TARGET = LU_BETZDORF.site
 ACCEPTED = ("majority-country:JP",)
 """Two of three voters stay in one country; the officers say so in the plan and sign it."""
-WITHOUT_THE_CAPITAL = 200
+WITHOUT_THE_CAPITAL = 100
 """Acknowledgements while the capital is powered off."""
 
 
@@ -35,6 +35,7 @@ async def evacuate_and_return(drill: Rehearsal, verdict: Verdict, capital: str) 
         *(word for finding in ACCEPTED for word in ("--accept", finding)),
         *officers.operator,
     )
+    await officers.first("relocate", "check", str(out), *officers.operator, ends=(0, DEGRADED))
     out_s = await _carry_out(drill, officers, out)
 
     drill.stage(f"{capital} is powered off; the offices write on")
@@ -54,9 +55,8 @@ async def evacuate_and_return(drill: Rehearsal, verdict: Verdict, capital: str) 
 
 
 async def _carry_out(drill: Rehearsal, officers: Officers, plan: Path) -> float:
-    """Signed, checked, run under load; the longest silence of a writing office meanwhile, seconds."""
+    """Signed, run under load; the longest silence of a writing office meanwhile, seconds."""
     await officers.sign("relocate", "sign", str(plan))
-    await officers.first("relocate", "check", str(plan), *officers.operator)
     drill.stage(f"{plan.name} is signed by three of five and carried out while the offices write")
     begun_s = time.monotonic()
     told = json.loads(await officers.first("--json", "relocate", "run", str(plan), *officers.operator))

@@ -8,6 +8,8 @@ from sento_drill.commands import sento
 from sento_drill.plan import OFFICERS, OFFICERS_THRESHOLD
 from sento_drill.world import World
 
+DEGRADED = 5
+"""How `sento` ends where something is open: a signature, a site that does not answer, a gap."""
 SIGNERS = OFFICERS[:OFFICERS_THRESHOLD]
 
 

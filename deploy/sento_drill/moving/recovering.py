@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sento_drill.moving.destroying import Destroyed
-from sento_drill.moving.officers import Officers
+from sento_drill.moving.officers import DEGRADED, Officers
 from sento_drill.plan import IIZUKA_CITY
 from sento_drill.rehearsal import Rehearsal
 from sento_drill.tally import Acknowledged
 from sento_drill.verdict import Verdict
 
 CITY = IIZUKA_CITY.name
-DEGRADED = 5
-"""How `sento` ends where something is open: a site that does not answer, a gap."""
 AFTER_THE_RECOVERY = 100
 _SENT_AGAIN_DEADLINE_S = 60.0
 

@@ -7,8 +7,8 @@ import json
 from sento_drill.cluster import LocalCluster
 from sento_drill.config_files import DATA_DIR
 from sento_drill.moving.destroying import HOSPITAL, Destroyed
-from sento_drill.moving.officers import Officers
-from sento_drill.moving.recovering import DEGRADED, Recovered, look_for_gaps
+from sento_drill.moving.officers import DEGRADED, Officers
+from sento_drill.moving.recovering import Recovered, look_for_gaps
 from sento_drill.rehearsal import Rehearsal
 from sento_drill.verdict import Verdict
 

@@ -5,6 +5,9 @@ The hospital that wrote the prescriptions is gone with its keys. Nobody else cou
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 from sento_client.recovery.unlocked_files import read_unlocked
 from sento_drill.commands import sento
 from sento_drill.moving.destroying import HOSPITAL
@@ -27,16 +30,19 @@ async def hold_the_ceremony(drill: Rehearsal) -> None:
         "recovery", "ceremony", "--ledger", "genesis.json", "--name", YEAR, "--out", str(ceremony)
     )
     proposal = ceremony / "proposal.json"
-    for officer in SIGNERS:
-        home = drill.world.officer(officer).directory
-        await sento(
-            home,
-            *("recovery", "share", "open", "--proposal", str(proposal), "--holder", officer),
-            *("--key", "seal.key", "--out", "own.share"),
-        )
-    await officers.decide(f"recovery key of {YEAR}", "--file", str(proposal))
-    for office in (IIZUKA_CITY.name, HOSPITAL):
-        await sento(drill.world.institution(office).directory, "keys", "reseal")
+    opened = (_open_share(drill, officer, proposal) for officer in SIGNERS)
+    await asyncio.gather(*opened, officers.decide(f"recovery key of {YEAR}", "--file", str(proposal)))
+    offices = (drill.world.institution(office).directory for office in (IIZUKA_CITY.name, HOSPITAL))
+    await asyncio.gather(*(sento(office, "keys", "reseal") for office in offices))
+
+
+async def _open_share(drill: Rehearsal, officer: str, proposal: Path) -> None:
+    """At the officer's own computer."""
+    await sento(
+        drill.world.officer(officer).directory,
+        *("recovery", "share", "open", "--proposal", str(proposal), "--holder", officer),
+        *("--key", "seal.key", "--out", "own.share"),
+    )
 
 
 async def unlock_what_the_hospital_wrote(drill: Rehearsal) -> None:
