@@ -25,7 +25,7 @@ from sento_drill.plaintext_search import search
 from sento_drill.plan import AUDITOR_BOARD
 from sento_drill.reading_back import ReadingBack
 from sento_drill.rehearsal import Rehearsal, RehearsalSettings
-from sento_drill.showing import facts_to_show, show, show_reads
+from sento_drill.showing import auditor_opens_nothing, facts_to_show, show, show_reads
 from sento_drill.verdict import Verdict
 from sento_drill.workload import Workload
 
@@ -44,6 +44,8 @@ async def run_demo(settings: RehearsalSettings, display: Display, verdict: Verdi
         await lose_and_regain_the_lead(drill, verdict)
         await replace_a_disk(drill, verdict)
         await bring_by_courier(drill, verdict)
+        facts = facts_to_show(drill.workload.standing)
+        await auditor_opens_nothing(drill.offices, facts, verdict.problems)
         await move_the_capital(drill, verdict)
         await show_a_few(drill, verdict)
         await search_for_plaintext(drill, verdict)
