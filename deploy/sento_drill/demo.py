@@ -46,6 +46,7 @@ async def run_demo(settings: RehearsalSettings, display: Display, verdict: Verdi
         await bring_by_courier(drill, verdict)
         facts = facts_to_show(drill.workload.standing)
         await auditor_opens_nothing(drill.offices, facts, verdict.problems)
+        drill.display.say(f"{AUDITOR} reads every header, holds no key and opens nothing")
         await move_the_capital(drill, verdict)
         await show_a_few(drill, verdict)
         await search_for_plaintext(drill, verdict)
