@@ -25,10 +25,10 @@ from sento_drill.waiting import until
 FAR = TW_TAIPEI.site
 """The embassy that is filled by courier: it is not started with the others."""
 LISTENS_DEADLINE_S = 60.0
-EVENTS_PER_S = 30.0
+EVENTS_PER_S = 20.0
 """Copying takes processors as well, and on a small machine all five sites share them. An ordinary day of a town of 126,000 has 69 events; the design peak of a
 whole country's residence registers is 25 to 50 a second."""
-_BEFORE_THE_LOSS = 100
+_BEFORE_THE_LOSS = 50
 ACCESS_KEYS = "access-keys.json"
 
 

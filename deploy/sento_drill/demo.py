@@ -29,8 +29,8 @@ from sento_drill.showing import auditor_opens_nothing, facts_to_show, show, show
 from sento_drill.verdict import Verdict
 from sento_drill.workload import Workload
 
-BEFORE_THE_KILL = 200
-AFTER_THE_KILL = 400
+BEFORE_THE_KILL = 100
+AFTER_THE_KILL = 200
 AFTER_THE_RETURN = 100
 """How many acknowledgements each stretch of writing waits for."""
 AUDITOR = AUDITOR_BOARD.name

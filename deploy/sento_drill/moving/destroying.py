@@ -19,7 +19,7 @@ from sento_drill.plan import IIZUKA_HOSPITAL
 from sento_drill.rehearsal import Rehearsal
 
 HOSPITAL = IIZUKA_HOSPITAL.name
-UNHEARD_ABROAD = 200
+UNHEARD_ABROAD = 120
 """Acknowledgements while embassies hear nothing."""
 FOUND = "found-in-the-mud"
 RECEIPT_COPIES = "receipt-copies"
