@@ -62,6 +62,8 @@ class Rehearsal:
         self._silent: set[str] = set()
         self._events = (event.fact for event in self.town.events() if event.fact.author not in self._silent)
         self._stop_writing = asyncio.Event()
+        self.pace_per_s = EVENTS_PER_S
+        """How fast events are written from now on."""
         self._writing: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
 
@@ -128,7 +130,10 @@ class Rehearsal:
     def start_writing(self, per_s: float = EVENTS_PER_S) -> None:
         """Begin to write events, until `stop_writing`."""
         self._stop_writing.clear()
-        writing = self.workload.keep_writing(self._events, per_s=per_s, stop=self._stop_writing)
+        self.pace_per_s = per_s
+        writing = self.workload.keep_writing(
+            self._events, per_s=lambda: self.pace_per_s, stop=self._stop_writing
+        )
         self._writing = asyncio.create_task(writing)
 
     async def stop_writing(self) -> None:

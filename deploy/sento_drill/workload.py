@@ -72,12 +72,14 @@ class Workload:
 
         await asyncio.gather(*(caller() for _ in range(LOAD_CALLERS)))
 
-    async def keep_writing(self, facts: Iterable[Fact], *, per_s: float, stop: asyncio.Event) -> None:
+    async def keep_writing(
+        self, facts: Iterable[Fact], *, per_s: Callable[[], float], stop: asyncio.Event
+    ) -> None:
         """Write at most so many facts a second until `stop` is set, then wait for what is on its way."""
         loop = asyncio.get_running_loop()
         due_s = loop.time()
         for fact in facts:
-            due_s = max(due_s + 1 / per_s, loop.time() - 1)
+            due_s = max(due_s + 1 / per_s(), loop.time() - 1)
             await asyncio.sleep(due_s - loop.time())
             if stop.is_set():
                 break

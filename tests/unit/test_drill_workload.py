@@ -125,7 +125,7 @@ async def test_keep_writing_ends_when_told_and_leaves_nothing_on_its_way() -> No
     registry.open.set()
     work = Workload(registry.write, tally, in_flight=4)
     events = (event.fact for event in municipality(5, 1).events())
-    writing = asyncio.create_task(work.keep_writing(events, per_s=10_000, stop=stop))
+    writing = asyncio.create_task(work.keep_writing(events, per_s=lambda: 10_000.0, stop=stop))
 
     async def ten_stand() -> bool:
         return len(tally) >= 10

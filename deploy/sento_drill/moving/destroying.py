@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sento_drill.config_files import DATA_DIR
+from sento_drill.moving.evacuating import BUSY_PER_S, PAPERWORK_PER_S
 from sento_drill.plan import IIZUKA_HOSPITAL
 from sento_drill.rehearsal import Rehearsal
 
 HOSPITAL = IIZUKA_HOSPITAL.name
-UNHEARD_ABROAD = 120
+UNHEARD_ABROAD = 200
 """Acknowledgements while embassies hear nothing."""
 FOUND = "found-in-the-mud"
 RECEIPT_COPIES = "receipt-copies"
@@ -42,6 +43,7 @@ async def destroy_the_capital(drill: Rehearsal, capital: str) -> Destroyed:
     voting = world.genesis.voting_sites
     abroad = [site.name for site in world.genesis.sites if site.name not in voting]
     drill.stage(f"the links abroad are gone: {' and '.join(abroad)} hear nothing, the offices write on")
+    drill.pace_per_s = BUSY_PER_S
     for site in abroad:
         processes[site].pause()
     await drill.wait_acknowledged(UNHEARD_ABROAD, time.monotonic())
@@ -50,6 +52,7 @@ async def destroy_the_capital(drill: Rehearsal, capital: str) -> Destroyed:
     found = world.directory / FOUND
     await asyncio.gather(*(asyncio.to_thread(drill.cluster.kill_site, site) for site in voting))
     at_s = time.monotonic()
+    drill.pace_per_s = PAPERWORK_PER_S
     await asyncio.to_thread(_lose_disks, drill, capital, found)
     for site in abroad:
         processes[site].resume()

@@ -14,15 +14,18 @@ from sento_drill.rehearsal import Rehearsal
 from sento_drill.verdict import Verdict
 
 TARGET = LU_BETZDORF.site
+BUSY_PER_S, PAPERWORK_PER_S = 50.0, 8.0
+"""Events a second while the capital moves or is lost, and while officers read and sign: their programs want the processors, too."""
 ACCEPTED = ("majority-country:JP",)
 """Two of three voters stay in one country; the officers say so in the plan and sign it."""
-WITHOUT_THE_CAPITAL = 100
+WITHOUT_THE_CAPITAL = 40
 """Acknowledgements while the capital is powered off."""
 
 
 async def evacuate_and_return(drill: Rehearsal, verdict: Verdict, capital: str) -> None:
     """Move out, live without the capital, move home; the verdict has the longest silence that a writing office met in either move."""
     officers = Officers(drill.world)
+    drill.pace_per_s = PAPERWORK_PER_S
     drill.stage(
         f"a typhoon is two days away: the officers plan to move the capital from {capital} to {TARGET}"
     )
@@ -58,8 +61,10 @@ async def _carry_out(drill: Rehearsal, officers: Officers, plan: Path) -> float:
     """Signed, run under load; the longest silence of a writing office meanwhile, seconds."""
     await officers.sign("relocate", "sign", str(plan))
     drill.stage(f"{plan.name} is signed by three of five and carried out while the offices write")
+    drill.pace_per_s = BUSY_PER_S
     begun_s = time.monotonic()
     told = json.loads(await officers.first("--json", "relocate", "run", str(plan), *officers.operator))
+    drill.pace_per_s = PAPERWORK_PER_S
     silence_s = drill.tally.longest_gap_s(begun_s, time.monotonic())
     drill.display.say(
         f"{told['lead']} leads; moved in {time.monotonic() - begun_s:.1f} s, the longest silence of an office {silence_s:.2f} s"

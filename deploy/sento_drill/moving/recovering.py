@@ -18,7 +18,7 @@ from sento_drill.tally import Acknowledged
 from sento_drill.verdict import Verdict
 
 CITY = IIZUKA_CITY.name
-AFTER_THE_RECOVERY = 50
+AFTER_THE_RECOVERY = 30
 _SENT_AGAIN_DEADLINE_S = 60.0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from sento_client.recovery.unlocked_files import read_unlocked
 from sento_drill.commands import sento
 from sento_drill.moving.destroying import HOSPITAL
+from sento_drill.moving.evacuating import PAPERWORK_PER_S
 from sento_drill.moving.officers import SIGNERS, Officers
 from sento_drill.plan import FIRST_KEY_EPOCH, IIZUKA_CITY
 from sento_drill.rehearsal import Rehearsal
@@ -24,6 +25,7 @@ _KEK_BYTES = 32
 async def hold_the_ceremony(drill: Rehearsal) -> None:
     """In peace: the key is made and shared out, an act names it, and the offices seal their keys to it."""
     officers = Officers(drill.world)
+    drill.pace_per_s = PAPERWORK_PER_S
     drill.stage("in peace: the officers make the year's recovery key, and the offices seal their keys to it")
     ceremony = officers.file("ceremony")
     await officers.first(
