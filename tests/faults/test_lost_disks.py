@@ -116,6 +116,7 @@ async def test_a_site_whose_disk_was_put_back_in_time_is_refused_by_what_the_oth
     await sites.cluster.wait_caught_up(VICTIM)
 
 
+@pytest.mark.long
 async def test_a_member_whose_directory_is_emptied_under_it_is_not_started_empty_even_with_nobody_to_ask(
     sites: LiveSites, tmp_path: Path
 ) -> None:

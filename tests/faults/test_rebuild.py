@@ -159,6 +159,7 @@ async def test_a_site_whose_ledger_alone_is_hurt_makes_it_anew_by_itself(
         shutil.rmtree(path)
 
 
+@pytest.mark.long
 async def test_yesterdays_database_under_todays_member_is_found_out_and_made_whole(
     told: Told, tmp_path: Path
 ) -> None:

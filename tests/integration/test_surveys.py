@@ -27,7 +27,7 @@ from sento_proto.strict_json import load
 from sento_proto.survey import SURVEY, Survey, decode_survey
 from sento_proto.v1 import admin_pb2
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 ACKNOWLEDGED = 40
 COMMAND_S = 30

@@ -132,12 +132,16 @@ async def all_hold(sites: LiveSites, size: int, *names: str) -> None:
 
 
 async def is_open(sites: LiveSites, site: str, epoch: int = 1) -> None:
-    """Wait until a site has opened the epoch."""
+    """Wait until a site has opened the epoch, and takes records in: the note on disk comes a moment before."""
 
     async def done() -> bool:
         return (sites.data(site) / f"epoch-{epoch:04d}.done").exists()
 
+    async def takes() -> bool:
+        return await taken(sites, site) is not Code.NOT_READY
+
     await until(done, deadline_s=WAIT_S, what=f"{site} opened the epoch")
+    await until(takes, deadline_s=WAIT_S, what=f"{site} takes records in")
 
 
 def holds(sites: LiveSites, ledger: Path, there: Sequence[bytes], not_there: Sequence[bytes] = ()) -> None:
