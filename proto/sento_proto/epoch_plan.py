@@ -283,6 +283,15 @@ def offices_of(plan: EpochPlan, governance: Governance) -> Sequence[str]:
     return sorted({office for office in offices if office is not None})
 
 
+def check_members(plan: EpochPlan) -> None:
+    """A recovered epoch acknowledges with two members, unless its plan says otherwise. Raises PlanRefused."""
+    if plan.reason == RECOVER and len(plan.voting) < 2 and not plan.alone:
+        raise PlanRefused(
+            "The recovered epoch would have one voting member only: its disk would be the only place of what it acknowledges. "
+            "Name two, or have the plan say that one is enough."
+        )
+
+
 def check_plan(plan: EpochPlan, governance: Governance) -> Governance:
     """The governance that the plan's act makes of the one at its fork. Raises PlanRefused with the reason; Malformed."""
     if plan.ledger_id != governance.ledger_id:
@@ -294,11 +303,7 @@ def check_plan(plan: EpochPlan, governance: Governance) -> Governance:
             "The plan follows another officers' act than the newest one at its fork. Make the plan anew from the ledger as it is."
         )
     offices_of(plan, governance)
-    if plan.reason == RECOVER and len(plan.voting) < 2 and not plan.alone:
-        raise PlanRefused(
-            "The recovered epoch would have one voting member only: its disk would be the only place of what it acknowledges. "
-            "Name two, or have the plan say that one is enough."
-        )
+    check_members(plan)
     signers = [one.officer_key_id for one in plan.signatures]
     judged = judge_act(governance, act_of(plan).header.content, signers, plan.parent.size, opens=plan.epoch)
     if judged.code is Code.TOO_FEW_OFFICERS:

@@ -174,6 +174,16 @@ def test_a_ledger_behind_the_fork_that_may_be_another_above_the_agreed_tree_is_c
         assert store.recall(COSIGNED_NAME) is None
 
 
+def test_a_site_that_is_behind_refuses_one_member_as_any_other_does_unless_the_plan_says_so(
+    site: Survivor,
+) -> None:
+    fork = site.all.trees[-1]._replace(block=IN_LOG + 5, size=IN_LOG + 5)
+    single = site.plan(fork, agreed=None).voting[:1]
+    with pytest.raises(PlanRefused, match="one voting member only"):
+        site.begin(site.plan(fork, agreed=None, voting=single))
+    assert "catches up" in site.begin(site.plan(fork, agreed=None, voting=single, alone=True))
+
+
 def test_a_site_that_is_behind_forgets_what_it_cosigned_only_with_its_epoch(
     site: Survivor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

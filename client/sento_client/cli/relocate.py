@@ -17,6 +17,7 @@ from sento_client.cli.prompts import person_to_ask
 from sento_client.cli.recover_files import write_new
 from sento_client.cli.relocate_common import (
     PLAN_FILE,
+    accept_option,
     decided_of,
     followed_or_known,
     looked,
@@ -111,14 +112,7 @@ def _target(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
 @click.option(
     "--lead-to", default="", metavar="SITE", help="Who leads afterwards; the first target, if not named."
 )
-@click.option(
-    "--accept",
-    "accepts",
-    multiple=True,
-    type=whole_text,
-    metavar="FINDING",
-    help="A finding of sento site check that the officers accept, by its name.",
-)
+@accept_option
 @click.option(
     "--valid-days",
     type=click.IntRange(1, 365),

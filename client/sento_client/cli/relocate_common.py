@@ -14,6 +14,7 @@ from rich.console import Console
 from sento_client.cli.app import App
 from sento_client.cli.exits import Exit, exit_of
 from sento_client.cli.govern_common import run_governing
+from sento_client.cli.parameters import whole_text
 from sento_client.cli.terminal import printable
 from sento_client.governing.client import GoverningClient
 from sento_client.governing.deciding_words import decided_words
@@ -35,6 +36,14 @@ operator_option = click.option(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="An operator's client.pem and client.key, where sento.toml has another's certificate.",
+)
+accept_option = click.option(
+    "--accept",
+    "accepts",
+    multiple=True,
+    type=whole_text,
+    metavar="FINDING",
+    help="A finding of sento site check that the officers accept, by its name; may be repeated.",
 )
 _NOBODY = frozenset({Code.UNREACHABLE, Code.DEADLINE, Code.NOT_FRESH})
 _MARKS = {State.GOOD: "ok", State.NOTE: "", State.OPEN: "open", State.WRONG: "NO"}

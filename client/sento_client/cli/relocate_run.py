@@ -17,6 +17,7 @@ from sento_client.cli.parameters import whole_text
 from sento_client.cli.recover_files import write_new
 from sento_client.cli.relocate_common import (
     PLAN_FILE,
+    accept_option,
     looked,
     operator_option,
     plan_value,
@@ -209,14 +210,7 @@ def report(app: App, path: Path, operator: Path | None) -> None:
 @click.option(
     "--legal-basis", required=True, type=whole_text, metavar="TEXT", help="By what right it returns."
 )
-@click.option(
-    "--accept",
-    "accepts",
-    multiple=True,
-    type=whole_text,
-    metavar="FINDING",
-    help="A finding that the officers accept, by its name.",
-)
+@accept_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from sento_client.cli.app import App, pass_app
 from sento_client.cli.exits import Exit
-from sento_client.cli.parameters import INPUT_FILE, read_input, whole_text
+from sento_client.cli.parameters import INPUT_FILE, read_input
 from sento_client.cli.relocate_common import (
     PLAN_FILE,
+    accept_option,
     followed_or_known,
     operator_option,
     read_plan,
@@ -50,14 +51,7 @@ def site() -> None:
     metavar="FILE",
     help="Judge the sites of a genesis file, before a ledger runs.",
 )
-@click.option(
-    "--accept",
-    "accepts",
-    multiple=True,
-    type=whole_text,
-    metavar="FINDING",
-    help="A finding that is accepted, by its name; may be repeated.",
-)
+@accept_option
 @operator_option
 @pass_app
 def check(

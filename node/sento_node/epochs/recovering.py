@@ -37,7 +37,7 @@ from sento_node.ledger.store import LedgerStore
 from sento_node.ordering.port import OrderedBlock
 from sento_node.rebuild.places import Places
 from sento_node.salvage.extending import LedgerGrew, extend, foresee
-from sento_proto.epoch_plan import EpochPlan, PlanRefused, check_plan, offices_of
+from sento_proto.epoch_plan import EpochPlan, PlanRefused, check_members, check_plan, offices_of
 from sento_proto.genesis import Genesis
 from sento_proto.governance.epoch_changes import Parent
 from sento_proto.governance.state import Governance, from_genesis
@@ -176,6 +176,7 @@ def _judge_behind(
 
 def _check_signed(plan: EpochPlan, governance: Governance) -> None:
     """Where the fork's governance is not known here: enough of those in office by what is known signed. Raises PlanRefused, Malformed."""
+    check_members(plan)
     signed, needed = len(offices_of(plan, governance)), governance.officers.threshold
     if signed < needed:
         raise PlanRefused(
